@@ -1,0 +1,102 @@
+# Every target explains itself: `make` alone lists them.
+# Needs Python 3.11+, make and a package index; everything else is installed into .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+STAMP := $(VENV)/.synced
+
+# uv installs into .venv, with the Python that made it, and fetches no other.
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(CURDIR)/$(BIN)/python
+unexport VIRTUAL_ENV
+# pyright takes node from its wheel and doesn't ask for newer versions of itself.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+SOURCES := src clients tests $(wildcard bench) $(wildcard scripts)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ------------------------------------------------------------------------------------------ installation
+.PHONY: setup
+setup: $(STAMP) ## Install everything into .venv from the lock file (fast when nothing changed)
+	@:
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Bursar needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): $(UV) pyproject.toml uv.lock clients/python/pyproject.toml
+	@$(UV) --version | grep -qF 'uv $(UV_VERSION)' \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) sync --locked --quiet
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------- use it
+.PHONY: demo
+demo: setup ## Serve with 30 days of invented usage; prints the address, a key and requests to try
+	$(BIN)/bursar demo $(ARGS)
+
+# --------------------------------------------------------------------------------------------------- test
+.PHONY: test test-slow coverage bench
+test: setup ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
+ifdef COVERAGE
+	rm -rf .coverage && mkdir .coverage
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+else
+	$(BIN)/pytest $(ARGS)
+endif
+
+test-slow: setup ## Run the tests that take minutes
+	$(BIN)/pytest -m slow $(ARGS)
+
+coverage: ## Run the tests and print branch coverage; fails below 90 %
+	@$(MAKE) test COVERAGE=1
+
+bench: setup ## Measure ingest, beside the machine's own limit in the same run
+	$(BIN)/python -m bench $(ARGS)
+
+# -------------------------------------------------------------------------------------------------- check
+.PHONY: check fmt lint types layers house docs
+check: lint types layers house ## All that can be said without running the product: the gate before a commit
+
+fmt: setup ## Format the code and fix what can be fixed safely
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: setup ## Style, formatting and spelling
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/codespell $(SOURCES) docs *.md Makefile pyproject.toml
+	$(UV) lock --check --quiet
+
+types: setup ## Types, strictly
+	$(BIN)/pyright
+
+layers: setup ## Who may import whom
+	$(BIN)/lint-imports --cache-dir .import_linter_cache
+
+house: setup ## The house rules: sizes, names, paragraphs, complete and fresh documentation
+	$(BIN)/pytest -q tests/house
+
+docs: setup ## Regenerate docs/reference, openapi.json and .env.example from the code
+	$(BIN)/python -m scripts.generate_docs
+
+.PHONY: clean
+clean: ## Remove the environment, caches and reports (never a data folder)
+	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache .schemathesis build dist htmlcov
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,212 @@
+"""The applier: one thread that follows the journal's durable mark and applies what it finds.
+
+It is the only writer of the usage store. Work that fails is retried with growing pauses, from the
+same position, while the journal goes on accepting; `/ready` and the metrics show the lag. Requests
+that want to know the outcome of their items wait here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bursar import clock
+from bursar.storage.journal.batches import batch_of
+from bursar.tracing import span
+from bursar.usage.applying import Applied, Repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar.storage.duckdb.apply import DuckDBApplier
+    from bursar.storage.journal.reader import JournalReader
+    from bursar.storage.journal.writer import DurableMark
+
+BATCH_BYTES = 32 * 2**20
+"""Journal bytes applied in one transaction at most: about 50,000 events, well under a second."""
+GATHER_SECONDS = 0.05
+"""How long single posts may gather before they are applied: far below the promised second."""
+RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+COMPACT_EVERY_SECONDS = 60.0
+_STOP_SECONDS = 8.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class ApplierState:
+    """What the applier did and how it is; read by health and metrics."""
+
+    applied_seq: int = 0
+    totals: Applied = field(default_factory=Applied)
+    batches: int = 0
+    seconds: float = 0.0
+    errors: int = 0
+    failing: str | None = None
+    """The last error, while work is being retried."""
+    behind_since: float | None = None
+    """When (monotonic) the oldest unapplied work became durable; None when nothing waits."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """A range of records whose outcome somebody waits for."""
+
+    first_seq: int
+    last_seq: int
+    future: asyncio.Future[dict[int, Repeat]]
+    repeats: dict[int, Repeat] = field(default_factory=dict[int, Repeat])
+
+
+class Applier:
+    """Runs the applying thread. Start and stop it from the event loop that requests wait on."""
+
+    def __init__(
+        self,
+        store: DuckDBApplier,
+        reader: JournalReader,
+        mark: Callable[[], DurableMark],
+        compact: Callable[[], None],
+    ) -> None:
+        """Apply from the reader to the store, up to the journal's durable mark."""
+        self._store = store
+        self._reader = reader
+        self._mark = mark
+        self._compact = compact
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
+        self._lock = threading.Lock()
+        self._watches: list[Watch] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        position = store.position()
+        self.state = ApplierState(applied_seq=position[1] if position else 0)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start applying."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        self.notify()
+
+    def notify(self) -> None:
+        """Say that the durable mark has moved; safe from any thread."""
+        if self.state.behind_since is None:
+            self.state.behind_since = clock.monotonic()
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Apply what is durable, within a bound, and end the thread."""
+        self._stopping = True
+        self._wake.set()
+        await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
+
+    def watch(self, first_seq: int, count: int) -> Watch:
+        """Follow records that were just appended; call it before they can have been applied."""
+        watch = Watch(first_seq, first_seq + count - 1, asyncio.get_running_loop().create_future())
+        with self._lock:
+            self._watches.append(watch)
+        return watch
+
+    async def outcomes(self, watch: Watch, timeout_seconds: float) -> dict[int, Repeat] | None:
+        """Those of the watched records that were repeats, once all are applied; None after the timeout."""
+        try:
+            return await asyncio.wait_for(watch.future, timeout_seconds)
+        except TimeoutError:
+            return None
+        finally:
+            self.forget(watch)
+
+    def forget(self, watch: Watch) -> None:
+        """Stop following; nobody waits any more."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._watches.remove(watch)
+
+    def _run(self) -> None:
+        failures = 0
+        next_compaction = clock.monotonic() + COMPACT_EVERY_SECONDS
+        while True:
+            self._wake.wait(COMPACT_EVERY_SECONDS)
+            self._wake.clear()
+            try:
+                self._apply_all()
+                failures = 0
+                self.state.failing = None
+                if clock.monotonic() >= next_compaction:
+                    self._compact()
+                    next_compaction = clock.monotonic() + COMPACT_EVERY_SECONDS
+            except Exception as error:
+                # Whatever failed (a full disk, most often) may pass; the journal keeps the records.
+                self._note_failure(error)
+                if not self._stopping:
+                    threading.Event().wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                    self._wake.set()
+                failures += 1
+            if self._stopping:
+                self._reader.close()
+                return
+
+    def _note_failure(self, error: Exception) -> None:
+        self.state.errors += 1
+        self.state.failing = f"{type(error).__name__}: {error}"
+        self._reader.rewind(self.state.applied_seq)
+        log.error("applying failed; it will be retried", error=self.state.failing)
+
+    def _apply_all(self) -> None:
+        gather = True
+        while True:
+            mark = self._mark()
+            if self.state.applied_seq >= mark.last_seq:
+                self.state.behind_since = None
+                return
+            if not self._stopping and gather:
+                threading.Event().wait(GATHER_SECONDS)
+                mark = self._mark()
+            gather = self._apply_some(mark) < BATCH_BYTES
+
+    def _apply_some(self, mark: DurableMark) -> int:
+        """Apply the next records; returns their size in bytes."""
+        started = clock.monotonic()
+        batches = [batch_of(frame) for frame in self._reader.read(mark, BATCH_BYTES)]
+        if not batches:
+            # Seqs that a failed commit skipped: there is nothing to apply between here and the mark.
+            self.state.applied_seq = mark.last_seq
+            return 0
+        with span("applier.apply", batches=len(batches)):
+            applied = self._store.apply(batches)
+        state = self.state
+        state.totals.add(applied)
+        state.applied_seq = batches[-1].last_seq
+        state.batches += 1
+        state.seconds += clock.monotonic() - started
+        if self._mark().last_seq > state.applied_seq:
+            state.behind_since = started
+        self._tell_watches(applied)
+        state.totals.repeats.clear()
+        return sum(len(batch.payload) for batch in batches)
+
+    def _tell_watches(self, applied: Applied) -> None:
+        with self._lock:
+            watches = list(self._watches)
+        if not watches or self._loop is None:
+            return
+        for watch in watches:
+            for seq, repeat in applied.repeats.items():
+                if watch.first_seq <= seq <= watch.last_seq:
+                    watch.repeats[seq] = repeat
+            if watch.last_seq <= self.state.applied_seq:
+                self._loop.call_soon_threadsafe(_finish, watch)
+
+
+def _finish(watch: Watch) -> None:
+    if not watch.future.done():
+        watch.future.set_result(watch.repeats)

@@ -1,0 +1,223 @@
+"""Who asks: from a request to its `Caller`, for raw ASGI and for FastAPI alike.
+
+A credential comes as `Authorization: Bearer`, `X-API-Key` or `X-Ingest-Key`; which header it is in
+makes no difference, its scopes decide. Requests through the socket in the data folder need none: the
+file's mode (0600) is their credential. They are known by a mark that `operator_door` puts into the
+ASGI scope of that one listener, which nothing that a client sends can reach. Keys themselves are
+judged in `identity/authenticate.py`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, cast
+from urllib.parse import urlsplit
+
+from fastapi import Query, Request, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from bursar import clock
+from bursar.errors import BursarError, Forbidden, Unauthenticated
+from bursar.identity.caller import Caller, Scope
+from bursar.identity.tenant import DEFAULT_TENANT_ID
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Send
+    from starlette.types import Scope as Connection
+
+    from bursar.identity.authenticate import Authenticator
+    from bursar.identity.store import TenantStore
+
+OPERATOR_MARK = "bursar.operator"
+"""Key of the ASGI scope that marks requests through the data folder's socket."""
+CALLER_MARK = "bursar.caller"
+"""Key of the ASGI scope under which the caller is found once it is known."""
+SOCKET_KEY_ID = "socket"
+ANONYMOUS_KEY_ID = "anonymous"
+_KEY_HEADERS = (b"x-api-key", b"x-ingest-key")
+_PROXY_HEADERS = frozenset([b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"])
+
+
+def operator_door(app: ASGIApp) -> ASGIApp:
+    """The same app for a listener that only the operator can reach: its callers may do everything."""
+
+    async def marked(scope: Connection, receive: Receive, send: Send) -> None:
+        scope[OPERATOR_MARK] = True
+        await app(scope, receive, send)
+
+    return marked
+
+
+def credential_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The key that a request presents, or None.
+
+    Raises:
+        Unauthenticated: it presents several that differ, so that it isn't clear who asks.
+    """
+    presented: set[bytes] = set()
+    for name, value in headers:
+        if name in _KEY_HEADERS:
+            presented.add(value.strip())
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            presented.add(value[7:].strip())
+    presented.discard(b"")
+    if len(presented) > 1:
+        message = "The request carries different keys in its headers; send one."
+        raise Unauthenticated(message)
+    return presented.pop().decode("latin-1") if presented else None
+
+
+class Doorkeeper:
+    """Finds out who asks. Use from the event loop."""
+
+    def __init__(
+        self, authenticator: Authenticator, tenants: TenantStore, *, anonymous_loopback: bool = False
+    ) -> None:
+        """`anonymous_loopback` lets programs on this machine read and ingest without a key."""
+        self._authenticator = authenticator
+        self._tenants = tenants
+        self._anonymous_loopback = anonymous_loopback
+
+    async def identify(self, scope: Connection) -> Caller:
+        """The caller of a request, found without waiting if the key was seen lately.
+
+        Raises:
+            Unauthenticated: no credential, an unusable one, or several that differ.
+            Unavailable: the store of keys doesn't answer.
+        """
+        caller = await self._identify(scope)
+        scope[CALLER_MARK] = caller
+        return caller
+
+    def recheck(self, scope: Connection) -> None:
+        """Refuse a request whose key stopped counting since it was identified.
+
+        Raises:
+            ExpiredKey, RevokedKey: as known by now.
+        """
+        presented = credential_of(scope["headers"])
+        if presented is not None and scope.get(OPERATOR_MARK) is not True:
+            self._authenticator.recall(presented, clock.now())
+
+    async def act_for(self, caller: Caller, tenant_id: str | None) -> Caller:
+        """The caller acting for the tenant that a request names.
+
+        Raises:
+            TenantMismatch: it is another one than the caller's, and the caller is no operator.
+            NotFound: there is no such tenant.
+        """
+        if caller.tenant_for(tenant_id) == caller.tenant_id:
+            return caller
+        tenant = await run_in_threadpool(self._tenants.tenant, cast("str", tenant_id))
+        return replace(caller, tenant_id=tenant.id, zone=tenant.zone)
+
+    async def _identify(self, scope: Connection) -> Caller:
+        if scope.get(OPERATOR_MARK) is True:
+            return await self._default_caller(SOCKET_KEY_ID, frozenset({Scope.ADMIN}), is_operator=True)
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        presented = credential_of(headers)
+        if presented is None and self._anonymous_loopback and _is_local(scope.get("client"), headers):
+            # Neither keys nor tenants: what manages access needs a credential even here.
+            return await self._default_caller(ANONYMOUS_KEY_ID, frozenset({Scope.INGEST, Scope.READ}))
+        now = clock.now()
+        caller = self._authenticator.recall(presented, now)
+        if caller is None:
+            caller = await run_in_threadpool(self._authenticator.authenticate, presented, now)
+        return caller
+
+    async def _default_caller(
+        self, key_id: str, scopes: frozenset[Scope], *, is_operator: bool = False
+    ) -> Caller:
+        tenant = await run_in_threadpool(self._tenants.tenant, DEFAULT_TENANT_ID)
+        return Caller(tenant.id, key_id, scopes, tenant.zone, is_operator)
+
+
+def _is_local(client: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a program on this machine asks for itself.
+
+    Not so a proxy that speaks for others, and not so a web page: a foreign one shows in `Origin`, and
+    one that rebound its own name to this address in `Host`.
+    """
+    if client is None or not _is_loopback(client[0]):
+        return False
+    for name, value in headers:
+        text = value.decode("latin-1")
+        if name in _PROXY_HEADERS:
+            return False
+        if name == b"host" and not _is_loopback(_host_of(f"//{text}")):
+            return False
+        if name == b"origin" and not _is_loopback(_host_of(text)):
+            return False
+    return True
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+BEARER = HTTPBearer(scheme_name="Bearer", description="`Authorization: Bearer <API key>`", auto_error=False)
+API_KEY = APIKeyHeader(
+    name="X-API-Key", scheme_name="X-API-Key", description="The same keys, in a header", auto_error=False
+)
+_Bearer = Annotated[object, Security(BEARER)]
+_ApiKey = Annotated[object, Security(API_KEY)]
+_NamedTenant = Annotated[
+    str | None,
+    Query(
+        alias="tenant_id",
+        max_length=256,
+        description="The credential's own tenant (another is refused); the operator may name any.",
+    ),
+]
+
+
+@cache
+def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
+    """A FastAPI dependency that yields the caller, or refuses one without the scope."""
+
+    async def caller(request: Request, _bearer: _Bearer, _key: _ApiKey, named: _NamedTenant = None) -> Caller:
+        doorkeeper = doorkeeper_of(request)
+        found = await doorkeeper.identify(request.scope)
+        found.require(scope)
+        return await doorkeeper.act_for(found, named)
+
+    return caller
+
+
+async def require_operator(request: Request, _bearer: _Bearer, _key: _ApiKey) -> Caller:
+    """A FastAPI dependency that refuses everybody but the operator."""
+    found = await doorkeeper_of(request).identify(request.scope)
+    if not found.is_operator:
+        message = "Only the operator may do this: use the operator's key or the socket in the data folder."
+        raise Forbidden(message)
+    return found
+
+
+async def caller_if_any(request: Request, _bearer: _Bearer, _key: _ApiKey) -> Caller | None:
+    """A FastAPI dependency for open paths that tell more to those who are known."""
+    try:
+        return await doorkeeper_of(request).identify(request.scope)
+    except BursarError:
+        return None
+
+
+def doorkeeper_of(request: Request) -> Doorkeeper:
+    """The doorkeeper of the app that this request came to."""
+    state: Any = request.app.state
+    return cast("Doorkeeper", state.doorkeeper)

@@ -1,0 +1,226 @@
+"""The composition root: settings in, a running platform out. Read `build_platform` to know the wiring.
+
+Opening is synchronous and does everything that can fail at start; `Platform.start` begins the
+background work on the event loop, `stop` ends it in order: no new work, journal flushed, applied,
+stores closed. Commands without a server use the same platform and `close` it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bursar import clock
+from bursar.app.applier import Applier
+from bursar.app.metrics import Metrics, QueryMetrics
+from bursar.app.usage_stores import UsageStores, open_stores
+from bursar.errors import BursarError, NotFound
+from bursar.identity.authenticate import Authenticator
+from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
+from bursar.pricing.genai_source import load_book
+from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
+from bursar.storage.duckdb.connection import DuckDBLimits
+from bursar.storage.duckdb.lookups import stored_costs
+from bursar.storage.folder import DataFolder, FolderLock, claim_folder
+from bursar.storage.journal.reader import JournalReader
+from bursar.storage.journal.writer import JournalLimits, JournalWriter
+from bursar.storage.relational.engine import make_engine
+from bursar.storage.relational.identity import RelationalIdentityStore
+from bursar.storage.relational.migrate import upgrade
+from bursar.storage.relational.snapshots import PriceSnapshotStore
+from bursar.usage.applying import event_key
+from bursar.usage.checks import TimeRules
+from bursar.usage.ingest import Ingestor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from pydantic import SecretStr
+    from sqlalchemy import Engine
+
+    from bursar.pricing.book import PriceBook
+    from bursar.settings import Settings
+    from bursar.usage.ingest import CostAnswer
+
+REFRESH_SECONDS = 2.0
+"""How often keys in use are read again: a revocation elsewhere counts within 5 s, with room to spare."""
+
+WAITING_PER_THREAD = 4
+"""Questions that may wait for each query thread; beyond, the answer is 503 at once."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Platform:
+    """Everything that a server or a command works with."""
+
+    settings: Settings
+    folder: DataFolder
+    engine: Engine
+    identity: RelationalIdentityStore
+    authenticator: Authenticator
+    snapshots: PriceSnapshotStore
+    book: PriceBook
+    stores: UsageStores
+    journal: JournalWriter
+    applier: Applier
+    ingestor: Ingestor
+    questions: DuckDBQuestions
+    metrics: Metrics
+    first_start: Bootstrap
+    lock: FolderLock
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+
+    def start(self) -> None:
+        """Begin the background work, on the running event loop."""
+        self.applier.start()
+        self._tasks.append(asyncio.create_task(self._keep_keys_fresh()))
+
+    async def stop(self) -> None:
+        """Flush the journal, apply what is durable, end the background work, close everything."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.journal.close()
+        await self.applier.stop()
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Close the stores and let go of the folder; for commands that never started anything."""
+        with contextlib.suppress(BursarError):
+            self.authenticator.flush_last_used()
+        self.questions.close()
+        self.stores.close()
+        self.engine.dispose()
+        self.lock.release()
+
+    def time_rules(self) -> dict[str, TimeRules]:
+        """Which event times each door takes."""
+        future = timedelta(seconds=self.settings.max_future_seconds)
+        native = TimeRules(timedelta(days=self.settings.max_past_days), future)
+        return {"native": native, "import": TimeRules(None, future)}
+
+    def knows_tenant(self, tenant_id: str) -> bool:
+        """Whether there is such a tenant."""
+        try:
+            self.identity.tenant(tenant_id)
+        except NotFound:
+            return False
+        return True
+
+    def stored_costs(self, tenants: Collection[str], seqs: Sequence[int]) -> dict[int, CostAnswer]:
+        """Costs of stored events, by position."""
+        cursor = self.stores.database.cursor()
+        try:
+            return stored_costs(cursor, tenants, seqs)
+        finally:
+            cursor.close()
+
+    async def _keep_keys_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await asyncio.to_thread(self.authenticator.refresh, clock.now())
+                await asyncio.to_thread(self.authenticator.flush_last_used)
+            except BursarError as error:
+                log.warning("keys could not be read again", error=error.detail)
+
+
+def build_platform(settings: Settings) -> Platform:
+    """Open the data folder and wire everything; nothing runs yet.
+
+    Raises:
+        FolderInUse: another process holds the folder.
+        ConfigurationError: a store can't be opened, or doesn't belong to the journal.
+    """
+    folder = DataFolder(settings.data_dir)
+    lock = claim_folder(folder)
+    try:
+        return _wire(settings, folder, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
+    engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
+    upgrade(engine)
+    identity = RelationalIdentityStore(engine)
+    keys = ConfiguredKeys(*map(_secret, (settings.admin_key, settings.api_key, settings.ingest_key)))
+    first_start = bootstrap(identity, keys, clock.now())
+    authenticator = Authenticator(identity)
+    snapshots = PriceSnapshotStore(engine)
+    book = load_book()
+    stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
+    journal, applier = _follow(settings, stores)
+    metrics = Metrics()
+    ingestor = Ingestor(journal, book, snapshots)
+    return Platform(
+        settings=settings,
+        folder=folder,
+        engine=engine,
+        identity=identity,
+        authenticator=authenticator,
+        snapshots=snapshots,
+        book=book,
+        stores=stores,
+        journal=journal,
+        applier=applier,
+        ingestor=ingestor,
+        questions=_questions(settings, stores, metrics.query),
+        metrics=metrics,
+        first_start=first_start,
+        lock=lock,
+    )
+
+
+def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, Applier]:
+    """The journal's writer, and the applier that follows it."""
+    limits = JournalLimits(settings.segment_bytes, settings.pending_bytes_limit, settings.min_free_disk_bytes)
+    wake: list[Callable[[], None]] = []
+    journal = JournalWriter(stores.journal, limits, on_durable=lambda: wake[0]())
+    position = stores.applier.position()
+    reader = JournalReader(stores.folder.journal, after_seq=position[1] if position else 0)
+    applier = Applier(stores.applier, reader, lambda: journal.mark, stores.compact)
+    wake.append(applier.notify)
+    return journal, applier
+
+
+def _questions(settings: Settings, stores: UsageStores, counts: QueryMetrics) -> DuckDBQuestions:
+    """The store's reading side, with its bounded threads and what they tell the metrics."""
+    threads = settings.query_threads or 2 * (os.cpu_count() or 1)
+    limits = AskingLimits(threads, WAITING_PER_THREAD * threads, settings.query_timeout_seconds)
+
+    def observe(outcome: Outcome, seconds: float) -> None:
+        counts.seconds.observe(seconds)
+        counted = {
+            Outcome.REFUSED: counts.overloads,
+            Outcome.TIMED_OUT: counts.timeouts,
+            Outcome.LEFT: counts.cancelled,
+        }
+        if outcome in counted:
+            counted[outcome].inc()
+
+    return DuckDBQuestions(
+        stores.database.cursor,
+        lambda tenant_id, event_id: stores.index.find(event_key(tenant_id, event_id)),
+        limits,
+        observe,
+    )
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+def duckdb_limits(settings: Settings) -> DuckDBLimits:
+    """What DuckDB may take of the machine, by the settings."""
+    return DuckDBLimits(settings.duckdb_memory_limit, settings.duckdb_threads, settings.duckdb_temp_limit)

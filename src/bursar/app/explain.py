@@ -1,0 +1,227 @@
+"""Why an event costs what it costs, and what one would cost: the audit side of pricing, over HTTP.
+
+An explanation is made from what was kept with the event (its units, its raw usage object and the
+rate card by content hash), never from today's prices. A check runs the same translation and rating
+as ingest, for any time, and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Request
+from fastapi.concurrency import run_in_threadpool
+
+from bursar import clock
+from bursar.app.auth import require
+from bursar.errors import Invalid, NotFound
+from bursar.identity.caller import Caller, Scope
+from bursar.money import format_picos, parse_picos
+from bursar.pricing.book import PriceBook
+from bursar.pricing.card import RateCard
+from bursar.pricing.explain import Explanation, explain_card, explain_rating
+from bursar.pricing.rating import CostStatus, Rating
+from bursar.units import Quantities, format_steps, to_steps
+from bursar.usage.bodies import Item, Refused, Shape, read_items
+from bursar.usage.costing import Costed, cost_event
+from bursar.usage.measure import measure_usage
+
+if TYPE_CHECKING:
+    from bursar.app.build import Platform
+    from bursar.usage.event import UsageEvent
+    from bursar.usage.stored_event import Quantity, StoredEvent
+
+CHECK_LIMIT = 1000
+"""Events that one check may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartExplanation:
+    """One model's share of an answer in which several took part."""
+
+    model: str
+    units: dict[str, str]
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class EventExplanation:
+    """How one stored event's cost came about."""
+
+    event_id: str
+    time: datetime
+    provider: str | None
+    model: str | None
+    response_model: str | None
+    usage: Any
+    """The provider's own usage object, as it came."""
+    units: dict[str, str]
+    """Disjoint quantities, as decimal strings."""
+    units_source: str | None
+    cost_status: str
+    cost_reason: str | None
+    currency: str
+    total: str | None
+    """As stored; null where the cost is unknown."""
+    explanation: Explanation
+    parts: list[PartExplanation]
+    """Filled instead of `explanation.lines` where several models took part."""
+    adds_up: bool | None
+    """Whether the lines sum to the stored total; null where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedReason:
+    """One reason why an event would be refused."""
+
+    field: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one event would cost, or why it would be refused."""
+
+    index: int
+    units: dict[str, str]
+    explanation: Explanation | None
+    parts: list[PartExplanation]
+    errors: list[CheckedReason]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """One check per event, in order."""
+
+    items: list[Check]
+    book_version: str
+
+
+def make_router(platform: Platform) -> APIRouter:
+    """`GET /api/v1/events/{event_id}/explain` and `POST /api/v1/prices/check`."""
+    router = APIRouter(prefix="/api/v1")
+
+    @router.get("/events/{event_id:path}/explain", tags=["events"])
+    async def explain_event(
+        event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
+    ) -> EventExplanation:
+        """How this event's cost came about: units, rates, amounts, their sum and their source."""
+        event = await platform.questions.ask(lambda store: store.find_event(caller.tenant_id, event_id))
+        if event is None:
+            raise NotFound(f"There is no event {event_id[:256]!r}.")
+        return await run_in_threadpool(_explain, event, platform.snapshots.load)
+
+    @router.post("/prices/check", tags=["prices"])
+    async def check_prices(
+        request: Request,
+        _caller: Annotated[Caller, Depends(require(Scope.READ))],
+        _body: Annotated[Any, Body(description="One event, a list, or `{\"events\": []}`, as for POST /api/v1/events")],
+    ) -> CheckAnswer:
+        """What these events would cost, at any time, without keeping them."""
+        items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT)
+        flat = [item for batch in items.slices for item in batch]
+        checks = await run_in_threadpool(_check_all, platform.book, flat, clock.now())
+        return CheckAnswer(checks, platform.book.version)
+
+    return router
+
+
+def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> EventExplanation:
+    units = {name: _steps(name, quantity) for name, quantity in event.units.items()}
+    parts = [_explain_part(part, event, load_card) for part in event.parts or []]
+    cost = event.cost
+    explanation = _explain_from_card(cost.rate_card, units, event, load_card) if not parts else None
+    if explanation is None:
+        explanation = Explanation(cost.status, cost.reason, cost.currency, cost.total, (), None)
+    return EventExplanation(
+        event_id=event.event_id,
+        time=event.time,
+        provider=event.provider,
+        model=event.model,
+        response_model=event.response_model,
+        usage=event.usage,
+        units=_shown(units),
+        units_source=event.units_source,
+        cost_status=cost.status,
+        cost_reason=cost.reason,
+        currency=cost.currency,
+        total=cost.total,
+        explanation=explanation,
+        parts=parts,
+        adds_up=_adds_up(cost.total, explanation, parts),
+    )
+
+
+def _explain_part(
+    part: dict[str, Any], event: StoredEvent, load_card: Callable[[str], str | None]
+) -> PartExplanation:
+    units: Quantities = part["units"]
+    explanation = _explain_from_card(part.get("rate_card"), units, event, load_card)
+    if explanation is None:
+        reason = part.get("cost_reason")
+        explanation = Explanation(CostStatus.UNPRICED, reason, event.cost.currency, None, (), None)
+    return PartExplanation(part["model"], _shown(units), explanation)
+
+
+def _explain_from_card(
+    card_id: str | None, units: Quantities, event: StoredEvent, load_card: Callable[[str], str | None]
+) -> Explanation | None:
+    """The lines that the kept rate card gives; None where no card was used."""
+    document = load_card(card_id) if card_id else None
+    if document is None:
+        return None
+    return explain_card(RateCard.from_json(document), units, status=CostStatus(event.cost.status))
+
+
+def _adds_up(total: str | None, explanation: Explanation, parts: list[PartExplanation]) -> bool | None:
+    lines = [*explanation.lines, *(line for part in parts for line in part.explanation.lines)]
+    if total is None or not lines:
+        return None
+    return sum(parse_picos(line.amount) for line in lines) == parse_picos(total)
+
+
+def _check_all(book: PriceBook, items: list[Item], now: datetime) -> list[Check]:
+    return [_check(book, item, index, now) for index, item in enumerate(items)]
+
+
+def _check(book: PriceBook, item: Item, index: int, now: datetime) -> Check:
+    if isinstance(item, Refused):
+        errors = [CheckedReason(one.field, one.code, one.message) for one in item.reasons]
+        return Check(index, {}, None, [], errors)
+    try:
+        return _rate(book, item, index, now)
+    except Invalid as refusal:
+        errors = [CheckedReason(one.field, one.code, one.message) for one in refusal.reasons]
+        return Check(index, {}, None, [], errors)
+
+
+def _rate(book: PriceBook, event: UsageEvent, index: int, now: datetime) -> Check:
+    measured = measure_usage(event)
+    costed = cost_event(book, event, measured, event.time or now)
+    units = {**measured.units, **measured.custom}
+    parts = [
+        PartExplanation(part.model, _shown(part.units), explain_rating(part.rating, part.units))
+        for part in costed.parts
+    ]
+    return Check(index, _shown(units), _explain_costed(costed, units), parts, [])
+
+
+def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
+    if costed.card is None or costed.parts:
+        total = None if costed.picos is None else format_picos(costed.picos)
+        return Explanation(costed.status, costed.reason, costed.currency, total, (), None)
+    rating = Rating(costed.status, costed.picos, costed.currency, costed.card, costed.reason)
+    return explain_rating(rating, units)
+
+
+def _steps(name: str, quantity: Quantity) -> int:
+    return to_steps(name, quantity if isinstance(quantity, int) else Decimal(quantity))
+
+
+def _shown(units: Quantities) -> dict[str, str]:
+    return {name: format_steps(name, steps) for name, steps in units.items()}

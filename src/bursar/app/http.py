@@ -1,0 +1,116 @@
+"""The HTTP app: every route put together, and what stands in front of them.
+
+From outside to inside: the frame (id, log line, numbers, trace), the door for events (raw ASGI), the
+guard (bounds), and FastAPI with the routers of the features. `make_app` wires it to a platform;
+`make_bare_api` has the same routes and nothing behind them, for the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from fastapi import APIRouter, FastAPI
+
+import bursar
+from bursar.app import auth, control, explain, health, openapi, problems
+from bursar.app.bodies import BodyLimits, MemoryBudget
+from bursar.app.checks import checks_of
+from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
+from bursar.app.middleware import Frame, Guard
+from bursar.app.readings import read_platform
+from bursar.identity.api import make_router as make_identity_router
+from bursar.pricing.api import make_router as make_prices_router
+from bursar.usage.api import make_router as make_usage_router
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from bursar.app.build import Platform
+
+
+class _Api(FastAPI):
+    """FastAPI whose document also has what isn't FastAPI's."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made at the first request for it."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.describe(self)
+        return self.openapi_schema
+
+
+def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGIApp:
+    """The whole app over a platform; `stop` is what the operator's stop calls, if this is a server."""
+    metrics = platform.metrics
+    metrics.watch(lambda: read_platform(platform))
+    doorkeeper = auth.Doorkeeper(
+        platform.authenticator,
+        platform.identity,
+        anonymous_loopback=platform.settings.anonymous_loopback,
+    )
+    api = _make_api(_routers(platform, health.Health(checks_of(platform)), stop))
+    api.state.doorkeeper = doorkeeper
+    door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(api), metrics.http)
+    return Frame(door, metrics.http)
+
+
+def make_bare_api() -> FastAPI:
+    """The routes with nothing behind them: they can be described, not asked."""
+    return _make_api(_routers(cast("Platform", _Nothing()), health.Health(()), None))
+
+
+def _make_api(routers: list[APIRouter]) -> FastAPI:
+    api = _Api(
+        title="Bursar",
+        version=bursar.__version__,
+        description=openapi.DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=[{"name": name, "description": meaning} for name, meaning in openapi.TAGS],
+        generate_unique_id_function=lambda route: route.name,
+        # Our own frame does this for all routes, the door for events among them.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    problems.install(api)
+    for router in routers:
+        api.include_router(router)
+    return api
+
+
+def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
+    return [
+        make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
+        make_prices_router(lambda: platform.book, auth.require),
+        health.make_router(checked, platform.metrics),
+        control.make_router(control.Controls(platform, stop)),
+        explain.make_router(platform),
+        # The last one: one of its routes takes every path below /api/v1/events.
+        make_usage_router(platform.questions, auth.require),
+    ]
+
+
+def _ingest_parts(platform: Platform, doorkeeper: auth.Doorkeeper) -> IngestParts:
+    settings = platform.settings
+    return IngestParts(
+        ingestor=platform.ingestor,
+        applier=platform.applier,
+        doorkeeper=doorkeeper,
+        rules=platform.time_rules(),
+        limits=IngestLimits(
+            BodyLimits(settings.max_body_bytes, settings.max_inflated_bytes),
+            settings.max_batch_events,
+            settings.wait_timeout_seconds,
+        ),
+        memory=MemoryBudget(settings.pending_bytes_limit),
+        knows_tenant=platform.knows_tenant,
+        stored_costs=platform.stored_costs,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """Stands where a platform would be: routers keep its parts, and nobody asks them anything."""
+
+    def __getattr__(self, name: str) -> _Nothing:
+        return self

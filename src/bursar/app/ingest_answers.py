@@ -1,0 +1,125 @@
+"""The account that a sender of events gets: what was accepted at which cost, what was refused and why."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bursar.app.problems import problem_response
+from bursar.errors import ExpiredKey, Invalid, Reason, RevokedKey, TenantMismatch
+from bursar.usage.ingest import CostAnswer
+
+if TYPE_CHECKING:
+    from bursar.errors import BursarError
+    from bursar.usage.ingest import Accepted, Rejection
+
+StoredCosts = Callable[[Collection[str], Sequence[int]], dict[int, CostAnswer]]
+"""Costs of these tenants' stored events by seq: what a repeated delivery is answered with."""
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body."""
+_SLICE = 512
+"""Answers encoded before the event loop gets its turn: under 1 ms."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def answer_accepted(
+    accepted: Accepted, applied: bool | None, *, wants_events: bool, batch: bool
+) -> Answer:
+    """202 when durable, 200 when applied; `applied` is None where nobody asked to wait."""
+    parts = [b'{"accepted":%d,"rejected":%b' % (len(accepted.answers), _encode(_rejected(accepted)))]
+    if applied is not None:
+        parts.append(b',"applied":%b' % (b"true" if applied else b"false"))
+    if accepted.single:
+        parts.append(b"," + _encode(_single(accepted))[1:-1])
+    if batch:
+        parts.append(b"," + _encode(_batch(accepted))[1:-1])
+    if wants_events:
+        parts += [b',"events":[', b",".join(await _events(accepted)), b"]"]
+    parts.append(b"}")
+    return (200 if applied else 202), _headers(), b"".join(parts)
+
+
+def refuse_all(accepted: Accepted, path: str, request_id: str) -> Answer:
+    """A problem document with the list of every item's reasons: nothing in the body was valid."""
+    rejections = accepted.rejections
+    status, headers, body = problem_response(_refusal(accepted), path, request_id)
+    document: dict[str, Any] = json.loads(body)
+    document |= {"accepted": 0, "rejected": _rejected(accepted)}
+    if accepted.single and rejections:
+        document |= {"success": False, "message": document["detail"]}
+    content = _encode(document)
+    kept = [(name, value) for name, value in headers if name != b"content-length"]
+    return status, [*kept, (b"content-length", b"%d" % len(content))], content
+
+
+def _refusal(accepted: Accepted) -> BursarError:
+    rejections = accepted.rejections
+    codes = {reason.code for one in rejections for reason in one.reasons}
+    if codes == {"tenant_mismatch"}:
+        return TenantMismatch()
+    if codes and codes <= {RevokedKey.code, ExpiredKey.code}:
+        return RevokedKey()
+    if accepted.single and rejections:
+        return Invalid("The event was refused.", reasons=rejections[0].reasons)
+    if not rejections:
+        empty = Reason("$", "required", "Send at least one event.")
+        return Invalid("The body holds no events.", reasons=(empty,))
+    return Invalid(f"All {len(rejections)} events of the body were refused.")
+
+
+def _rejected(accepted: Accepted) -> list[dict[str, Any]]:
+    return [_rejection(one) for one in accepted.rejections]
+
+
+def _rejection(one: Rejection) -> dict[str, Any]:
+    shown: dict[str, Any] = {"index": one.index}
+    if one.event_id is not None:
+        shown["event_id"] = one.event_id
+    shown["errors"] = [
+        {"field": reason.field, "code": reason.code, "message": reason.message} for reason in one.reasons
+    ]
+    return shown
+
+
+def _single(accepted: Accepted) -> dict[str, Any]:
+    return {
+        "success": True,
+        "event_id": accepted.answers[0].event_id,
+        "message": "The event is stored durably.",
+    }
+
+
+def _batch(accepted: Accepted) -> dict[str, Any]:
+    failed = [
+        {
+            "index": one.index,
+            "error": "; ".join(f"{reason.field}: {reason.message}" for reason in one.reasons),
+        }
+        for one in accepted.rejections
+    ]
+    return {
+        "success": not failed,
+        "processed_count": len(accepted.answers),
+        "failed_count": len(failed),
+        "failed_events": failed,
+        "message": f"{len(accepted.answers)} events stored durably, {len(failed)} refused.",
+    }
+
+
+async def _events(accepted: Accepted) -> list[bytes]:
+    answers = accepted.answers
+    encoded: list[bytes] = []
+    for start in range(0, len(answers), _SLICE):
+        if start:
+            await asyncio.sleep(0)
+        encoded.append(_encode(answers[start : start + _SLICE])[1:-1])
+    return encoded
+
+
+def _headers() -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", b"application/json")]

@@ -1,0 +1,220 @@
+"""The door for events: a raw ASGI app in front of FastAPI, for the three POST paths that are hot.
+
+It reads and inflates the body within bounds, hands its items to `usage/ingest.py`, waits until they
+are durable (and applied, where asked), and writes the account of every item. The same paths are
+described in the OpenAPI document by `openapi.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+
+from bursar import clock
+from bursar.app.bodies import BodyLimits, MemoryBudget, Reservation, inflate_body, read_body
+from bursar.app.ingest_answers import Answer, answer_accepted, refuse_all
+from bursar.app.middleware import REQUEST_ID
+from bursar.app.problems import problem_response
+from bursar.errors import BursarError, Invalid, Reason, Unauthenticated, UnsupportedMedia
+from bursar.identity.caller import Caller, Scope
+from bursar.tracing import span
+from bursar.usage.bodies import MEDIA_TYPES, Shape, read_items
+from bursar.usage.checks import Receipt, TimeRules
+from bursar.usage.ingest import AcceptOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import ASGIApp, Receive, Send
+    from starlette.types import Scope as Connection
+
+    from bursar.app.applier import Applier, Watch
+    from bursar.app.auth import Doorkeeper
+    from bursar.app.ingest_answers import StoredCosts
+    from bursar.app.metrics import HttpMetrics
+    from bursar.usage.ingest import Accepted, Ingestor
+
+EVENTS = "/api/v1/events"
+BATCH = "/api/v1/events/batch"
+IMPORT = "/api/v1/events/import"
+DOORS = {EVENTS: "native", BATCH: "native", IMPORT: "import"}
+"""Path to the name that events keep of the door they came in by."""
+IDEMPOTENCY_KEY_LIMIT = 255
+_PARAMETERS = frozenset(["wait", "return", "tenant_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """What one body may hold, and how long a caller may wait for it to be applied."""
+
+    body: BodyLimits
+    max_items: int
+    wait_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IngestParts:
+    """What the door is wired to."""
+
+    ingestor: Ingestor
+    applier: Applier
+    doorkeeper: Doorkeeper
+    rules: Mapping[str, TimeRules]
+    """Time rules by door name."""
+    limits: IngestLimits
+    memory: MemoryBudget
+    knows_tenant: Callable[[str], bool]
+    stored_costs: StoredCosts
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What the request line and headers say."""
+
+    path: str
+    door: str
+    shape: Shape
+    encoding: str
+    headers: Mapping[str, str]
+    wait: bool
+    wants_events: bool
+    tenant_id: str | None
+    idempotency_key: str | None
+
+
+class IngestDoor:
+    """Answers POSTs of events; passes everything else on."""
+
+    def __init__(self, parts: IngestParts, then: ASGIApp, metrics: HttpMetrics) -> None:
+        """`then` answers what is not for this door."""
+        self._parts = parts
+        self._then = then
+        self._metrics = metrics
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in DOORS:
+            await self._then(scope, receive, send)
+            return
+        try:
+            status, headers, body = await self._answer(scope, receive)
+        except ClientDisconnect:
+            raise
+        except BursarError as error:
+            status, headers, body = problem_response(error, scope["path"], scope.get(REQUEST_ID, ""))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Connection, receive: Receive) -> Answer:
+        caller = await self._parts.doorkeeper.identify(scope)
+        caller.require(Scope.INGEST)
+        ask = _read_ask(scope)
+        caller = await self._parts.doorkeeper.act_for(caller, ask.tenant_id)
+        with Reservation(self._parts.memory) as memory:
+            limits = self._parts.limits.body
+            raw = await read_body(receive, ask.headers.get("content-length"), limits, memory)
+            self._metrics.ingest_bytes.inc(len(raw))
+            body = await inflate_body(raw, ask.encoding, limits, memory)
+            with span("ingest.accept", bytes=len(body)):
+                return await self._accept(body, caller, ask, scope)
+
+    async def _accept(self, body: bytes, caller: Caller, ask: _Ask, scope: Connection) -> Answer:
+        parts = self._parts
+        items = read_items(body, ask.shape, ask.headers, parts.limits.max_items)
+        receipt = Receipt.of(caller, ask.door, clock.now(), parts.rules[ask.door], parts.knows_tenant)
+        watches: list[Watch] = []
+        watch = (lambda first, count: watches.append(parts.applier.watch(first, count))) if ask.wait else None
+        options = AcceptOptions(ask.idempotency_key, lambda: self._refusal(scope), watch)
+        try:
+            accepted = await parts.ingestor.accept(items, receipt, options)
+            if not accepted.answers:
+                return refuse_all(accepted, ask.path, scope.get(REQUEST_ID, ""))
+            applied = await self._note_outcomes(accepted, watches[0]) if watches else None
+        finally:
+            for one in watches:
+                parts.applier.forget(one)
+        return await answer_accepted(
+            accepted, applied, wants_events=ask.wants_events, batch=ask.path == BATCH
+        )
+
+    def _refusal(self, scope: Connection) -> Reason | None:
+        """The admission step: a key that was revoked while its body came in is refused by name."""
+        try:
+            self._parts.doorkeeper.recheck(scope)
+        except Unauthenticated as error:
+            return Reason("$", error.code, f"{error.detail}.")
+        return None
+
+    async def _note_outcomes(self, accepted: Accepted, watch: Watch) -> bool:
+        """Put each item's outcome into its answer; False where that took too long."""
+        parts = self._parts
+        repeats = await parts.applier.outcomes(watch, parts.limits.wait_timeout_seconds)
+        if repeats is None:
+            return False
+        stored = await asyncio.to_thread(
+            parts.stored_costs, accepted.tenants, [one.first_seq for one in repeats.values()]
+        )
+        for i, answer in enumerate(accepted.answers):
+            repeat = repeats.get(accepted.first_seq + i)
+            answer.outcome = "new" if repeat is None else repeat.outcome.name.lower()
+            if repeat is not None and repeat.first_seq in stored:
+                answer.cost = stored[repeat.first_seq]
+        return True
+
+
+def _read_ask(scope: Connection) -> _Ask:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    parameters = _read_parameters(scope["query_string"])
+    key = headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_LIMIT:
+        text = f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LIMIT} characters."
+        raise Invalid(text, reasons=(Reason("Idempotency-Key", "wrong_length", text),))
+    path = scope["path"]
+    return _Ask(
+        path=path,
+        door=DOORS[path],
+        shape=_shape_of(headers),
+        encoding=headers.get("content-encoding", "").strip().lower(),
+        headers=headers,
+        wait=parameters.get("wait") == "applied",
+        wants_events=parameters.get("return") != "none",
+        tenant_id=parameters.get("tenant_id"),
+        idempotency_key=key,
+    )
+
+
+def _read_parameters(query: bytes) -> dict[str, str]:
+    if not query:
+        return {}
+    parameters = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    reasons = [
+        Reason(
+            name,
+            "unknown_parameter",
+            f"'{name[:64]}' is no parameter here; known are wait, return, tenant_id.",
+        )
+        for name in parameters
+        if name not in _PARAMETERS
+    ]
+    if parameters.get("wait", "applied") != "applied":
+        reasons.append(Reason("wait", "invalid_value", "wait must be 'applied'."))
+    if parameters.get("return", "none") not in {"none", "events"}:
+        reasons.append(Reason("return", "invalid_value", "return must be 'none' or 'events'."))
+    if reasons:
+        raise Invalid("The query parameters were refused.", reasons=tuple(reasons))
+    return parameters
+
+
+def _shape_of(headers: Mapping[str, str]) -> Shape:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    shape = MEDIA_TYPES.get(media_type)
+    if shape is None:
+        known = ", ".join(name for name in MEDIA_TYPES if name)
+        raise UnsupportedMedia(f"Content-Type '{media_type[:64]}' is not accepted; use one of {known}.")
+    if shape is Shape.JSON and "ce-specversion" in headers:
+        return Shape.CLOUDEVENT_BINARY
+    return shape

@@ -1,0 +1,261 @@
+"""What every request goes through: a pure ASGI frame around the app, and a guard before FastAPI.
+
+The frame gives the request its id, its log line, its numbers and its trace, and turns an error that
+nobody caught into a problem document. The guard bounds what FastAPI is handed (bodies, requests at
+the same time) and ends a question whose client has left. Events skip the guard: their door bounds
+itself (`ingest_asgi.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from bursar import clock
+from bursar.app.auth import CALLER_MARK, OPERATOR_MARK
+from bursar.app.logs import bind_request_id
+from bursar.app.problems import problem_response
+from bursar.app.tracing import request_span
+from bursar.errors import Overloaded, TooLarge
+from bursar.identity.caller import Caller
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from bursar.app.metrics import HttpMetrics
+
+REQUEST_ID = "request_id"
+"""Key of the ASGI scope that holds the request's id."""
+API_BODY_LIMIT = 2**20
+"""Bytes of a body that FastAPI decodes: questions, keys and prices are a few kB. Events have a door of
+their own with limits of their own."""
+API_REQUESTS_LIMIT = 512
+"""Requests that FastAPI works on at the same time. Some dozens of threads do the work, so more would
+only wait; with the body limit this bounds their memory to half a GiB."""
+QUESTIONS = frozenset(["/api/v1/query"])
+"""POST paths that only ask, so that their work may be dropped half-way."""
+EVENT_PATHS = frozenset(["/api/v1/events", "/api/v1/events/batch"])
+QUIET_PATHS = frozenset(["/live", "/ready", "/ping", "/health", "/metrics"])
+"""Asked every few seconds by machines: logged at `debug` while all is well."""
+_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+_SAFETY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_CLIENT_GONE = 499
+"""nginx's word for an answer that nobody waited for; seen in logs and metrics only."""
+_SERVER_FAULT = 500
+
+log = structlog.get_logger()
+
+
+class Frame:
+    """The outermost app: whatever happens inside, there is one answer, one log line, one count."""
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send)
+        self._metrics.in_flight.inc()
+        try:
+            with request_span(
+                scope["method"], exchange.header(b"traceparent"), **{"url.path": str(scope["path"])}
+            ):
+                await self._answer(exchange, receive)
+        finally:
+            self._metrics.in_flight.dec()
+            self._record(exchange)
+
+    async def _answer(self, exchange: _Exchange, receive: Receive) -> None:
+        try:
+            await self._app(exchange.scope, receive, exchange.send)
+        except ClientDisconnect:
+            exchange.is_abandoned = True
+        except Exception as error:
+            log.exception("unexpected error", method=exchange.scope["method"], path=exchange.scope["path"])
+            if exchange.status is None:
+                await exchange.refuse(error)
+
+    def _record(self, exchange: _Exchange) -> None:
+        seconds = clock.monotonic() - exchange.started
+        method, route = _method_of(exchange.scope), _route_of(exchange.scope)
+        if exchange.is_abandoned:
+            self._metrics.abandoned.inc()
+        status = exchange.status or _CLIENT_GONE
+        self._metrics.requests.labels(method, route, status).inc()
+        self._metrics.seconds.labels(method, route).observe(seconds)
+        _log_line(exchange, status, seconds)
+
+
+class _Exchange:
+    """One request and what is known of its answer."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope = scope
+        self.started = clock.monotonic()
+        self.status: int | None = None
+        self.is_abandoned = False
+        self.request_id = bind_request_id(self.header(b"x-request-id"))
+        self._send = send
+        scope[REQUEST_ID] = self.request_id
+
+    def header(self, wanted: bytes) -> str | None:
+        """The value of a request header."""
+        for name, value in self.scope["headers"]:
+            if name == wanted:
+                return value.decode("latin-1")
+        return None
+
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on; its head gets the id and the safety headers."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            headers.extend(_SAFETY_HEADERS)
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def refuse(self, error: Exception) -> None:
+        """Answer with a problem document."""
+        status, headers, body = problem_response(error, self.scope["path"], self.request_id)
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class Guard:
+    """Stands before FastAPI: bounded bodies, bounded work, and none for a client that has left."""
+
+    def __init__(
+        self, app: ASGIApp, body_limit: int = API_BODY_LIMIT, requests_limit: int = API_REQUESTS_LIMIT
+    ) -> None:
+        self._app = app
+        self._body_limit = body_limit
+        self._requests_limit = requests_limit
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            status, headers, body = problem_response(refusal, scope["path"], scope.get(REQUEST_ID, ""))
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        self._in_flight += 1
+        try:
+            await self._work(scope, _Ear(receive, self._body_limit), send)
+        finally:
+            self._in_flight -= 1
+
+    def _refusal(self, scope: Scope) -> TooLarge | Overloaded | None:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._body_limit:
+                return TooLarge(f"The body has {int(value)} bytes; this path takes up to {self._body_limit}.")
+        # The operator and the probes must get through while everybody else waits.
+        if scope.get(OPERATOR_MARK) is True or scope["path"] in QUIET_PATHS:
+            return None
+        return Overloaded() if self._in_flight >= self._requests_limit else None
+
+    async def _work(self, scope: Scope, ear: _Ear, send: Send) -> None:
+        work = asyncio.create_task(self._pass_on(scope, ear, send))
+        listening = asyncio.create_task(ear.listen())
+        try:
+            await asyncio.wait((work, listening), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and _only_asks(scope):
+                # Cancelling reaches the pool of queries, which interrupts the one that is running.
+                work.cancel()
+                await asyncio.wait((work,))
+                if work.cancelled():
+                    raise ClientDisconnect
+            await work
+        finally:
+            work.cancel()
+            listening.cancel()
+            await asyncio.gather(work, listening, return_exceptions=True)
+
+    async def _pass_on(self, scope: Scope, ear: _Ear, send: Send) -> None:
+        await self._app(scope, ear.receive, send)
+
+
+class _Ear:
+    """Hears a request to its end and beyond: its body up to a limit, then whether its client leaves."""
+
+    def __init__(self, receive: Receive, body_limit: int) -> None:
+        self._receive = receive
+        self._body_limit = body_limit
+        self._heard: asyncio.Queue[Message | HTTPException] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        """Hear until the client leaves; what goes beyond the limit is let pass unkept."""
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._heard.put_nowait(message)
+                return
+            was_within = size <= self._body_limit
+            size += len(message.get("body", b""))
+            if size <= self._body_limit:
+                self._heard.put_nowait(message)
+            elif was_within:
+                self._heard.put_nowait(HTTPException(413))
+
+    async def receive(self) -> Message:
+        """The next part that was heard; after a disconnect, that again and again."""
+        message = await self._heard.get()
+        if isinstance(message, HTTPException):
+            raise message
+        if message["type"] == "http.disconnect":
+            self._heard.put_nowait(message)
+        return message
+
+
+def _only_asks(scope: Scope) -> bool:
+    return scope["method"] in {"GET", "HEAD"} or scope["path"] in QUESTIONS
+
+
+def _method_of(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in _METHODS else "other"
+
+
+def _route_of(scope: Scope) -> str:
+    """The template of the route that took the request: a closed set, unlike paths."""
+    template: Any = getattr(scope.get("route"), "path_format", None)
+    if isinstance(template, str):
+        return template
+    return scope["path"] if scope["path"] in EVENT_PATHS else "unmatched"
+
+
+def _log_line(exchange: _Exchange, status: int, seconds: float) -> None:
+    scope = exchange.scope
+    path: str = scope["path"]
+    caller = scope.get(CALLER_MARK)
+    known = {"tenant_id": caller.tenant_id, "key_id": caller.key_id} if isinstance(caller, Caller) else {}
+    is_routine = status < 400 and (path in QUIET_PATHS or path in EVENT_PATHS)  # noqa: PLR2004 - all went well
+    write = log.debug if is_routine else log.warning if status >= _SERVER_FAULT else log.info
+    write(
+        "request",
+        method=scope["method"],
+        path=path,
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+        **known,
+    )

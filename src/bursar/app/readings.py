@@ -1,0 +1,65 @@
+"""What the parts of a running platform say about themselves, read all at once.
+
+The numbers are counted where they arise; here they are only collected, for Prometheus (`metrics.py`)
+and for the operator (`control.py`). Reading asks the store and the file system, so it belongs into a
+thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar import clock
+from bursar.app.metrics import Readings
+from bursar.storage.journal.segments import segment_paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bursar.app.build import Platform
+
+
+def read_platform(platform: Platform) -> Readings:
+    """The present counts and levels of every part."""
+    journal, applier = platform.journal, platform.applier.state
+    ingest = platform.ingestor.counters
+    sizes = segment_sizes(platform.folder.journal)
+    behind_since = applier.behind_since
+    return Readings(
+        ingest_accepted=dict(ingest.accepted),
+        ingest_rejected=dict(ingest.rejected),
+        ingest_unpriced=dict(ingest.unpriced),
+        duplicates=applier.totals.duplicates,
+        conflicts=applier.totals.conflicts,
+        journal_written=journal.counters.bytes_written,
+        journal_records=journal.counters.records,
+        journal_commits=journal.counters.commits,
+        journal_sync_seconds=journal.counters.sync_seconds,
+        journal_failures=journal.counters.failures,
+        journal_pending_bytes=journal.pending_bytes,
+        journal_bytes=sum(sizes),
+        journal_segments=len(sizes),
+        applier_records=applier.totals.new + applier.totals.duplicates + applier.totals.conflicts,
+        applier_batches=applier.batches,
+        applier_errors=applier.errors,
+        applier_lag_records=max(0, journal.mark.last_seq - applier.applied_seq),
+        applier_lag_seconds=0.0 if behind_since is None else clock.monotonic() - behind_since,
+        quarantined=applier.totals.quarantined,
+        quarantine_dropped=applier.totals.quarantine_dropped,
+        quarantine_records=_quarantine_records(platform),
+        key_index_entries=platform.stores.index.count(),
+    )
+
+
+def segment_sizes(folder: Path) -> list[int]:
+    """Bytes of each segment of the journal."""
+    return [path.stat().st_size for path in segment_paths(folder)]
+
+
+def _quarantine_records(platform: Platform) -> int:
+    cursor = platform.stores.database.cursor()
+    try:
+        row = cursor.execute("SELECT count(*) FROM quarantine").fetchone()
+        return int(row[0]) if row else 0
+    finally:
+        cursor.close()

@@ -1,0 +1,258 @@
+"""Runs a platform as a server: TCP and the data folder's socket, in one process on one event loop.
+
+SIGTERM and SIGINT stop it in order: no new connections, running requests finish, the journal is
+flushed, the stores are closed, the socket goes away, exit code 0 within ten seconds. What was
+acknowledged is on disk long before, so a stop that takes too long is cut short without loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+import uvloop
+
+import bursar
+from bursar.app.auth import operator_door
+from bursar.app.build import Platform, build_platform
+from bursar.app.http import make_app
+from bursar.app.logs import configure_logging
+from bursar.app.operator_socket import bind_socket, remove_socket
+from bursar.app.tracing import start_tracing
+from bursar.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from bursar.settings import Settings
+
+REQUESTS_FINISH_SECONDS = 3
+"""A stop waits this long for running requests, then cancels them."""
+STOP_SECONDS = 9.0
+"""A stop that isn't over by then is cut short: ten seconds are promised."""
+KEEP_ALIVE_SECONDS = 75
+"""Idle connections are kept this long: above the 60 s after which most load balancers close theirs."""
+BACKLOG = 2048
+GARBAGE_THRESHOLDS = (50_000, 20, 20)
+"""Python's default of 700 new objects made a third of the ingest path's time on 1,000-event bodies."""
+DESCRIPTORS_WANTED = 65_536
+CONNECTIONS_LIMIT = 10_000
+"""An idle connection takes about 10 kB; beyond this many, requests get a bare 503 from uvicorn."""
+_DESCRIPTORS_FOR_FILES = 256
+
+log = structlog.get_logger()
+
+Announce = Callable[[str], None]
+
+
+class _Listener(uvicorn.Server):
+    """One listening socket; signals are handled for all of them together."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals to `Serving`."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell when connections are taken."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@dataclass(slots=True)
+class Serving:
+    """A running server: where it listens, and how to stop it."""
+
+    platform: Platform
+    tcp: socket.socket | None = None
+    """None serves only the operator's socket."""
+    stop_seconds: float | None = None
+    """After so long a stop is cut short by ending the process; None never does that."""
+    _listeners: list[_Listener] = field(default_factory=list[_Listener])
+
+    def stop(self) -> None:
+        """Stop in order; asked a second time, don't wait for running requests. From the event loop."""
+        if self.stop_seconds is not None:
+            _cut_short_after(self.stop_seconds)
+        for listener in self._listeners:
+            listener.force_exit = listener.should_exit
+            listener.should_exit = True
+
+    @property
+    def url(self) -> str | None:
+        """Where HTTP is served."""
+        if self.tcp is None:
+            return None
+        host, port = self.tcp.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def run(self, started: Callable[[Serving], None]) -> None:
+        """Serve until stopped; `started` is called once connections are taken."""
+        path = self.platform.folder.socket
+        app = make_app(self.platform, self.stop)
+        self.platform.start()
+        try:
+            unix = bind_socket(path)
+            try:
+                await self._listen(app, unix, started)
+            finally:
+                unix.close()
+                remove_socket(path)
+        finally:
+            await self.platform.stop()
+
+    async def _listen(self, app: ASGIApp, unix: socket.socket, started: Callable[[Serving], None]) -> None:
+        bound = [(operator_door(app), unix)]
+        if self.tcp is not None:
+            bound.append((app, self.tcp))
+        self._listeners = [_Listener(_config(one)) for one, _ in bound]
+        running = [
+            asyncio.create_task(listener.serve([sock]))
+            for listener, (_, sock) in zip(self._listeners, bound, strict=True)
+        ]
+        for listener, task in zip(self._listeners, running, strict=True):
+            waiting = asyncio.create_task(listener.listening.wait())
+            await asyncio.wait((waiting, task), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        if all(listener.listening.is_set() for listener in self._listeners):
+            started(self)
+        await asyncio.gather(*running)
+
+
+def run_server(settings: Settings, announce: Announce) -> int:
+    """Serve until a signal or the operator says stop; returns the exit code.
+
+    `announce` is told what a person at the terminal should see: the address, the folder, a first key.
+
+    Raises:
+        ConfigurationError: the address, the folder or a store can't be used.
+    """
+    configure_logging(settings)
+    for name in ("uvicorn.error", "alembic"):
+        # What these tell of a good start is told by our own lines, or nobody's business.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    stop_tracing = start_tracing(settings)
+    tcp = bind_address(settings.host, settings.port)
+    try:
+        platform = build_platform(settings)
+        _calm_garbage_collector()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve_until_signalled(Serving(platform, tcp, STOP_SECONDS), announce))
+    finally:
+        tcp.close()
+        stop_tracing()
+        gc.unfreeze()
+    return 0
+
+
+def _calm_garbage_collector() -> None:
+    """Look for cycles rarely: batches make thousands of objects at once, and hardly any cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+def bind_address(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, not listening yet.
+
+    Raises:
+        ConfigurationError: the address is taken or isn't one of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _unusable(host, port, error) from error
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise _unusable(host, port, error) from error
+    return bound
+
+
+def _unusable(host: str, port: int, error: OSError) -> ConfigurationError:
+    message = f"Can't listen on {host} port {port}: {error.strerror or error}. Choose another address."
+    return ConfigurationError(message)
+
+
+async def _serve_until_signalled(serving: Serving, announce: Announce) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_on_signal, serving, number)
+    await serving.run(lambda running: _greet(running, announce))
+
+
+def _stop_on_signal(serving: Serving, number: signal.Signals) -> None:
+    log.info("stopping", signal=number.name)
+    serving.stop()
+
+
+def _cut_short_after(seconds: float) -> None:
+    def leave() -> None:
+        log.warning("stopping took too long and was cut short; the next start applies what is missing")
+        os._exit(0)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _greet(serving: Serving, announce: Announce) -> None:
+    platform = serving.platform
+    announce(f"Bursar {bursar.__version__} serves {serving.url} (documentation at {serving.url}/docs)")
+    announce(f"Data folder: {platform.folder.path.absolute()}")
+    for warning in platform.first_start.warnings:
+        announce(f"Warning: {warning}")
+    if platform.first_start.generated is not None:
+        announce(f"Admin key, shown only this once: {platform.first_start.generated}")
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        # The peer's address is what the kernel says, never what a header claims.
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        limit_concurrency=connections_limit(),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=REQUESTS_FINISH_SECONDS,
+    )
+
+
+def connections_limit() -> int:
+    """How many connections this process can take, after raising its limit of open files as far as allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_LIMIT
+    return max(64, min(CONNECTIONS_LIMIT, soft - _DESCRIPTORS_FOR_FILES))

@@ -1,0 +1,121 @@
+"""How a command reaches the ledger: a server elsewhere, the one on the data folder, or one just for this.
+
+The HTTP API is the only way in, so that a command obeys the same rules as everybody: where no server
+runs on the folder, this process serves it on the folder's socket until the command is done.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from bursar.app.operator_socket import address_of
+from bursar.cli.local_server import serving_socket
+from bursar.errors import ConfigurationError
+from bursar.settings import load_settings
+from bursar_client import BursarClient
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from bursar.settings import Settings
+
+SOCKET_NAME = "bursar.sock"
+PAGE_LIMIT = 500
+"""The most that lists give per page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which ledger a command means."""
+
+    data: Path | None = None
+    url: str | None = None
+    key: str | None = None
+
+
+@contextmanager
+def open_ledger(target: Target) -> Generator[BursarClient]:
+    """A client of the ledger that the options name, as its operator where it is on this machine.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or there is no data folder.
+    """
+    if target.url is not None:
+        with BursarClient(target.url, target.key) as client:
+            yield client
+        return
+    settings = load_settings(data_dir=target.data)
+    path = socket_of(settings)
+    if is_served(path):
+        with client_of_socket(path) as client:
+            yield client
+        return
+    refuse_missing_folder(settings)
+    with serving_socket(settings), client_of_socket(path) as client:
+        yield client
+
+
+def socket_of(settings: Settings) -> Path:
+    """Where a server on the settings' data folder listens for commands."""
+    return settings.data_dir / SOCKET_NAME
+
+
+def is_served(path: Path) -> bool:
+    """Whether a server answers on the socket; one left behind by a crash does not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(address_of(path))
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            return False
+        except OSError as error:
+            message = f"The socket {path} can't be used: {error.strerror or error}."
+            raise ConfigurationError(message) from error
+    return True
+
+
+def client_of_socket(path: Path) -> BursarClient:
+    """A client that talks to the server on this socket."""
+    return BursarClient("http://bursar.socket", transport=httpx.HTTPTransport(uds=address_of(path)))
+
+
+def refuse_missing_folder(settings: Settings) -> None:
+    """Let only a folder pass that a Bursar has used, so that a mistyped name makes no new one.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if not (settings.data_dir / "FORMAT").is_file():
+        message = (
+            f"There is no data folder at {settings.data_dir}."
+            f" Make one with `bursar serve --data {settings.data_dir}`, or name another with --data."
+        )
+        raise ConfigurationError(message)
+
+
+def tenant_params(tenant: str | None) -> dict[str, str]:
+    """The query parameters that name a tenant."""
+    return {} if tenant is None else {"tenant_id": tenant}
+
+
+def path_of(collection: str, item_id: str) -> str:
+    """The path of one item, whatever characters its id has."""
+    return f"{collection}/{quote(item_id, safe='')}"
+
+
+def whole_list(client: BursarClient, path: str, tenant: str | None = None) -> list[dict[str, Any]]:
+    """All items of a list, page after page."""
+    items: list[dict[str, Any]] = []
+    params: dict[str, Any] = {**tenant_params(tenant), "limit": PAGE_LIMIT}
+    while True:
+        page = client.request("GET", path, params=params)
+        items += page["items"]
+        if not page.get("next_cursor"):
+            return items
+        params["cursor"] = page["next_cursor"]

@@ -1,0 +1,88 @@
+"""How a command fails: one clear line on stderr, what to do about it, and a documented exit code.
+
+Errors that Bursar raises on purpose, here or on a server, end in one line. Anything else is a fault of
+Bursar and keeps its traceback, because that is what a report of it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bursar.errors import BursarError
+
+if TYPE_CHECKING:
+    from bursar_client import BursarClientError, ProblemAnswer
+
+
+class ExitCode(IntEnum):
+    """What a script can rely on."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    """The command line itself is wrong; typer's own."""
+    DIFFERENCES = 3
+    """`bursar verify` found something that doesn't tie out."""
+
+
+class CommandFailed(Exception):
+    """A command can't do what was asked; the text says why and what to do."""
+
+
+class FailingInOneLine(TyperGroup):
+    """The root of all commands: turns errors on purpose into one line and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- typer's context type is private to it
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            said = _words_for(error)
+            if said is None:
+                raise
+        print(f"bursar: {said}", file=sys.stderr)
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _words_for(error: Exception) -> str | None:
+    """What to tell about an error; None for one that nobody raised on purpose."""
+    if isinstance(error, CommandFailed):
+        return str(error)
+    if isinstance(error, BursarError):
+        return _advise(error)
+    # Imported only now: it brings httpx along, which no help text needs.
+    from bursar_client import BursarClientError
+
+    return _explain(error) if isinstance(error, BursarClientError) else None
+
+
+def _advise(error: BursarError) -> str:
+    reasons = [f"  {one.field}: {one.message}" for one in error.reasons if one.message not in error.detail]
+    return "\n".join([error.detail, *reasons])
+
+
+def _explain(error: BursarClientError) -> str:
+    from bursar_client import AccessRefused, ConnectionFailed, ProblemAnswer
+
+    if isinstance(error, AccessRefused):
+        return f"{error} Give another key with --key or BURSAR_API_KEY."
+    if isinstance(error, ConnectionFailed):
+        return f"{error}\nIs the server running there? `bursar serve` starts one."
+    if isinstance(error, ProblemAnswer):
+        return "\n".join([str(error), *_reasons(error)])
+    return str(error)
+
+
+def _reasons(error: ProblemAnswer) -> list[str]:
+    """What the server's document lists beside its sentence."""
+    listed: list[dict[str, Any]] = error.problem.document.get("errors") or []
+    return [
+        f"  {one.get('field')}: {one.get('message')}"
+        for one in listed
+        if str(one.get("message")) not in error.problem.detail
+    ]

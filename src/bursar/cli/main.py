@@ -1,0 +1,60 @@
+"""The `bursar` command line: every command in one list; the modules beside this one do the work.
+
+Importing this module costs typer and nothing else; a test holds it to that.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from bursar.cli import (
+    db,
+    demo,
+    doctor,
+    importing,
+    keys,
+    ledger,
+    projects,
+    query,
+    serve,
+    tenants,
+    version,
+)
+from bursar.cli.failures import FailingInOneLine
+
+_HELP = "A ledger for AI usage and spend: records every call, prices it exactly, shows who spent what."
+_EPILOG = """\b
+Start here:
+  bursar demo            a server with 30 days of invented usage
+  bursar serve           a server on ./bursar-data
+  bursar COMMAND --help  what a command does, with examples
+
+\b
+Exit codes:
+  0 done   1 failed   2 wrong command line   3 `verify` found differences
+"""
+
+app = typer.Typer(
+    name="bursar",
+    cls=FailingInOneLine,
+    help=_HELP,
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    # Plain help: rich's costs 0.2 s at every --help, most of the half second that it may take.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.command("import", epilog=importing.EXAMPLES)(importing.import_usage)
+app.command("query", epilog=query.EXAMPLES)(query.query)
+app.add_typer(keys.app, name="keys", help=keys.HELP)
+app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
+app.add_typer(projects.app, name="projects", help=projects.HELP)
+app.command("verify", epilog=ledger.VERIFY_EXAMPLES)(ledger.verify)
+app.command("rebuild", epilog=ledger.REBUILD_EXAMPLES)(ledger.rebuild)
+app.add_typer(db.app, name="db", help=db.HELP)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("version", epilog=version.EXAMPLES)(version.version)

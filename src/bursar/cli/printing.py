@@ -1,0 +1,112 @@
+"""How commands show what they found: tables for people, JSON and CSV for programs, progress on stderr.
+
+Standard output carries results only, so that it can be piped; everything else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+
+    from rich.console import Console
+
+WIDTH_WITHOUT_TERMINAL = 200
+"""A pipe has no width; wide enough that no table of ours is folded."""
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, for scripts."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV with a header; absent values are empty."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", numbers: Iterable[str] = ()
+) -> None:
+    """Print rows as a table; the columns named in `numbers` are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    right = set(numbers)
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        # Text, not markup: values may hold brackets.
+        table.add_row(*(Text(_shown(cell)) for cell in row))
+    console(stderr=False).print(table)
+
+
+def print_items(items: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print a list of the API: these columns as a table, or everything as JSON."""
+    if as_json:
+        print_json(items)
+    else:
+        print_table(columns, [[item.get(column) for column in columns] for item in items])
+
+
+def console(*, stderr: bool) -> Console:
+    """A console on standard output or on stderr, wide when it isn't a terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def say(message: str) -> None:
+    """Tell the person at the keyboard something that is no result."""
+    print(message, file=sys.stderr)
+
+
+@contextmanager
+def progress_of(what: str, total: int | None) -> Generator[Callable[[int], None]]:
+    """A progress bar on stderr while the block runs, if that is a terminal; call it with each advance."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda advance: bar.advance(task, advance)
+
+
+@contextmanager
+def steps_of() -> Generator[Callable[[str, int], None]]:
+    """A line on stderr that says what is being done, if that is a terminal; call it with step and records."""
+    from rich.status import Status
+
+    if not sys.stderr.isatty():
+        yield lambda _step, _records: None
+        return
+    with Status("…", console=console(stderr=True)) as status:
+        yield lambda step, records: status.update(f"{step}: {records:,} records")
+
+
+def _shown(cell: Any) -> str:  # noqa: ANN401 -- whatever JSON holds
+    if cell is None:
+        return "–"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, list | tuple):
+        return ", ".join(_shown(one) for one in cast("Sequence[object]", cell))
+    return str(cell)

@@ -1,0 +1,39 @@
+"""`bursar serve`: runs the server until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bursar.cli import options
+from bursar.cli.options import examples
+
+EXAMPLES = examples(
+    "bursar serve",
+    "bursar serve --host 0.0.0.0 --port 8080 --data /srv/bursar",
+    "BURSAR_LOG_FORMAT=json bursar serve 2>> bursar.log",
+)
+
+
+def serve(
+    *,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: BURSAR_HOST, else 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on; 0 picks a free one. [default: BURSAR_PORT, else 8000]"),
+    ] = None,
+    data: options.Data = None,
+) -> None:
+    """Run the server on a data folder, which is made if it is absent.
+
+    The first start prints an admin key, once. All other settings come from the environment or `.env`;
+    `bursar doctor` shows what is in force. One server at a time holds a data folder.
+    """
+    from bursar.app.server import run_server
+    from bursar.settings import load_settings
+
+    settings = load_settings(host=host, port=port, data_dir=data)
+    raise typer.Exit(run_server(settings, announce=lambda line: print(line, flush=True)))

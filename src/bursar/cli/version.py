@@ -1,0 +1,39 @@
+"""`bursar version`: which Bursar this is, and what it runs on."""
+
+from __future__ import annotations
+
+from bursar.cli import options
+from bursar.cli.options import examples
+
+EXAMPLES = examples("bursar version", "bursar version --json")
+ENGINES = ("duckdb", "lmdb", "sqlalchemy", "genai-prices")
+"""The packages whose version decides what a data folder or a price means."""
+
+
+def version(*, as_json: options.AsJson = False) -> None:
+    """Print the version of Bursar, of Python and of the engines."""
+    from bursar.cli.printing import print_json
+
+    found = versions()
+    if as_json:
+        print_json(found)
+        return
+    engines = ", ".join(f"{name} {found[name]}" for name in ENGINES)
+    print(f"bursar {found['bursar']} (Python {found['python']}, {engines}, SQLite {found['sqlite']})")
+
+
+def versions() -> dict[str, str]:
+    """The version of each part by its name; `missing` where a package isn't installed."""
+    import platform
+    import sqlite3
+    from importlib import metadata
+
+    import bursar
+
+    found = {"bursar": bursar.__version__, "python": platform.python_version()}
+    for name in ENGINES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return {**found, "sqlite": sqlite3.sqlite_version}

@@ -1,0 +1,209 @@
+"""Every error that Bursar raises on purpose, as one tree with stable codes.
+
+    BursarError
+    ├── BadRequest            the caller's input is wrong (bad_request)
+    │   ├── Malformed         the body can't be read at all (malformed_body)
+    │   ├── UnsupportedMedia  a content type or encoding we don't take (unsupported_media_type)
+    │   ├── TooLarge          over a size limit (body_too_large)
+    │   └── Invalid           readable, but refused with every reason (invalid)
+    ├── Unauthenticated       no usable credential (unauthenticated)
+    │   ├── MissingKey, UnknownKey, ExpiredKey, RevokedKey
+    ├── Forbidden             a credential that may not do this (forbidden)
+    │   ├── MissingScope, TenantMismatch
+    ├── NotFound              no such thing for this caller (not_found)
+    ├── Conflict              it clashes with what is there (conflict)
+    ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
+    │   ├── Overloaded, DiskFull, TimedOut
+    └── ConfigurationError    a setting or a data folder is wrong (configuration)
+        └── FolderInUse, NewerFormat
+
+No HTTP numbers here: `app/problems.py` maps the tree to RFC 9457 problem documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason why an input was refused: the place, a stable code, and what to do about it."""
+
+    field: str
+    """Dotted path of the offending field, `$` for the whole item."""
+    code: str
+    """Stable machine-readable word, such as `unknown_field` or `out_of_range`."""
+    message: str
+    """One sentence for a person: what is wrong and which form is allowed."""
+
+
+class BursarError(Exception):
+    """The root of the tree; `code` is stable and part of the public contract."""
+
+    code = "error"
+    title = "Something went wrong"
+
+    def __init__(self, detail: str = "", *, reasons: tuple[Reason, ...] = ()) -> None:
+        """Keep a sentence for the reader and every reason found."""
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.reasons = reasons
+
+
+class BadRequest(BursarError):
+    """The caller's input is wrong."""
+
+    code = "bad_request"
+    title = "The request can't be carried out as sent"
+
+
+class Malformed(BadRequest):
+    """The body can't be read at all."""
+
+    code = "malformed_body"
+    title = "The body can't be read"
+
+
+class UnsupportedMedia(BadRequest):
+    """A content type or encoding that this endpoint doesn't take."""
+
+    code = "unsupported_media_type"
+    title = "This content type or encoding is not accepted here"
+
+
+class TooLarge(BadRequest):
+    """Over a size limit; nothing of it was accepted."""
+
+    code = "body_too_large"
+    title = "The body is larger than the limit"
+
+
+class Invalid(BadRequest):
+    """Readable, but refused; `reasons` has every reason found."""
+
+    code = "invalid"
+    title = "The input was refused"
+
+
+class Unauthenticated(BursarError):
+    """No usable credential."""
+
+    code = "unauthenticated"
+    title = "A valid API key is needed"
+
+
+class MissingKey(Unauthenticated):
+    """The request carries no credential."""
+
+    code = "missing_key"
+    title = "Send an API key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'"
+
+
+class UnknownKey(Unauthenticated):
+    """The credential is not one of ours."""
+
+    code = "unknown_key"
+    title = "This API key is not known here"
+
+
+class ExpiredKey(Unauthenticated):
+    """The credential has passed its expiry."""
+
+    code = "expired_key"
+    title = "This API key has expired"
+
+
+class RevokedKey(Unauthenticated):
+    """The credential was revoked."""
+
+    code = "revoked_key"
+    title = "This API key has been revoked"
+
+
+class Forbidden(BursarError):
+    """A known caller that may not do this."""
+
+    code = "forbidden"
+    title = "This credential may not do that"
+
+
+class MissingScope(Forbidden):
+    """The key lacks the scope that the endpoint needs."""
+
+    code = "missing_scope"
+    title = "This API key lacks the scope that is needed"
+
+
+class TenantMismatch(Forbidden):
+    """The request names another tenant than the credential's."""
+
+    code = "tenant_mismatch"
+    title = "tenant_id must be the credential's own tenant"
+
+
+class NotFound(BursarError):
+    """No such thing for this caller."""
+
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(BursarError):
+    """It clashes with what is there already."""
+
+    code = "conflict"
+    title = "It clashes with what is already there"
+
+
+class Unavailable(BursarError):
+    """Not now; nothing was accepted, and a retry after `retry_after_seconds` is safe."""
+
+    code = "unavailable"
+    title = "Not available right now; try again later"
+
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
+        """Say when a retry is worth it."""
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(Unavailable):
+    """More work is waiting than memory is reserved for."""
+
+    code = "overloaded"
+    title = "Too much work is waiting; try again shortly"
+
+
+class DiskFull(Unavailable):
+    """The data folder's disk has no room left."""
+
+    code = "disk_full"
+    title = "The disk is full; nothing was accepted"
+
+
+class TimedOut(Unavailable):
+    """A question took longer than its limit and was interrupted."""
+
+    code = "timed_out"
+    title = "The query took too long and was interrupted"
+
+
+class ConfigurationError(BursarError):
+    """A setting or a data folder is wrong; the program can't start like this."""
+
+    code = "configuration"
+    title = "The configuration is wrong"
+
+
+class FolderInUse(ConfigurationError):
+    """Another process holds the data folder."""
+
+    code = "folder_in_use"
+    title = "Another Bursar process holds this data folder"
+
+
+class NewerFormat(ConfigurationError):
+    """The data folder was written by a newer Bursar."""
+
+    code = "newer_format"
+    title = "This data folder was written by a newer Bursar"

@@ -1,0 +1,186 @@
+"""What clients send to and get from `identity/api.py`: strict request bodies, and answers.
+
+The rules behind the formats are in `tenant.py` and `keys.py`; the formats are repeated here so that
+they stand in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from bursar.identity.caller import Scope
+from bursar.identity.keys import ApiKey, IssuedKey, KeyState, KeyTerms, key_state
+from bursar.identity.tenant import (
+    DEFAULT_ZONE,
+    ID_PATTERN,
+    NAME_LIMIT,
+    NAME_PATTERN,
+    Project,
+    Tenant,
+    TenantState,
+)
+
+Item = TypeVar("Item")
+
+
+def _to_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = "lies outside the calendar"
+        raise ValueError(message) from None
+
+
+ChosenId = Annotated[str, Field(pattern=ID_PATTERN, examples=["tenant-123"])]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=NAME_LIMIT)]
+Zone = Annotated[str, Field(max_length=64, description="IANA time zone", examples=["Europe/Berlin"])]
+Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+
+
+class Strict(BaseModel):
+    """A body that refuses fields it doesn't know, by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantIn(Strict):
+    """A tenant to make."""
+
+    id: ChosenId | None = Field(default=None, description="Made up if absent.")
+    name: Name | None = Field(default=None, description="The id if absent.")
+    zone: Zone = DEFAULT_ZONE
+
+
+class TenantPatch(Strict):
+    """What to change of a tenant; null and absent leave a field as it is."""
+
+    name: Name | None = None
+    zone: Zone | None = None
+
+
+class ProjectIn(Strict):
+    """A project to make."""
+
+    id: ChosenId | None = Field(default=None, description="Made up if absent.")
+    name: Name
+    tenant_id: ChosenId | None = Field(
+        default=None, description="The credential's own; an operator may name any."
+    )
+
+
+class ProjectPatch(Strict):
+    """What to change of a project."""
+
+    name: Name
+
+
+class KeyIn(Strict):
+    """An API key to make."""
+
+    label: Name
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    is_operator: bool = Field(
+        default=False, description="May name any tenant; only an operator can make one."
+    )
+    expires_at: Moment | None = Field(default=None, description="Never if absent.")
+    tenant_id: ChosenId | None = Field(
+        default=None, description="The credential's own; an operator may name any."
+    )
+
+    def terms(self, tenant_id: str) -> KeyTerms:
+        """What is asked for, as a key of this tenant."""
+        return KeyTerms(tenant_id, self.label, frozenset(self.scopes), self.is_operator, self.expires_at)
+
+
+class TenantOut(BaseModel):
+    """A tenant as the operator sees it."""
+
+    id: str
+    name: str
+    zone: str
+    state: TenantState
+    created_at: datetime
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> TenantOut:
+        """The tenant as it is shown."""
+        return cls(
+            id=tenant.id,
+            name=tenant.name,
+            zone=tenant.zone,
+            state=tenant.state,
+            created_at=tenant.created_at,
+        )
+
+
+class ProjectOut(BaseModel):
+    """A project as its tenant sees it."""
+
+    id: str
+    tenant_id: str
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, project: Project) -> ProjectOut:
+        """The project as it is shown."""
+        return cls(
+            id=project.id,
+            tenant_id=project.tenant_id,
+            name=project.name,
+            created_at=project.created_at,
+        )
+
+
+class KeyOut(BaseModel):
+    """An API key, without its secret."""
+
+    id: str
+    tenant_id: str
+    label: str
+    prefix: str = Field(description="The first characters of the secret, to recognise it by.")
+    scopes: list[Scope]
+    is_operator: bool
+    state: KeyState
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="Written every few seconds.")
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey, now: datetime) -> KeyOut:
+        """The key as it is shown now."""
+        return cls(
+            id=key.id,
+            tenant_id=key.terms.tenant_id,
+            label=key.terms.label,
+            prefix=key.prefix,
+            scopes=sorted(key.terms.scopes),
+            is_operator=key.terms.is_operator,
+            state=key_state(key, now),
+            created_at=key.created_at,
+            expires_at=key.terms.expires_at,
+            last_used_at=key.last_used_at,
+            revoked_at=key.revoked_at,
+        )
+
+
+class IssuedKeyOut(KeyOut):
+    """A new API key: the only answer that ever holds its secret."""
+
+    key: str = Field(description="The secret. Keep it now; it can't be shown again.")
+
+    @classmethod
+    def issued(cls, issued: IssuedKey, now: datetime) -> IssuedKeyOut:
+        """The new key with its secret."""
+        return cls(key=issued.secret, **KeyOut.of(issued.key, now).model_dump())
+
+
+class ListOut(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")

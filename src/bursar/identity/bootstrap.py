@@ -1,0 +1,170 @@
+"""The first start, and what every start makes sure of: a default tenant and the keys of settings.
+
+A key named by a setting counts as long as the setting names it: starting with another value adds that
+one and revokes the one before, going back brings it back, and doing nothing changes nothing. A key that
+somebody revoked stays revoked, whatever a setting says. Where no key of the operator is left, one is
+made and handed to the caller to be printed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bursar import clock
+from bursar.errors import ConfigurationError, Conflict
+from bursar.identity.caller import Scope
+from bursar.identity.keys import (
+    SECRET_LENGTH_LIMIT,
+    KeyTerms,
+    Revocation,
+    hash_key,
+    key_of,
+    new_key,
+)
+from bursar.identity.tenant import DEFAULT_TENANT_ID, DEFAULT_ZONE, Tenant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bursar.identity.keys import ApiKey
+    from bursar.identity.store import IdentityStore
+
+ADMIN_SETTING = "BURSAR_ADMIN_KEY"
+API_SETTING = "API_KEY"
+INGEST_SETTING = "INGEST_KEY"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ConfiguredKeys:
+    """The secrets that settings name; None where a setting names none."""
+
+    admin_key: str | None = None
+    api_key: str | None = None
+    ingest_key: str | None = None
+
+    def by_setting(self) -> dict[str, str | None]:
+        """The secrets by the name of the setting that a person would change."""
+        return {ADMIN_SETTING: self.admin_key, API_SETTING: self.api_key, INGEST_SETTING: self.ingest_key}
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """What a start has done."""
+
+    generated: str | None = field(default=None, repr=False)
+    """The secret of a new key of the operator: print it once, it can't be read again."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know, one sentence each."""
+
+
+def bootstrap(store: IdentityStore, configured: ConfiguredKeys, now: datetime) -> Bootstrap:
+    """Leave a store in which the default tenant exists and the operator can get in.
+
+    Safe to run at every start, and by several processes at once.
+
+    Raises:
+        ConfigurationError: two settings name the same key, or one names a key that can't be its.
+    """
+    _refuse_unfit(configured)
+    with store.starting_alone():
+        # Every setting is looked at before anything is changed: a refused start leaves no trace.
+        for setting, secret in configured.by_setting().items():
+            _find_fitting(store, setting, secret)
+        _make_default_tenant(store, now)
+        keys = {
+            setting: _follow_setting(store, setting, secret, now)
+            for setting, secret in configured.by_setting().items()
+        }
+        generated = None if store.has_operator_key(now) else _make_operator_key(store, now)
+    return Bootstrap(generated, _warnings(keys))
+
+
+def _refuse_unfit(configured: ConfiguredKeys) -> None:
+    settings_by_secret: dict[str, str] = {}
+    for setting, secret in configured.by_setting().items():
+        if secret is None:
+            continue
+        if not (secret.isascii() and secret.isprintable()) or " " in secret:
+            message = f"{setting} must be printable ASCII without spaces, for it travels in a header."
+            raise ConfigurationError(message)
+        if not 0 < len(secret) <= SECRET_LENGTH_LIMIT:
+            message = f"{setting} must have 1 to {SECRET_LENGTH_LIMIT} characters."
+            raise ConfigurationError(message)
+        other = settings_by_secret.setdefault(secret, setting)
+        if other != setting:
+            message = f"{other} and {setting} name the same key, but give it different rights."
+            raise ConfigurationError(message)
+
+
+def _make_default_tenant(store: IdentityStore, now: datetime) -> None:
+    tenant = Tenant(DEFAULT_TENANT_ID, name="Default", zone=DEFAULT_ZONE, created_at=now)
+    try:
+        store.add_tenant(tenant)
+    except Conflict:
+        return  # every start but the first
+
+
+def _find_fitting(store: IdentityStore, setting: str, secret: str | None) -> ApiKey | None:
+    """The key that the setting names, if there is one already."""
+    if secret is None:
+        return None
+    secret_hash = hash_key(secret)
+    found = store.credentials((secret_hash,)).get(secret_hash)
+    if found is None:
+        return None
+    if not _fits(found.key, _terms_of(setting)):
+        message = (
+            f"{setting} names a key that exists already with other rights ({found.key.id}); choose another."
+        )
+        raise ConfigurationError(message)
+    return found.key
+
+
+def _follow_setting(store: IdentityStore, setting: str, secret: str | None, now: datetime) -> ApiKey | None:
+    """Make the setting's key the only one from that setting that counts, and answer it."""
+    named = _find_fitting(store, setting, secret)
+    if named is None and secret is not None:
+        named = key_of(secret, _terms_of(setting), now)
+        store.add_key(named, hash_key(secret))
+    elif named is not None and named.revocation is not Revocation.BY_CALLER:
+        store.adopt_key(named.terms.tenant_id, named.id, setting)
+    for key in store.keys_from_setting(DEFAULT_TENANT_ID, setting):
+        if key.revoked_at is None and (named is None or key.id != named.id):
+            store.revoke_key(key.terms.tenant_id, key.id, now, Revocation.SETTING_CHANGED)
+    return named
+
+
+def _make_operator_key(store: IdentityStore, now: datetime) -> str:
+    issued = new_key(_operator_terms("made at the first start"), now)
+    store.add_key(issued.key, hash_key(issued.secret))
+    return issued.secret
+
+
+def _warnings(keys: dict[str, ApiKey | None]) -> tuple[str, ...]:
+    return tuple(
+        f"{setting} names a key that was revoked at {clock.rfc3339(key.revoked_at)}; it stays revoked."
+        for setting, key in keys.items()
+        if key is not None and key.revoked_at is not None and key.revocation is Revocation.BY_CALLER
+    )
+
+
+def _fits(key: ApiKey, terms: KeyTerms) -> bool:
+    held = key.terms
+    rights = (held.tenant_id, held.scopes, held.is_operator, held.expires_at)
+    return rights == (terms.tenant_id, terms.scopes, terms.is_operator, terms.expires_at)
+
+
+def _operator_terms(label: str, setting: str | None = None) -> KeyTerms:
+    return KeyTerms(
+        DEFAULT_TENANT_ID, label, frozenset({Scope.ADMIN}), is_operator=True, from_setting=setting
+    )
+
+
+def _terms_of(setting: str) -> KeyTerms:
+    """What a setting's key may do, wherever its value comes from."""
+    label = f"from {setting}"
+    if setting == ADMIN_SETTING:
+        return _operator_terms(label, setting)
+    scope = Scope.ADMIN if setting == API_SETTING else Scope.INGEST
+    return KeyTerms(DEFAULT_TENANT_ID, label, frozenset({scope}), from_setting=setting)

@@ -1,0 +1,98 @@
+"""Explanations: how a cost came about, unit by unit, as values that any edge can print.
+
+An explanation needs a rate card and the units, nothing else; so an event can be explained as long
+as its card is kept, whatever became of the price book.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.money import format_picos
+from bursar.pricing.rating import CostStatus
+from bursar.units import format_steps
+
+if TYPE_CHECKING:
+    from bursar.pricing.card import RateCard
+    from bursar.pricing.rating import Rating
+    from bursar.units import Quantities
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedLine:
+    """One unit's share of a cost; all numbers are decimal strings."""
+
+    unit: str
+    quantity: str
+    rate: str
+    """As price pages show it: `2.5 USD / 1M tokens`."""
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedCard:
+    """Which rates applied, and why these."""
+
+    id: str
+    provider: str
+    model: str
+    rule: str
+    conditions: dict[str, str]
+    valid_from: str | None
+    source: str
+    book_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A cost, its lines and their source; or the reason why it is not known."""
+
+    status: str
+    reason: str | None
+    currency: str
+    total: str | None
+    """The sum of the lines' amounts; None where the cost is not known."""
+    lines: tuple[ExplainedLine, ...]
+    card: ExplainedCard | None
+
+
+def explain_rating(rating: Rating, units: Quantities) -> Explanation:
+    """How a rating of these units came about."""
+    if rating.card is None or rating.picos is None:
+        return Explanation(rating.status.value, rating.reason, rating.currency, None, (), None)
+    return explain_card(rating.card, units, status=rating.status)
+
+
+def explain_card(card: RateCard, units: Quantities, *, status: CostStatus = CostStatus.PRICED) -> Explanation:
+    """How a card prices these units, from the card alone.
+
+    Raises:
+        ValueError: a unit has no rate on the card.
+    """
+    lines = card.lines(units)
+    return Explanation(
+        status=status.value,
+        reason=None,
+        currency=card.currency,
+        total=format_picos(sum(line.amount_picos for line in lines)),
+        lines=tuple(
+            ExplainedLine(
+                line.unit,
+                format_steps(line.unit, line.quantity_steps),
+                line.rate_text,
+                format_picos(line.amount_picos),
+            )
+            for line in lines
+        ),
+        card=ExplainedCard(
+            id=card.id,
+            provider=card.provider,
+            model=card.model,
+            rule=card.rule,
+            conditions=dict(card.conditions),
+            valid_from=card.valid_from.isoformat() if card.valid_from else None,
+            source=card.source,
+            book_version=card.book_version,
+        ),
+    )

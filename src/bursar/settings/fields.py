@@ -1,0 +1,275 @@
+"""Every setting as a field: what it does, how it is spelled outside, which form is allowed.
+
+A field is set by `BURSAR_<NAME>`, some also by the plain name that other tools use. What can be wrong
+about one value is its field's type and bounds; what can be wrong about several together stands at the
+end. Where the values come from is the business of `reading.py`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from bursar.errors import Reason
+
+PREFIX = "BURSAR_"
+KIB, MIB = 2**10, 2**20
+SHORTEST_PRODUCTION_KEY = 16
+"""A configured key shorter than this can be guessed; generated keys carry 256 random bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a setting is written outside, where its type alone doesn't tell."""
+
+    form: str = ""
+    """The allowed form; empty where it follows from the field's type and bounds."""
+    aliases: tuple[str, ...] = ()
+    """Names that set it beside `BURSAR_<NAME>`."""
+
+
+class Contradiction(ValueError):
+    """Settings that are fine alone but not together."""
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(reason.message for reason in reasons))
+        self.reasons = reasons
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]{8,256}", key.get_secret_value()):
+        message = "not a usable key"
+        raise ValueError(message)
+    return key
+
+
+def _to_psycopg(url: str) -> str:
+    """The same database through psycopg, whichever driver the URL was written for."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.partition("+")[0] not in {"postgres", "postgresql"} or not rest:
+        message = "not a PostgreSQL URL"
+        raise ValueError(message)
+    return f"postgresql+psycopg://{rest}"
+
+
+def _mask_password(url: str) -> str:
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+
+
+_KEY_FORM = "8 to 256 printable ASCII characters without spaces"
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+DuckdbSize = Annotated[
+    str,
+    Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$"),
+    Spelling("a size with its unit, such as 512MB or 4GiB"),
+]
+
+
+class Settings(BaseModel):
+    """Everything that can be chosen about one Bursar process."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    host: Annotated[str, Spelling("a host name or address, such as 127.0.0.1", ("HOST",))] = Field(
+        default="127.0.0.1", pattern=r"^[^\s/]+$"
+    )
+    """Address to listen on. Set it to 0.0.0.0 to be reachable from other machines."""
+    port: Annotated[int, Spelling(aliases=("PORT",))] = Field(default=8000, ge=0, le=65535)
+    """Port to listen on. 0 picks a free one."""
+    data_dir: Annotated[Path, AfterValidator(Path.expanduser), Spelling("a folder")] = Path("bursar-data")
+    """Folder of all that Bursar keeps: journal, stores, socket. Made if absent. One process owns it."""
+    environment: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = "development"
+    """`production` refuses what is only convenient on a developer's machine."""
+    admin_key: Annotated[Key | None, Spelling(_KEY_FORM)] = None
+    """The operator's key, valid while it is set. While there is none, one is made and printed once."""
+    api_key: Annotated[Key | None, Spelling(_KEY_FORM, ("API_KEY",))] = None
+    """An admin key of the tenant `default`, valid for as long as it is set."""
+    ingest_key: Annotated[Key | None, Spelling(_KEY_FORM, ("INGEST_KEY",))] = None
+    """An ingest-only key of the tenant `default`, valid for as long as it is set."""
+    anonymous_loopback: bool = False
+    """Lets callers on this very machine in without a key, as the tenant `default`. Refused in production."""
+    database_url: Annotated[
+        Annotated[str, AfterValidator(_to_psycopg)] | None,
+        Spelling("postgresql://user:password@host:5432/name", ("DATABASE_URL",)),
+    ] = Field(default=None, repr=False)
+    """PostgreSQL for tenants, keys and prices. Without it they live in SQLite inside the data folder."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(_lower),
+        Spelling(aliases=("LOG_LEVEL",)),
+    ] = "info"
+    """The least severe line that is logged."""
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
+    """`auto` is console on a terminal and JSON elsewhere."""
+    otlp_endpoint: Annotated[
+        Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")] | None,
+        Spelling("http://host:4318, without /v1/traces", ("OTEL_EXPORTER_OTLP_ENDPOINT",)),
+    ] = None
+    """OTLP/HTTP collector that spans are sent to. Without it tracing is off and costs nothing."""
+    max_body_bytes: ByteSize = Field(default=ByteSize(16 * MIB), ge=KIB)
+    """Largest request body as sent, compressed or not."""
+    max_inflated_bytes: ByteSize = Field(default=ByteSize(64 * MIB), ge=KIB)
+    """Largest request body after decompression."""
+    max_batch_events: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Most events in one body."""
+    max_past_days: int = Field(default=35, ge=0, le=3650)
+    """How old an event may be at the native doors. Imports take any past time."""
+    max_future_seconds: int = Field(default=300, ge=0, le=86_400)
+    """How far ahead of this clock an event's time may be."""
+    pending_bytes_limit: ByteSize = Field(default=ByteSize(256 * MIB), ge=MIB)
+    """Memory for bodies in flight and records not yet durable. Beyond it requests get 503."""
+    min_free_disk_bytes: ByteSize = Field(default=ByteSize(64 * MIB), ge=0)
+    """With less free space than this in the data folder, ingest answers 503 until there is more."""
+    segment_bytes: ByteSize = Field(default=ByteSize(64 * MIB), ge=64 * KIB)
+    """A journal segment is closed and a new one begun at about this size."""
+    wait_timeout_seconds: Seconds = 10.0
+    """Longest wait of `?wait=applied`. Then the answer is 202 with `applied: false`."""
+    query_timeout_seconds: Seconds = 30.0
+    """A query that runs longer is interrupted and answered with 503."""
+    query_threads: int = Field(default=0, ge=0, le=256)
+    """Queries that run at the same time; more get 503. 0 means twice the number of cores."""
+    duckdb_memory_limit: DuckdbSize = "1GB"
+    """Memory that DuckDB may use before it spills to disk."""
+    duckdb_threads: int = Field(default=2, ge=1, le=256)
+    """Threads that DuckDB may use for one query."""
+    duckdb_temp_limit: DuckdbSize = "20GB"
+    """Disk space that DuckDB may use for spilling, in `tmp/` of the data folder."""
+    quarantine_limit_per_tenant: int = Field(default=10_000, ge=0, le=10_000_000)
+    """Refused records kept per tenant; what is beyond is dropped and counted."""
+
+    @property
+    def query_thread_count(self) -> int:
+        """How many queries run at the same time, with 0 resolved to twice the cores."""
+        return self.query_threads or 2 * (os.cpu_count() or 1)
+
+    def shown(self) -> dict[str, str]:
+        """Every field's value as text that may be printed: keys and passwords are masked."""
+        return {field: show_value(field, getattr(self, field)) for field in type(self).model_fields}
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Settings:
+        reasons = (*_unsafe_access(self), *_impossible_limits(self))
+        if reasons:
+            raise Contradiction(reasons)
+        return self
+
+
+def names_of(field: str) -> tuple[str, ...]:
+    """The environment variables that set the field, the first one before the others."""
+    return (PREFIX + field.upper(), *_spelling_of(field).aliases)
+
+
+def form_of(field: str) -> str:
+    """The allowed form of the field in words, taken from its type and bounds."""
+    info = Settings.model_fields[field]
+    if form := _spelling_of(field).form:
+        return form
+    if info.annotation is bool:
+        return "true or false"
+    low, high = (_bound(info.metadata, name) for name in ("ge", "le"))
+    if info.annotation is ByteSize:
+        return f"a size such as 64MiB, 1GiB or 1048576 (bytes), at least {show_size(int(low))}"
+    if info.annotation is float:
+        return f"a number of seconds above 0, at most {high}"
+    if info.annotation is int:
+        return f"a whole number from {low} to {high}"
+    *others, last = get_args(info.annotation)
+    return f"{', '.join(others)} or {last}"
+
+
+def show_size(size: int) -> str:
+    """A number of bytes in the largest binary unit that keeps it whole."""
+    for unit, factor in (("GiB", 2**30), ("MiB", MIB), ("KiB", KIB)):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def _spelling_of(field: str) -> Spelling:
+    metadata = Settings.model_fields[field].metadata
+    return next((item for item in metadata if isinstance(item, Spelling)), Spelling())
+
+
+def _bound(metadata: list[Any], name: str) -> Any:  # noqa: ANN401 -- a bound is of its field's type
+    return next((getattr(item, name) for item in metadata if hasattr(item, name)), 0)
+
+
+def show_value(field: str, value: object) -> str:
+    """The value as text that may be printed: keys and passwords are masked."""
+    if value is None:
+        return ""
+    if _spelling_of(field).form == _KEY_FORM:
+        return "***"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, ByteSize):
+        return show_size(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return _mask_password(str(value))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _unsafe_access(settings: Settings) -> list[Reason]:
+    reasons: list[Reason] = []
+    in_production = settings.environment == "production"
+    if settings.anonymous_loopback and in_production:
+        reasons.append(_clash("anonymous_loopback", "is refused with BURSAR_ENVIRONMENT=production"))
+    if settings.anonymous_loopback and not _is_loopback(settings.host):
+        reasons.append(
+            _clash("anonymous_loopback", f"true needs a loopback BURSAR_HOST, not {settings.host}")
+        )
+    for field in ("admin_key", "api_key", "ingest_key"):
+        key = getattr(settings, field)
+        if key and in_production and len(key.get_secret_value()) < SHORTEST_PRODUCTION_KEY:
+            reasons.append(_clash(field, f"needs {SHORTEST_PRODUCTION_KEY} characters or more in production"))
+    if settings.ingest_key and settings.ingest_key in {settings.admin_key, settings.api_key}:
+        reasons.append(_clash("ingest_key", "must differ from the admin keys, or it would be one"))
+    return reasons
+
+
+def _impossible_limits(settings: Settings) -> list[Reason]:
+    reasons: list[Reason] = []
+    if settings.max_inflated_bytes < settings.max_body_bytes:
+        reasons.append(_clash("max_inflated_bytes", "must not be below BURSAR_MAX_BODY_BYTES"))
+    if settings.pending_bytes_limit < settings.max_inflated_bytes:
+        reasons.append(
+            _clash(
+                "pending_bytes_limit",
+                "must not be below BURSAR_MAX_INFLATED_BYTES",
+            )
+        )
+    return reasons
+
+
+def _clash(field: str, rule: str) -> Reason:
+    name = names_of(field)[0]
+    return Reason(name, "contradiction", f"{name} {rule}")

@@ -1,0 +1,170 @@
+"""Applies journal records to the DuckDB store: dedupe, raw rows, rollups and position together.
+
+Each run of records is one transaction. The key index is written first and gives the same answer
+when a run is repeated, so a crash between the two changes nothing: the run is applied again, whole.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bursar.storage.duckdb.amend import Amender, AmendRefusal
+from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes
+from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
+from bursar.storage.duckdb.rollup import add_to_rollups
+from bursar.storage.duckdb.staging import STAGED, Staging
+from bursar.usage.applying import Applied, Delivery, Repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from bursar.usage.applying import KeyIndex, RecordBatch, Seen
+
+_KEYS = f"SELECT {KEY_COLUMNS} FROM {STAGED} ORDER BY ALL"
+
+
+class DuckDBApplier:
+    """The only writer of the DuckDB store. Use from one thread."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, index: KeyIndex, journal_id: str, quarantine: Quarantine
+    ) -> None:
+        """Write through this connection, for the journal of this id."""
+        self._connection = connection
+        self._index = index
+        self._journal_id = journal_id
+        self._quarantine = quarantine
+        self._staging = Staging(connection, quarantine.scratch_path)
+        self._amender = Amender(connection, index, self._staging)
+
+    def position(self) -> tuple[str, int] | None:
+        """Journal id and seq up to which records were applied; None in a new store."""
+        rows = self._connection.execute("SELECT journal_id, seq FROM applied").fetchall()
+        return (str(rows[0][0]), int(rows[0][1])) if rows else None
+
+    def apply(self, batches: Sequence[RecordBatch]) -> Applied:
+        """Apply records in order; records at or before the position are skipped."""
+        done = self.position()
+        total = Applied()
+        waiting = [batch for batch in batches if done is None or batch.last_seq > done[1]]
+        for usage_only, run in groupby(waiting, key=lambda batch: batch.usage_only):
+            if usage_only:
+                total.add(self._apply_usage(list(run)))
+            else:
+                for batch in run:
+                    total.add(self._apply_others(batch))
+        return total
+
+    def _apply_usage(self, batches: list[RecordBatch]) -> Applied:
+        self._staging.fill([batch.payload for batch in batches])
+        applied = Applied(last_seq=batches[-1].last_seq)
+        # `fill` may have found lines that can't be read; they are in the journal, so they are shown.
+        bad = [QuarantinedRecord.of_line(b.line, "unreadable_record", b.detail) for b in self._staging.bad]
+        self._connection.begin()
+        try:
+            conflicts = self._drop_repeats(applied, batches)
+            self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
+            add_to_rollups(self._connection, STAGED)
+            self._keep_aside(applied, [*bad, *conflicts])
+            self._move_position(applied.last_seq)
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+        return applied
+
+    def _drop_repeats(self, applied: Applied, batches: list[RecordBatch]) -> list[QuarantinedRecord]:
+        """Leave only first deliveries in the staging table; returns the conflicts."""
+        rows: dict[str, Any] = self._connection.execute(_KEYS).fetchnumpy()
+        seqs = as_unsigned(rows["seq"])
+        self._index.advance(applied.last_seq)
+        if not len(seqs):
+            return []
+        seen = self._index.record(key_bytes(rows), seqs, as_unsigned(rows["fingerprint"]))
+        repeated = seen.outcomes != Delivery.NEW
+        applied.new = int(len(seqs) - repeated.sum())
+        if not repeated.any():
+            return []
+        self._connection.execute(
+            f"DELETE FROM {STAGED} WHERE seq IN (SELECT unnest(?::UBIGINT[]))", [seqs[repeated].tolist()]
+        )
+        _note_repeats(applied, seqs, seen)
+        conflicting = seqs[seen.outcomes == Delivery.CONFLICT].tolist()
+        lines = _lines_of(batches, set(conflicting))
+        text = "The id was used before with other content; the first event stays."
+        return [QuarantinedRecord.of_line(line, "conflict", text) for line in lines]
+
+    def _apply_others(self, batch: RecordBatch) -> Applied:
+        """Apply amending records one by one, each with its own position."""
+        applied = Applied(last_seq=batch.last_seq)
+        done = self.position()
+        for i, line in enumerate(batch.payload.splitlines()):
+            if done is not None and batch.first_seq + i <= done[1]:
+                continue
+            staged = self._amender.stage(line)
+            self._index.advance(batch.first_seq + i)
+            self._connection.begin()
+            try:
+                if isinstance(staged, AmendRefusal):
+                    refused = QuarantinedRecord.of_line(line, staged.reason, staged.detail)
+                    self._keep_aside(applied, [refused])
+                else:
+                    self._amender.carry_out(staged)
+                    applied.amended += 1
+                self._move_position(batch.first_seq + i)
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+        return applied
+
+    def _keep_aside(self, applied: Applied, records: Sequence[QuarantinedRecord]) -> None:
+        kept, dropped = self._quarantine.keep(self._connection, records)
+        applied.quarantined += kept
+        applied.quarantine_dropped += dropped
+
+    def _move_position(self, seq: int) -> None:
+        self._connection.execute("DELETE FROM applied")
+        self._connection.execute(
+            "INSERT INTO applied VALUES (?, ?, now()::TIMESTAMP)", [self._journal_id, seq]
+        )
+
+
+def make_applier(
+    connection: duckdb.DuckDBPyConnection,
+    index: KeyIndex,
+    journal_id: str,
+    scratch_folder: Path,
+    quarantine_limit: int,
+) -> DuckDBApplier:
+    """An applier with its scratch file and a quarantine of bounded size."""
+    scratch_folder.mkdir(parents=True, exist_ok=True)
+    quarantine = Quarantine(scratch_folder / "applying.ndjson", quarantine_limit)
+    return DuckDBApplier(connection, index, journal_id, quarantine)
+
+
+def _note_repeats(applied: Applied, seqs: np.ndarray[Any, Any], seen: Seen) -> None:
+    for i in np.flatnonzero(seen.outcomes).tolist():
+        outcome = Delivery(int(seen.outcomes[i]))
+        applied.repeats[int(seqs[i])] = Repeat(outcome, int(seen.first_seqs[i]))
+        if outcome is Delivery.CONFLICT:
+            applied.conflicts += 1
+        else:
+            applied.duplicates += 1
+
+
+def _lines_of(batches: list[RecordBatch], wanted: set[int]) -> list[bytes]:
+    if not wanted:
+        return []
+    lines: list[bytes] = []
+    for batch in batches:
+        if any(batch.first_seq <= seq <= batch.last_seq for seq in wanted):
+            rows = batch.payload.splitlines()
+            lines += [row for i, row in enumerate(rows) if batch.first_seq + i in wanted]
+    return lines

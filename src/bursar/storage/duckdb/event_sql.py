@@ -1,0 +1,146 @@
+"""Single events: the SQL that finds them, and rows turned into `StoredEvent`s.
+
+Events are listed newest first by time and position; a page continues behind the last event of the
+one before, so it neither skips nor repeats when events arrive in between. DuckDB reads the other
+columns only of the rows that make the page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bursar.money import format_decimal
+from bursar.storage.duckdb.binding import Bound, Statement, aware, naive
+from bursar.storage.duckdb.expressions import conditions_of
+from bursar.storage.duckdb.schema import EVENT_COLUMNS
+from bursar.units import TOKEN_TOTALS, UNITS, Quantities, format_steps, scale_of, total_of
+from bursar.usage.stored_event import Quantity, StoredCost, StoredEvent, StoredReportedCost
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from bursar.usage.query import EventPage
+
+_COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in {"fingerprint", "tenant_id"})
+_SELECT = "SELECT " + ", ".join(f'"{name}"' for name in _COLUMNS) + " FROM usage_events"
+_AS_THEY_ARE = (
+    "event_id",
+    "door",
+    "key_id",
+    "project_id",
+    "user_id",
+    "session_id",
+    "request_id",
+    "correlation_id",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "tracking_token_id",
+    "service_type",
+    "provider",
+    "model",
+    "response_model",
+    "operation",
+    "endpoint",
+    "environment",
+    "region",
+    "service_tier",
+    "batch",
+    "speed",
+    "context_tokens",
+    "status",
+    "error_code",
+    "category",
+    "message",
+    "retry_count",
+    "temperature",
+    "max_tokens",
+    "prompt_version",
+    "units_source",
+)
+
+
+def select_events(tenant_id: str, page: EventPage) -> tuple[Statement, Statement]:
+    """Two statements: how many events there are in all, and one page of them (and one row more)."""
+    bound = Bound()
+    start, end = bound.add(naive(page.window.start)), bound.add(naive(page.window.end))
+    conditions = [
+        f"tenant_id = {bound.add(tenant_id)}",
+        f"time >= {start} AND time < {end}",
+        *conditions_of(page.filters, bound),
+    ]
+    count = Statement(
+        f"SELECT count(*) FROM usage_events WHERE {' AND '.join(conditions)}", dict(bound.values)
+    )
+    if page.cursor:
+        time, seq = bound.add(naive(page.cursor.time)), bound.add(page.cursor.seq)
+        # The first comparison alone lets DuckDB skip whole row groups.
+        conditions.append(f"time <= {time} AND (time < {time} OR seq < {seq})")
+    text = (
+        f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY time DESC, seq DESC"
+        f" LIMIT {bound.add(page.limit + 1)} OFFSET {bound.add(page.offset)}"
+    )
+    return count, Statement(text, bound.values)
+
+
+def select_event(tenant_id: str, event_id: str, seq: int) -> Statement:
+    """The event at a position, if it is this tenant's and bears this id."""
+    bound = Bound()
+    where = (
+        f"seq = {bound.add(seq)} AND tenant_id = {bound.add(tenant_id)} AND event_id = {bound.add(event_id)}"
+    )
+    return Statement(f"{_SELECT} WHERE {where}", bound.values)
+
+
+def read_event(values: tuple[Any, ...]) -> StoredEvent:
+    """The event of a row of `select_events` or `select_event`."""
+    row = dict(zip(_COLUMNS, values, strict=True))
+    quantities: Quantities = {name: row[name] for name in UNITS if row[name]}
+    custom: dict[str, int] = row["custom_units"] or {}
+    return StoredEvent(
+        **{name: row[name] for name in _AS_THEY_ARE},
+        time=aware(row["time"]),
+        received_at=aware(row["received_at"]),
+        latency_ms=_milliseconds(row["latency_ms"]),
+        time_to_first_token_ms=_milliseconds(row["time_to_first_token_ms"]),
+        units={name: _quantity(name, steps) for name, steps in {**quantities, **custom}.items()},
+        totals={name: total for name in TOKEN_TOTALS if (total := total_of(name, quantities))},
+        cost=StoredCost(
+            total=_amount(row["cost"]),
+            currency=row["currency"],
+            status=row["cost_status"],
+            reason=row["cost_reason"],
+            rate_card=row["rate_card"],
+        ),
+        reported_cost=_reported(row),
+        parts=_json(row["parts"]),
+        tags=row["tags"] or {},
+        metadata=_json(row["metadata"]),
+        usage=_json(row["usage"]),
+        is_corrected=row["revised_seq"] is not None,
+    )
+
+
+def _quantity(name: str, steps: int) -> Quantity:
+    return format_steps(name, steps) if scale_of(name) else steps
+
+
+def _amount(value: Decimal | None) -> str | None:
+    return None if value is None else format_decimal(value)
+
+
+def _reported(row: dict[str, Any]) -> StoredReportedCost | None:
+    if row["reported_cost"] is None:
+        return None
+    return StoredReportedCost(format_decimal(row["reported_cost"]), row["reported_currency"])
+
+
+def _milliseconds(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _json(text: str | None) -> msgspec.Raw | None:
+    """Stored JSON goes out as it is, to the last digit."""
+    return None if text is None else msgspec.Raw(text.encode())

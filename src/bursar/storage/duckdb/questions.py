@@ -1,0 +1,147 @@
+"""Answers questions about usage on one cursor, at one moment's state of the store.
+
+A query becomes at most three statements: its rows; its totals without money; and its totals of
+money, by currency, since amounts of different currencies are never added. `planner.py` chooses the
+tables, `question_sql.py` and `event_sql.py` write the SQL, `asking.py` runs questions beside each
+other. Nothing here, or in any of these, changes the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bursar.storage.duckdb.event_sql import read_event, select_event, select_events
+from bursar.storage.duckdb.planner import plan_question
+from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
+from bursar.tracing import span
+from bursar.usage.latency import latency_of_bucket
+from bursar.usage.periods import period_from_label
+from bursar.usage.query import ROWS_LIMIT, EventCursor
+from bursar.usage.query_answer import Row, Totals, UsageAnswer, Value
+from bursar.usage.query_dimensions import PERIOD
+from bursar.usage.query_measures import Number, read_figure
+from bursar.usage.stored_event import EventList
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import duckdb
+
+    from bursar.storage.duckdb.binding import Statement
+    from bursar.storage.duckdb.planner import Plan
+    from bursar.usage.query import EventPage, UsageQuery
+    from bursar.usage.stored_event import StoredEvent
+
+
+class CursorQuestions:
+    """Implements `UsageQuestions` on a cursor that is in a transaction; use from one thread."""
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        position_of: Callable[[str, str], int | None],
+        plan: Callable[[UsageQuery], Plan] = plan_question,
+    ) -> None:
+        """Ask through this cursor; `position_of` finds an event's position by tenant and id."""
+        self._cursor = cursor
+        self._position_of = position_of
+        self._plan = plan
+
+    def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
+        """The figures that a query asks for, with totals over everything it selects."""
+        with span("usage.answer", dimensions=len(query.dimensions), measures=len(query.measures)):
+            plan = self._plan(query)
+            rows = self._rows(tenant_id, query, plan)
+            return UsageAnswer(
+                query=query,
+                rows=tuple(rows[: query.limit]),
+                has_more=len(rows) > query.limit,
+                totals=self._totals(tenant_id, query),
+                plan=plan.explain(),
+            )
+
+    def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
+        """The rows alone, at most `query.limit` of them."""
+        with span("usage.rows", dimensions=len(query.dimensions), measures=len(query.measures)):
+            return tuple(self._rows(tenant_id, query, self._plan(query))[: query.limit])
+
+    def list_events(self, tenant_id: str, page: EventPage) -> EventList:
+        """One page of single events, newest first."""
+        with span("usage.list_events", limit=page.limit):
+            count, listing = select_events(tenant_id, page)
+            total = self._all(count)[0][0] if page.is_counted else None
+            rows = self._all(listing)
+        events = [read_event(row) for row in rows[: page.limit]]
+        cursor = None
+        if len(rows) > page.limit:
+            last_seq = rows[page.limit - 1][0]
+            cursor = EventCursor(events[-1].time, last_seq)
+        return EventList(tuple(events), cursor, total)
+
+    def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
+        """The event of this id, found by its position in the journal and never by a scan."""
+        seq = self._position_of(tenant_id, event_id)
+        rows = self._all(select_event(tenant_id, event_id, seq)) if seq is not None else []
+        return read_event(rows[0]) if rows else None
+
+    def _totals(self, tenant_id: str, query: UsageQuery) -> Totals:
+        plain = tuple(measure.name for measure in query.asked_measures if not measure.is_money)
+        money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
+        whole = replace(
+            query,
+            measures=tuple(dict.fromkeys(("events", "unpriced_events", *plain))),
+            **_WITHOUT_ROWS,
+        )
+        rows = self._rows(tenant_id, whole, self._plan(whole))
+        figures = rows[0] if rows else _nothing(whole)
+        amounts: dict[str, dict[str, Value]] = {name: {} for name in money}
+        if money:
+            by_currency = replace(query, measures=money, **_WITHOUT_ROWS)
+            for row in self._rows(tenant_id, by_currency, self._plan(by_currency)):
+                for name in money:
+                    amounts[name][str(row["currency"])] = row[name]
+        return Totals(_count(figures["events"]), _count(figures["unpriced_events"]), figures, amounts)
+
+    def _rows(self, tenant_id: str, query: UsageQuery, plan: Plan) -> list[Row]:
+        rows = self._all(write_question(tenant_id, query, plan))
+        return [_read_row(query, row) for row in rows]
+
+    def _all(self, statement: Statement) -> list[tuple[Any, ...]]:
+        return self._cursor.execute(statement.text, statement.values).fetchall()
+
+
+_WITHOUT_ROWS: dict[str, Any] = {
+    "dimensions": (),
+    "grain": None,
+    "order": (),
+    "limit": ROWS_LIMIT,
+    "offset": 0,
+}
+
+
+def _read_row(query: UsageQuery, row: tuple[Any, ...]) -> Row:
+    """Names and figures for one row of `write_question`'s statement."""
+    names = query.key_columns
+    parts = parts_of(query)
+    percents = percents_of(query)
+    keys: dict[str, Value] = dict(zip(names, row, strict=False))
+    if query.grain:
+        keys[PERIOD] = period_from_label(row[0], query.grain, query.zone)
+    values: dict[str, Number | None] = dict(zip(parts, row[len(names) :], strict=False))
+    for percent, bucket in zip(percents, row[len(names) + len(parts) :], strict=False):
+        values[f"p{percent}"] = None if bucket is None else latency_of_bucket(bucket)
+    values["users"] = row[-1] if len(row) > len(names) + len(parts) + len(percents) else None
+    figures = {measure.name: read_figure(measure, values) for measure in query.asked_measures}
+    return {**keys, **figures}
+
+
+def _nothing(query: UsageQuery) -> Mapping[str, Value]:
+    """The figures of no events at all."""
+    parts: dict[str, Number | None] = dict.fromkeys(parts_of(query), 0)
+    parts.update({f"p{percent}": None for percent in percents_of(query)}, users=0)
+    return {measure.name: read_figure(measure, parts) for measure in query.asked_measures}
+
+
+def _count(value: Value) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,92 @@
+"""Rollup rows: made from raw rows when they are applied, undone by opposite rows, compacted later.
+
+A rollup is never updated in place (keyed upserts cost about forty times as much); it is a sum of
+signed rows. Compaction replaces the rows of a period by their sums, in one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.storage.duckdb.schema import (
+    HOUR_DIMENSIONS,
+    LATENCY_DIMENSIONS,
+    MEASURE_COLUMNS,
+    USER_DAY_DIMENSIONS,
+    latency_bucket,
+    measure_sums,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+
+_DERIVED = {
+    "hour": "date_trunc('hour', time)",
+    "day": "date_trunc('day', time)",
+    "bucket": latency_bucket("latency_ms"),
+}
+
+ROLLUPS: dict[str, dict[str, str]] = {
+    "usage_by_hour": HOUR_DIMENSIONS,
+    "usage_by_user_day": USER_DAY_DIMENSIONS,
+    "latency_by_hour": LATENCY_DIMENSIONS,
+}
+
+
+def rollup_select(table: str, source: str, sign: str = "") -> str:
+    """SQL that computes a rollup's rows from raw rows.
+
+    Args:
+        table: one of `ROLLUPS`.
+        source: what to read raw rows from, with its WHERE clause if it needs one.
+        sign: `-` for the opposite rows.
+    """
+    dimensions = ", ".join(f"{_DERIVED.get(name, name)} AS {name}" for name in ROLLUPS[table])
+    if table == "latency_by_hour":
+        joiner = "AND" if " WHERE " in source else "WHERE"
+        return (
+            f"SELECT {dimensions}, {sign}count(*) AS events FROM {source}"
+            f" {joiner} latency_ms IS NOT NULL GROUP BY ALL"
+        )
+    return f"SELECT {dimensions}, {measure_sums(sign)} FROM {source} GROUP BY ALL"
+
+
+def add_to_rollups(connection: duckdb.DuckDBPyConnection, source: str, sign: str = "") -> None:
+    """Append the rollup rows of the raw rows in `source`."""
+    for table in ROLLUPS:
+        connection.execute(f"INSERT INTO {table} {rollup_select(table, source, sign)}")
+
+
+def rollup_sums(table: str) -> str:
+    """SQL of a rollup with equal keys summed, rows that sum to nothing left out."""
+    dimensions = ", ".join(ROLLUPS[table])
+    measures = ["events"] if table == "latency_by_hour" else list(MEASURE_COLUMNS)
+    sums = ", ".join(f"sum({name}) AS {name}" for name in measures)
+    return f"SELECT {dimensions}, {sums} FROM {table} GROUP BY {dimensions} HAVING sum(events) <> 0"
+
+
+def compact_rollups(connection: duckdb.DuckDBPyConnection, before: datetime) -> int:
+    """Replace the rollup rows of periods before `before` by their sums; returns rows saved.
+
+    Readers see either all of the old rows or all of the new ones.
+    """
+    saved = 0
+    for table, dimensions in ROLLUPS.items():
+        period = next(iter(dimensions))
+        condition = f"{period} < ?"
+        counts = connection.execute(
+            f"SELECT count(*), count(DISTINCT ({', '.join(dimensions)})) FROM {table} WHERE {condition}", [before]
+        ).fetchall()
+        rows, distinct = counts[0]
+        if rows <= distinct * 2:
+            continue
+        connection.begin()
+        summed = rollup_sums(table).replace(" GROUP BY ", f" WHERE {condition} GROUP BY ", 1)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE compacted AS {summed}", [before])
+        connection.execute(f"DELETE FROM {table} WHERE {condition}", [before])
+        connection.execute(f"INSERT INTO {table} SELECT * FROM compacted")
+        connection.commit()
+        saved += rows - distinct
+    return saved

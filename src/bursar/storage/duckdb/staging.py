@@ -1,0 +1,152 @@
+"""Journal lines into a staging table with the raw row's columns, in bulk.
+
+DuckDB's own JSON reader does the work without holding the GIL. Lines that it can't read are found
+by halving, so that one bad record never stops those around it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from bursar.storage.duckdb.schema import EVENT_COLUMNS, TEXT_FIELDS
+from bursar.units import UNITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+STAGED = "staged_usage"
+
+_RECORD_WINS = ("service_tier", "speed", "region", "batch", "context_tokens")
+"""What the provider's own usage object said, before what the caller said."""
+_EVENT_WINS = ("provider", "model")
+"""What the caller said, before what was inferred."""
+_DEFAULTS = {"service_type": "'llm_service'", "status": "'ok'"}
+_EVENT_ONLY: dict[str, str] = {
+    "retry_count": "INTEGER",
+    "latency_ms": "DECIMAL(18,3)",
+    "time_to_first_token_ms": "DECIMAL(18,3)",
+    "temperature": "DOUBLE",
+    "max_tokens": "BIGINT",
+    "tags": "MAP(VARCHAR, VARCHAR)",
+    "metadata": "JSON",
+    "usage": "JSON",
+}
+_EVENT_FIELDS: dict[str, str] = {
+    "event_id": "VARCHAR",
+    **dict.fromkeys(TEXT_FIELDS, "VARCHAR"),
+    "batch": "BOOLEAN",
+    "context_tokens": "BIGINT",
+    **_EVENT_ONLY,
+}
+_RECORD_FIELDS: dict[str, str] = {
+    "seq": "UBIGINT",
+    "fingerprint": "UBIGINT",
+    "received": "BIGINT",
+    "time": "BIGINT",
+    "tenant_id": "VARCHAR",
+    "key_id": "VARCHAR",
+    "door": "VARCHAR",
+    "event_id": "VARCHAR",
+    "provider": "VARCHAR",
+    "model": "VARCHAR",
+    "service_tier": "VARCHAR",
+    "batch": "BOOLEAN",
+    "speed": "VARCHAR",
+    "region": "VARCHAR",
+    "context_tokens": "BIGINT",
+    "units": "STRUCT(" + ", ".join(f'"{unit}" BIGINT' for unit in UNITS) + ")",
+    "custom_units": "MAP(VARCHAR, BIGINT)",
+    "units_source": "VARCHAR",
+    "cost": "DECIMAL(18,12)",
+    "currency": "VARCHAR",
+    "cost_status": "VARCHAR",
+    "cost_reason": "VARCHAR",
+    "rate_card": "VARCHAR",
+    "parts": "JSON",
+    "reported_cost": "DECIMAL(18,12)",
+    "reported_currency": "VARCHAR",
+    "event": "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind in _EVENT_FIELDS.items()) + ")",
+}
+_JSON_COLUMNS = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _RECORD_FIELDS.items()) + "}"
+
+
+def _expression(column: str) -> str:
+    """SQL that gives a raw column out of a journal record."""
+    if column in {"time", "received_at"}:
+        return f"make_timestamp({'received' if column == 'received_at' else 'time'})"
+    if column == "revised_seq":
+        return "NULL"
+    if column in UNITS:
+        return f'units."{column}"'
+    if column == "event_id" or column in _EVENT_WINS:
+        return f"coalesce(event.{column}, {column})"
+    if column in _RECORD_WINS:
+        return f"coalesce({column}, event.{column})"
+    if column in _DEFAULTS:
+        return f"coalesce(event.{column}, {_DEFAULTS[column]})"
+    return f"event.{column}" if column in _EVENT_FIELDS else column
+
+
+_SELECTED = ", ".join(f'{_expression(column)} AS "{column}"' for column in EVENT_COLUMNS)
+SELECT_FROM_JSON = (
+    f"SELECT {_SELECTED} FROM read_json(?, format = 'newline_delimited', columns = {_JSON_COLUMNS},"
+    " maximum_object_size = 67108864)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A record that could not become a row, and why."""
+
+    line: bytes
+    detail: str
+
+
+@dataclass(slots=True)
+class Staging:
+    """One staging table on one connection, filled anew for each run of records."""
+
+    connection: duckdb.DuckDBPyConnection
+    path: Path
+    """A scratch file for the lines; it never needs to be durable."""
+    bad: list[BadLine] = field(default_factory=list[BadLine])
+
+    def __post_init__(self) -> None:
+        """Make the empty staging table."""
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in EVENT_COLUMNS.items())
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED} ({columns})")
+
+    def fill(self, payloads: Sequence[bytes]) -> None:
+        """Load lines of usage records; what can't be loaded is in `bad`."""
+        self.bad = []
+        self.connection.execute(f"DELETE FROM {STAGED}")
+        try:
+            self._load(payloads)
+        except duckdb.Error:
+            lines = [line for payload in payloads for line in payload.splitlines(keepends=True)]
+            self._load_halves(lines)
+        finally:
+            # An empty file keeps no dirty pages for the kernel to write out.
+            os.truncate(self.path, 0)
+
+    def _load(self, payloads: Sequence[bytes]) -> None:
+        with self.path.open("wb") as file:
+            file.writelines(payloads)
+        self.connection.execute(f"INSERT INTO {STAGED} {SELECT_FROM_JSON}", [str(self.path)])
+
+    def _load_halves(self, lines: Sequence[bytes]) -> None:
+        for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+            if not half:
+                continue
+            try:
+                self._load(half)
+            except duckdb.Error as error:
+                if len(half) == 1:
+                    self.bad.append(BadLine(half[0], str(error)))
+                else:
+                    self._load_halves(half)

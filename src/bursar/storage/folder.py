@@ -1,0 +1,148 @@
+"""The data folder: one process at a time, a version for everything in it, and where things are.
+
+`FORMAT` names the versions of the folder, the journal, the store's tables and the index. A folder
+written by a newer Bursar is refused by name; an older one is migrated or rebuilt from the journal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar.errors import ConfigurationError, FolderInUse, NewerFormat
+from bursar.storage.duckdb.schema import STORE_VERSION
+from bursar.storage.journal.segments import JOURNAL_VERSION, write_durably
+from bursar.storage.keyindex.index import INDEX_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER_VERSION = 1
+
+
+class FolderFormat(msgspec.Struct, frozen=True):
+    """Versions of everything in a data folder."""
+
+    folder: int = FOLDER_VERSION
+    journal: int = JOURNAL_VERSION
+    store: int = STORE_VERSION
+    index: int = INDEX_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The paths of a data folder."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """The journal's segments."""
+        return self.path / "journal"
+
+    @property
+    def store(self) -> Path:
+        """The DuckDB file."""
+        return self.path / "usage.duckdb"
+
+    @property
+    def index(self) -> Path:
+        """The key index's folder."""
+        return self.path / "keys.lmdb"
+
+    @property
+    def state(self) -> Path:
+        """The SQLite state store."""
+        return self.path / "state.db"
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket of a running server."""
+        return self.path / "bursar.sock"
+
+    @property
+    def scratch(self) -> Path:
+        """Files that no one misses after a stop."""
+        return self.path / "tmp"
+
+    @property
+    def format_file(self) -> Path:
+        """The versions of everything in the folder."""
+        return self.path / "FORMAT"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLock:
+    """Holds the folder for this process; the kernel lets go when the process ends, however it ends."""
+
+    descriptor: int
+
+    def release(self) -> None:
+        """Let another process have the folder."""
+        os.close(self.descriptor)
+
+
+def claim_folder(folder: DataFolder) -> FolderLock:
+    """Make the folder if need be, and hold it.
+
+    Raises:
+        FolderInUse: another process holds it.
+        NewerFormat: a newer Bursar wrote it.
+        ConfigurationError: it can't be made or written.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.scratch.mkdir(exist_ok=True)
+        descriptor = os.open(folder.path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = f"The data folder {folder.path} can't be used: {error.strerror}."
+        raise ConfigurationError(message) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        message = (
+            f"The data folder {folder.path} is in use by process {holder or 'unknown'}."
+            " Stop that server, or choose another folder with --data."
+        )
+        raise FolderInUse(message) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    try:
+        check_format(folder)
+    except ConfigurationError:
+        os.close(descriptor)
+        raise
+    return FolderLock(descriptor)
+
+
+def check_format(folder: DataFolder) -> FolderFormat:
+    """The folder's versions; written on first use.
+
+    Raises:
+        NewerFormat: a part of it is newer than this Bursar reads.
+        ConfigurationError: the file can't be read.
+    """
+    ours = FolderFormat()
+    if not folder.format_file.exists():
+        write_durably(folder.format_file, msgspec.json.encode(ours) + b"\n")
+        return ours
+    try:
+        found = msgspec.json.decode(folder.format_file.read_bytes(), type=FolderFormat)
+    except msgspec.DecodeError as error:
+        message = f"{folder.format_file} can't be read: {error}. Restore it from a backup."
+        raise ConfigurationError(message) from error
+    newer = [
+        f"{name} {getattr(found, name)} (this Bursar reads up to {getattr(ours, name)})"
+        for name in FolderFormat.__struct_fields__
+        if getattr(found, name) > getattr(ours, name)
+    ]
+    if newer:
+        message = f"{folder.path} was written by a newer Bursar: {', '.join(newer)}. Upgrade Bursar."
+        raise NewerFormat(message)
+    return found

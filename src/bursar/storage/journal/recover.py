@@ -1,0 +1,145 @@
+"""What happens to the journal at start: find its end, cut a torn tail, and say so.
+
+A write that a crash interrupted leaves half a frame at the end of the last segment. It was never
+acknowledged, so it is cut. Half a frame *followed by whole ones* can't come from a crash, because
+each group was synced before the next was written: that is damage, and the start is refused rather
+than losing what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.errors import ConfigurationError
+from bursar.storage.journal.frame import HEADER_BYTES, MAGIC, FrameHeader, decode_header, is_intact
+from bursar.storage.journal.segments import (
+    JournalIdentity,
+    Segment,
+    load_identity,
+    load_segments,
+    read_segment_header,
+    segment_paths,
+    sync_folder,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+SEQ_GAP = 2**20
+"""Seqs skipped after a cut tail, so that none of the cut frame's is ever given out again. A frame
+holds fewer records than this: the writer closes a group at 8 MiB plus one body."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutTail:
+    """What recovery removed: bytes that were written but never acknowledged."""
+
+    path: Path
+    kept_bytes: int
+    cut_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredJournal:
+    """The journal as it stands after recovery, ready for a writer."""
+
+    folder: Path
+    identity: JournalIdentity
+    last: Segment | None
+    last_length: int
+    last_seq: int
+    """The highest seq that is durable; 0 in a new journal."""
+    next_seq: int
+    cut: CutTail | None
+
+
+def recover_journal(folder: Path) -> RecoveredJournal:
+    """Bring the journal to its last whole frame and make everything up to there durable.
+
+    Raises:
+        ConfigurationError: the journal is damaged in a way that a crash can't explain.
+    """
+    identity = load_identity(folder)
+    _drop_unborn_segment(folder)
+    segments = load_segments(folder)
+    if not segments:
+        return RecoveredJournal(folder, identity, None, 0, 0, 1, None)
+    last = segments[-1]
+    if last.header.journal_id != identity.journal_id:
+        message = f"{last.path} belongs to journal {last.header.journal_id}, not {identity.journal_id}."
+        raise ConfigurationError(message)
+    end, last_seq = find_end(last)
+    cut = _cut_tail(last.path, end)
+    last_seq = last_seq or last.header.first_seq - 1
+    next_seq = last_seq + 1 + (SEQ_GAP if cut else 0)
+    return RecoveredJournal(folder, identity, last, end, last_seq, next_seq, cut)
+
+
+def find_end(segment: Segment) -> tuple[int, int | None]:
+    """Offset after the last whole frame, and its last seq (None in an empty segment).
+
+    Raises:
+        ConfigurationError: whole frames follow a broken one.
+    """
+    last_seq: int | None = None
+    offset = segment.data_start
+    with segment.path.open("rb") as file:
+        file.seek(offset)
+        while header := _read_intact(file):
+            last_seq = header.last_seq
+            offset += HEADER_BYTES + header.length
+        if _whole_frame_after(file, offset):
+            message = (
+                f"Journal segment {segment.path} is damaged at byte {offset}: a broken frame is followed"
+                " by whole ones. Restore the segment from a backup; nothing was changed."
+            )
+            raise ConfigurationError(message)
+    return offset, last_seq
+
+
+def _read_intact(file: BinaryIO) -> FrameHeader | None:
+    line = file.read(HEADER_BYTES)
+    header = decode_header(line)
+    if header is None or not is_intact(line, header, file.read(header.length)):
+        return None
+    return header
+
+
+def _whole_frame_after(file: BinaryIO, offset: int) -> bool:
+    file.seek(offset + 1)
+    rest = file.read()
+    start = rest.find(MAGIC)
+    while start >= 0:
+        line = rest[start : start + HEADER_BYTES]
+        header = decode_header(line)
+        body = start + HEADER_BYTES
+        if header and is_intact(line, header, rest[body : body + header.length]):
+            return True
+        start = rest.find(MAGIC, start + 1)
+    return False
+
+
+def _cut_tail(path: Path, end: int) -> CutTail | None:
+    size = path.stat().st_size
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if size > end:
+            os.ftruncate(descriptor, end)
+        # Frames written before a crash but not yet synced are whole, so they count; make them durable.
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return CutTail(path, end, size - end) if size > end else None
+
+
+def _drop_unborn_segment(folder: Path) -> None:
+    """Remove a last segment whose first line was never finished: nothing in it was acknowledged."""
+    paths = segment_paths(folder)
+    if paths and read_segment_header(paths[-1]) is None and paths[-1].stat().st_size < HEADER_BYTES * 16:
+        if MAGIC in paths[-1].read_bytes():
+            return
+        paths[-1].unlink()
+        sync_folder(folder)

@@ -1,0 +1,293 @@
+"""Group commit: many requests' records in one write and one `fdatasync`, then every answer.
+
+`append` is called on the event loop and returns a future that is done once the records are on
+disk. One commit is in flight at a time, in a thread; what arrives meanwhile forms the next group,
+so a slow disk makes groups larger instead of a queue longer. What can't be made durable is refused
+with an error that says when to come back; it is never half kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bursar import clock
+from bursar.errors import BursarError, DiskFull, Overloaded, Unavailable
+from bursar.storage.journal.frame import FrameKind, encode_frame
+from bursar.storage.journal.segments import (
+    JOURNAL_VERSION,
+    SegmentHeader,
+    encode_segment_header,
+    segment_name,
+    sync_folder,
+    write_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from bursar.storage.journal.recover import RecoveredJournal
+
+GROUP_BYTES = 8 * 2**20
+"""A group stops growing here, so that one frame stays small enough to check and apply in memory."""
+DISK_RETRY_SECONDS = 5
+_ROOM_CHECK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLimits:
+    """Sizes that bound the journal's files and memory."""
+
+    segment_bytes: int = 64 * 2**20
+    pending_bytes: int = 256 * 2**20
+    """Bytes that may wait to become durable; beyond, appends are refused."""
+    min_free_disk_bytes: int = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class DurableMark:
+    """Up to where the journal is on disk: readers stop here."""
+
+    path: Path | None
+    offset: int
+    last_seq: int
+
+
+@dataclass(slots=True)
+class JournalCounters:
+    """What the journal did since it was opened; read by metrics."""
+
+    bytes_written: int = 0
+    records: int = 0
+    commits: int = 0
+    failures: int = 0
+    sync_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Group:
+    kind: FrameKind
+    first_seq: int
+    lines: list[bytes] = field(default_factory=list[bytes])
+    size: int = 0
+    waiters: list[asyncio.Future[None]] = field(default_factory=list["asyncio.Future[None]"])
+
+
+class JournalWriter:
+    """The only writer of a journal. Use from one event loop."""
+
+    def __init__(
+        self, recovered: RecoveredJournal, limits: JournalLimits, on_durable: Callable[[], None]
+    ) -> None:
+        """Continue a recovered journal; `on_durable` is called from a thread after each commit."""
+        self._folder = recovered.folder
+        self._identity = recovered.identity
+        self._limits = limits
+        self._on_durable = on_durable
+        self._next_seq = recovered.next_seq
+        self._path = recovered.last.path if recovered.last else None
+        self._offset = recovered.last_length
+        self._descriptor: int | None = None
+        self._groups: list[_Group] = []
+        self._pending_bytes = 0
+        self._committing: asyncio.Task[None] | None = None
+        self._closed = False
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._room_checked = 0.0
+        self._has_room = True
+        self._mark_lock = threading.Lock()
+        self._mark = DurableMark(self._path, self._offset, recovered.last_seq)
+        self.counters = JournalCounters()
+
+    @property
+    def journal_id(self) -> str:
+        """Which journal this is."""
+        return self._identity.journal_id
+
+    @property
+    def mark(self) -> DurableMark:
+        """Up to where everything is on disk; safe from any thread."""
+        with self._mark_lock:
+            return self._mark
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes appended but not yet durable."""
+        return self._pending_bytes
+
+    def check_room(self) -> None:
+        """Refuse work that could not be kept, before any of it is accepted.
+
+        Raises:
+            DiskFull: less space is left than the setting asks for.
+            Overloaded: as much is waiting as memory is reserved for.
+            Unavailable: the journal is closing.
+        """
+        if self._closed:
+            raise Unavailable("The server is stopping.", retry_after_seconds=DISK_RETRY_SECONDS)
+        if self._pending_bytes >= self._limits.pending_bytes:
+            raise Overloaded
+        now = clock.monotonic()
+        if now - self._room_checked >= _ROOM_CHECK_SECONDS:
+            self._room_checked = now
+            self._has_room = self._free_bytes() >= self._limits.min_free_disk_bytes
+        if not self._has_room:
+            raise DiskFull(retry_after_seconds=DISK_RETRY_SECONDS)
+
+    def append(self, records: Sequence[bytes], *, usage_only: bool) -> tuple[int, asyncio.Future[None]]:
+        """Queue records (JSON objects) and give them consecutive seqs.
+
+        `usage_only` says that all of them are of kind `usage`, so that they can be applied in bulk. Returns the first seq, and a future that is done when all of them are durable, or fails with
+        the error to answer with when they are not.
+        """
+        self.check_room()
+        kind = FrameKind.USAGE if usage_only else FrameKind.OTHER
+        first_seq = self._next_seq
+        self._next_seq += len(records)
+        lines = [b'{"seq":%d,%b' % (first_seq + i, record[1:]) for i, record in enumerate(records)]
+        waiter = asyncio.get_running_loop().create_future()
+        group = self._open_group(kind, first_seq)
+        size = sum(map(len, lines)) + len(lines)
+        group.lines.extend(lines)
+        group.size += size
+        group.waiters.append(waiter)
+        self._pending_bytes += size
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_groups())
+        return first_seq, waiter
+
+    async def close(self) -> None:
+        """Make everything appended durable, then take nothing more."""
+        self._closed = True
+        if self._committing is not None:
+            await self._committing
+        self._thread.shutdown()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open_group(self, kind: FrameKind, first_seq: int) -> _Group:
+        if self._groups:
+            last = self._groups[-1]
+            follows = last.first_seq + len(last.lines) == first_seq
+            if last.kind is kind and last.size < GROUP_BYTES and follows:
+                return last
+        group = _Group(kind, first_seq)
+        self._groups.append(group)
+        return group
+
+    async def _commit_groups(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Requests that are ready in this turn of the loop join the first group.
+        await asyncio.sleep(0)
+        while self._groups:
+            group = self._groups.pop(0)
+            failure: BursarError | None = None
+            try:
+                await loop.run_in_executor(self._thread, self._commit, group)
+            except OSError as error:
+                failure = _refusal(error)
+            self._pending_bytes -= group.size
+            for waiter in group.waiters:
+                if not waiter.done():
+                    waiter.set_exception(failure) if failure else waiter.set_result(None)
+        self._committing = None
+
+    def _commit(self, group: _Group) -> None:
+        payload = b"\n".join(group.lines) + b"\n"
+        frame = encode_frame(group.first_seq, len(group.lines), group.kind, payload)
+        try:
+            descriptor = self._segment_for(group.first_seq)
+            self._write(descriptor, frame)
+        except OSError:
+            self.counters.failures += 1
+            raise
+        self._offset += len(frame)
+        counters = self.counters
+        counters.bytes_written += len(frame)
+        counters.records += len(group.lines)
+        counters.commits += 1
+        with self._mark_lock:
+            self._mark = DurableMark(self._path, self._offset, group.first_seq + len(group.lines) - 1)
+        self._on_durable()
+
+    def _write(self, descriptor: int, frame: bytes) -> None:
+        try:
+            write_all(descriptor, frame)
+        except OSError:
+            # Nothing of a half-written frame may stay: the next one must start at the good mark.
+            self._return_to_mark(descriptor)
+            raise
+        started = clock.monotonic()
+        try:
+            os.fdatasync(descriptor)
+        except OSError:
+            # After a failed sync the kernel may have dropped the pages and would report success the
+            # next time; this file is never synced again. The next segment records the good mark.
+            self._leave_segment(descriptor)
+            raise
+        self.counters.sync_seconds += clock.monotonic() - started
+
+    def _return_to_mark(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, self._offset)
+            os.lseek(descriptor, self._offset, os.SEEK_SET)
+        except OSError:
+            self._leave_segment(descriptor)
+
+    def _leave_segment(self, descriptor: int) -> None:
+        self._descriptor = None
+        os.close(descriptor)
+
+    def _segment_for(self, first_seq: int) -> int:
+        if self._descriptor is not None and self._offset < self._limits.segment_bytes:
+            return self._descriptor
+        if self._descriptor is not None:
+            self._leave_segment(self._descriptor)
+        elif self.counters.commits == self.counters.failures == 0 and self._path is not None:
+            # The first write after a start continues the recovered segment.
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            os.lseek(self._descriptor, self._offset, os.SEEK_SET)
+            if self._offset < self._limits.segment_bytes:
+                return self._descriptor
+            self._leave_segment(self._descriptor)
+        return self._start_segment(first_seq)
+
+    def _start_segment(self, first_seq: int) -> int:
+        path = self._folder / segment_name(first_seq)
+        header = SegmentHeader(
+            format=JOURNAL_VERSION,
+            journal_id=self.journal_id,
+            first_seq=first_seq,
+            previous=self._path.name if self._path else None,
+            previous_length=self._offset if self._path else None,
+        )
+        content = encode_segment_header(header)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        self._descriptor, self._path, self._offset = descriptor, path, len(content)
+        return descriptor
+
+    def _free_bytes(self) -> int:
+        status = os.statvfs(self._folder)
+        return status.f_bavail * status.f_frsize
+
+
+def _refusal(error: OSError) -> BursarError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(retry_after_seconds=DISK_RETRY_SECONDS)
+    message = f"The journal could not be written ({error.strerror}); nothing was accepted."
+    return Unavailable(message, retry_after_seconds=DISK_RETRY_SECONDS)

@@ -1,0 +1,74 @@
+"""Opening the state store: one engine, set up so that SQLite and PostgreSQL keep the same promises.
+
+SQLite is told to survive a power cut (WAL, `synchronous=FULL`), to hold foreign keys, and to leave
+transactions to us: its driver would commit before DDL and begin nothing before a read. Nothing here
+knows tables; see `tables.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, event, make_url
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sqlalchemy import Connection, Engine
+
+BUSY_TIMEOUT_MILLISECONDS = 10_000
+"""How long a write waits for another process's write to the same SQLite file."""
+CONNECT_TIMEOUT_SECONDS = 10
+
+TRANSACTION_OPTION = "bursar_transaction"
+"""Execution option that says what a transaction is for, so that SQLite takes its write lock in time."""
+WRITES = "writes"
+MIGRATES = "migrates"
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql+psycopg://…`; connects only when it is used."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _make_sqlite_engine(url)
+    return create_engine(
+        parsed,
+        # A server restarted between two requests must cost none of them.
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+    )
+
+
+def is_sqlite(engine: Engine) -> bool:
+    """Whether the store is a SQLite file."""
+    return engine.dialect.name == "sqlite"
+
+
+def _make_sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        # No driver transactions: `_begin` below is the only one that begins any.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # First, for switching the journal mode needs a lock itself.
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MILLISECONDS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    purpose = connection.get_execution_options().get(TRANSACTION_OPTION)
+    if purpose == MIGRATES:
+        # Rebuilding a table drops it for a moment, which foreign keys would refuse. The setting can't be
+        # changed within a transaction; `migrate.py` throws the connection away afterwards.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    # A read that turns into a write may fail with "database is locked" without waiting, so a write says
+    # what it is from the start and waits its turn.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if purpose else "BEGIN")

@@ -1,0 +1,112 @@
+"""The tables of the state store as they are now; `migrations/` is how a store gets there.
+
+A test compares both on each engine. Whatever belongs to a tenant carries `tenant_id`, and every
+statement on it names one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+METADATA = MetaData(
+    # Constraints need names, or a later migration can't change them.
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class UtcMoment(TypeDecorator[datetime]):
+    """A moment that goes in aware and comes back aware in UTC, to the microsecond, on both engines."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: SQLite would keep them as if they were UTC."""
+        del dialect
+        if value is not None and value.tzinfo is None:
+            message = "a moment needs a time zone"
+            raise ValueError(message)
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """SQLite answers naive UTC, PostgreSQL the session's zone; both leave here as aware UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+TENANTS = Table(
+    "tenants",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("zone", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Index("ix_tenants_order", "created_at", "id"),
+)
+
+PROJECTS = Table(
+    "projects",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id"), nullable=False),
+    Column("id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    # Ids are chosen by tenants, so two tenants may choose the same.
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index("ix_projects_order", "tenant_id", "created_at", "id"),
+)
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id"), nullable=False),
+    Column("label", String, nullable=False),
+    Column("prefix", String, nullable=False),
+    # Every request of an unknown key asks by this alone.
+    Column("secret_hash", String, nullable=False, unique=True),
+    Column("scopes", String, nullable=False),
+    Column("is_operator", Boolean, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("expires_at", UtcMoment),
+    Column("last_used_at", UtcMoment),
+    Column("revoked_at", UtcMoment),
+    Column("revocation", String),
+    Column("from_setting", String),
+    Index("ix_api_keys_order", "tenant_id", "created_at", "id"),
+)
+
+PRICE_SNAPSHOTS = Table(
+    "price_snapshots",
+    METADATA,
+    # A hash of the document: the same price is kept once, and no tenant owns it.
+    Column("card_id", String, primary_key=True),
+    Column("document", Text, nullable=False),
+)

@@ -1,0 +1,146 @@
+"""Tenants and projects in SQL; implements `TenantStore` and `ProjectStore` of `identity/store.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from bursar.errors import Conflict, NotFound, Reason
+from bursar.identity.tenant import Project, Tenant, TenantState
+from bursar.storage.relational.paging import read_page
+from bursar.storage.relational.tables import PROJECTS, TENANTS
+from bursar.storage.relational.transactions import reading, refusing, writing
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Engine, Row
+
+    from bursar.identity.page import Page, PageAsk
+    from bursar.identity.tenant import TenantChange
+
+
+class RelationalTenants:
+    """Keeps tenants in the tables behind an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep them behind `engine`, whose tables are up to date."""
+        self._engine = engine
+
+    def add_tenant(self, tenant: Tenant) -> None:
+        """See `TenantStore.add_tenant`."""
+        taken = Conflict(
+            f"There is a tenant '{tenant.id}' already.",
+            reasons=(Reason("id", "tenant_exists", "choose another id, or leave it out"),),
+        )
+        row = insert(TENANTS).values(
+            id=tenant.id,
+            name=tenant.name,
+            zone=tenant.zone,
+            state=tenant.state.value,
+            created_at=tenant.created_at,
+        )
+        with writing(self._engine) as connection, refusing(duplicate=taken):
+            connection.execute(row)
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """See `TenantStore.tenant`."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(TENANTS).where(TENANTS.c.id == tenant_id)).one_or_none()
+        if row is None:
+            raise no_tenant(tenant_id)
+        return _tenant_of(row)
+
+    def tenants(self, ask: PageAsk) -> Page[Tenant]:
+        """See `TenantStore.tenants`."""
+        with reading(self._engine) as connection:
+            return read_page(connection, select(TENANTS), TENANTS, ask, _tenant_of)
+
+    def change_tenant(self, tenant_id: str, change: TenantChange) -> Tenant:
+        """See `TenantStore.change_tenant`."""
+        named = {"name": change.name, "zone": change.zone}
+        values = {column: value for column, value in named.items() if value is not None}
+        if not values:
+            return self.tenant(tenant_id)
+        statement = update(TENANTS).where(TENANTS.c.id == tenant_id).values(values).returning(TENANTS)
+        with writing(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise no_tenant(tenant_id)
+        return _tenant_of(row)
+
+
+class RelationalProjects:
+    """Keeps projects in the tables behind an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep them behind `engine`, whose tables are up to date."""
+        self._engine = engine
+
+    def add_project(self, project: Project) -> None:
+        """See `ProjectStore.add_project`."""
+        taken = Conflict(
+            f"There is a project '{project.id}' already.",
+            reasons=(Reason("id", "project_exists", "choose another id, or leave it out"),),
+        )
+        row = insert(PROJECTS).values(
+            tenant_id=project.tenant_id,
+            id=project.id,
+            name=project.name,
+            created_at=project.created_at,
+        )
+        orphan = no_tenant(project.tenant_id)
+        with writing(self._engine) as connection, refusing(duplicate=taken, orphan=orphan):
+            connection.execute(row)
+
+    def project(self, tenant_id: str, project_id: str) -> Project:
+        """See `ProjectStore.project`."""
+        with reading(self._engine) as connection:
+            question = select(PROJECTS).where(_is_project(tenant_id, project_id))
+            row = connection.execute(question).one_or_none()
+        if row is None:
+            raise _no_project(project_id)
+        return _project_of(row)
+
+    def projects(self, tenant_id: str, ask: PageAsk) -> Page[Project]:
+        """See `ProjectStore.projects`."""
+        question = select(PROJECTS).where(PROJECTS.c.tenant_id == tenant_id)
+        with reading(self._engine) as connection:
+            return read_page(connection, question, PROJECTS, ask, _project_of)
+
+    def rename_project(self, tenant_id: str, project_id: str, name: str) -> Project:
+        """See `ProjectStore.rename_project`."""
+        statement = update(PROJECTS).where(_is_project(tenant_id, project_id))
+        with writing(self._engine) as connection:
+            row = connection.execute(statement.values(name=name).returning(PROJECTS)).one_or_none()
+        if row is None:
+            raise _no_project(project_id)
+        return _project_of(row)
+
+    def remove_project(self, tenant_id: str, project_id: str) -> None:
+        """See `ProjectStore.remove_project`."""
+        statement = delete(PROJECTS).where(_is_project(tenant_id, project_id))
+        with writing(self._engine) as connection:
+            removed = connection.execute(statement.returning(PROJECTS.c.id)).one_or_none()
+        if removed is None:
+            raise _no_project(project_id)
+
+
+def no_tenant(tenant_id: str) -> NotFound:
+    """The refusal of a tenant id that isn't there."""
+    return NotFound(f"There is no tenant '{tenant_id}'.")
+
+
+def _no_project(project_id: str) -> NotFound:
+    return NotFound(f"There is no project '{project_id}'.")
+
+
+def _is_project(tenant_id: str, project_id: str) -> ColumnElement[bool]:
+    return (PROJECTS.c.tenant_id == tenant_id) & (PROJECTS.c.id == project_id)
+
+
+def _tenant_of(row: Row[Any]) -> Tenant:
+    return Tenant(row.id, row.name, row.zone, row.created_at, TenantState(row.state))
+
+
+def _project_of(row: Row[Any]) -> Project:
+    return Project(row.id, row.tenant_id, row.name, row.created_at)

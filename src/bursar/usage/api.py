@@ -1,0 +1,216 @@
+"""HTTP for questions about usage: parameters in, one of the views out, as JSON or CSV.
+
+Every endpoint works alike: read the parameters (all that is wrong is said at once), ask the store
+in a worker thread, write what the view shows. The tenant is the caller's. When the client leaves,
+its question is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from bursar import clock
+from bursar.errors import Invalid, Malformed, Reason
+from bursar.identity.caller import Caller, Scope
+from bursar.usage import parameter_docs
+from bursar.usage.asked import Asked
+from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
+from bursar.usage.query_answer import QueryAnswer
+from bursar.usage.query_reader import Asker
+from bursar.usage.store import AsksQuestions, UsageQuestions
+from bursar.usage.stored_event import StoredEvent
+from bursar.usage.views.cost_breakdown import CostBreakdown, read_cost_breakdown_view
+from bursar.usage.views.cost_summary import CostSummary, read_cost_summary_view
+from bursar.usage.views.events import (
+    EventsAnswer,
+    EventView,
+    UsageListAnswer,
+    read_events_view,
+    read_usage_list_view,
+)
+from bursar.usage.views.query_view import read_query_view
+from bursar.usage.views.shown import View
+from bursar.usage.views.top import Top, read_top_view
+from bursar.usage.views.trends import Trends, read_trends_view
+
+ReadView = Callable[[Asked, Asker], View]
+Answered = Coroutine[Any, Any, Response]
+
+_FORMS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The answer", "content": {"text/csv": {"schema": {"type": "string"}}}}
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    path: str
+    name: str
+    read: ReadView
+    answer: type
+    parameters: dict[str, Any]
+    summary: str
+
+
+_GETS = (
+    _Route(
+        "/api/v1/events", "list_events", read_events_view, EventsAnswer, parameter_docs.EVENTS,
+        "Single events, newest first",
+    ),
+    _Route(
+        "/api/v1/usage", "list_usage", read_usage_list_view, UsageListAnswer, parameter_docs.USAGE,
+        "Single events, newest first, counted",
+    ),
+    _Route(
+        "/api/v1/cost/summary", "summarise_cost", read_cost_summary_view, CostSummary, parameter_docs.SUMMARY,
+        "What was spent, in all and by whom and what",
+    ),
+    _Route(
+        "/api/v1/cost/breakdown", "break_down_cost", read_cost_breakdown_view, CostBreakdown,
+        parameter_docs.BREAKDOWN, "Cost by any dimensions, the largest first",
+    ),
+    _Route(
+        "/api/v1/analytics/trends", "show_trends", read_trends_view, Trends, parameter_docs.TRENDS,
+        "One measure over time, and which way it is going",
+    ),
+    _Route(
+        "/api/v1/analytics/top", "rank_top", read_top_view, Top, parameter_docs.TOP,
+        "The users, models or anything else with the most of something",
+    ),
+)  # fmt: skip
+
+
+def make_router(
+    questions: AsksQuestions,
+    caller: Callable[[Scope], Callable[..., Any]],
+    now: Callable[[], datetime] = clock.now,
+) -> APIRouter:
+    """Routes for every question about usage.
+
+    `/api/v1/events/{event_id}` takes ids with slashes and so matches everything below `/events/`:
+    include this router after those with longer paths there.
+
+    Args:
+        questions: answers them.
+        caller: makes a FastAPI dependency that yields a `Caller` who has the scope.
+        now: the time that windows such as `30d` are counted back from.
+    """
+    router = APIRouter(tags=["usage"])
+    desk = _Desk(questions, now, Depends(caller(Scope.READ)))
+    for route in _GETS:
+        router.add_api_route(
+            route.path,
+            _listing(desk, route.read),
+            name=route.name,
+            response_model=route.answer,
+            summary=route.summary,
+            responses=_FORMS,
+            openapi_extra=route.parameters,
+        )
+
+    @router.post(
+        "/api/v1/query", response_model=QueryAnswer, responses=_FORMS, openapi_extra=parameter_docs.QUERY
+    )
+    async def ask_query(request: Request, by: Caller = desk.reader) -> Response:
+        """Any measures of usage, by any dimensions, over any events."""
+        given = {**_parameters(request), **_decode(await request.body())}
+        return await desk.answer(request, by, given, read_query_view)
+
+    @router.get(
+        "/api/v1/events/{event_id:path}",
+        response_model=StoredEvent,
+        responses=_FORMS,
+        openapi_extra=parameter_docs.EVENT,
+    )
+    async def show_event(request: Request, event_id: str, by: Caller = desk.reader) -> Response:
+        """One event by its id."""
+
+        def read(asked: Asked, asker: Asker) -> View:
+            asked.finish()
+            return EventView(asker.tenant_id, event_id)
+
+        return await desk.answer(request, by, _parameters(request), read)
+
+    return router
+
+
+def _listing(desk: _Desk, read: ReadView) -> Callable[..., Answered]:
+    async def answer(request: Request, by: Caller = desk.reader) -> Response:
+        return await desk.answer(request, by, _parameters(request), read)
+
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where every request for an answer goes."""
+
+    questions: AsksQuestions
+    now: Callable[[], datetime]
+    reader: Any
+
+    async def answer(self, request: Request, by: Caller, given: dict[str, Any], read: ReadView) -> Response:
+        """Read the parameters, ask, and write the answer in the form that was asked for."""
+        asked = Asked(given)
+        asker = Asker(by.tenant_for(asked.text("tenant_id")), by.zone, self.now())
+        named = asked.choice("format", OutputFormat)
+        form = choose_format(named, request.headers.get("accept", ""))
+        view = read(asked, asker)
+        body = await _unless_gone(request, self.questions.ask(lambda store: _write(view, store, form)))
+        return Response(body, media_type=MEDIA_TYPES[form])
+
+
+def _write(view: View, store: UsageQuestions, form: OutputFormat) -> bytes:
+    """The whole answer as bytes, made in the worker thread so that the loop stays free."""
+    shown = view.answer(store)
+    return shown.as_csv().encode() if form is OutputFormat.CSV else msgspec.json.encode(shown.body)
+
+
+async def _unless_gone(request: Request, asking: Coroutine[Any, Any, bytes]) -> bytes:
+    """The answer; when the client leaves before, the question is ended and nobody reads what is said."""
+    answering = asyncio.ensure_future(asking)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else b""
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    """The query string: a text for each name, a list where a name is repeated."""
+    given: dict[str, Any] = {}
+    for name in request.query_params:
+        values = request.query_params.getlist(name)
+        given[name] = values[0] if len(values) == 1 else values
+    return given
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body.
+
+    Raises:
+        Malformed: no JSON.
+        Invalid: JSON, but no object.
+    """
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        message = f"The body is no JSON: {error}."
+        raise Malformed(message) from None
+    if isinstance(decoded, dict):
+        return cast("dict[str, Any]", decoded)
+    message = "A query is a JSON object."
+    raise Invalid(message, reasons=(Reason("$", "wrong_type", message),))

@@ -1,0 +1,126 @@
+"""What happens behind the journal: records become rows, each event id counted once.
+
+Only words and protocols: the journal hands over `RecordBatch`es in order, a `KeyIndex` says which
+deliveries are the first of their id, a `UsageApplier` turns the rest into rows and rollups in one
+transaction. `storage/` implements both, `app/applier.py` drives them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_HALVES = struct.Struct("<QQ")
+_KEY = struct.Struct(">QQ")
+
+
+class Delivery(IntEnum):
+    """What a delivery of an event turned out to be."""
+
+    NEW = 0
+    DUPLICATE = 1
+    """Same id, same content: counted before."""
+    CONFLICT = 2
+    """Same id, other content: the first one stays, this one goes to quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Consecutive records of the journal: lines of JSON, one record each."""
+
+    first_seq: int
+    last_seq: int
+    usage_only: bool
+    """Every record is of kind `usage`, so the batch can be loaded in bulk."""
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the key index says about a batch of deliveries, in the order they were given."""
+
+    outcomes: NDArray[np.uint8]
+    """A `Delivery` for each."""
+    first_seqs: NDArray[np.uint64]
+    """The seq of the first delivery of the same key; a new one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A delivery that was not the first of its id."""
+
+    outcome: Delivery
+    first_seq: int
+
+
+@dataclass(slots=True)
+class Applied:
+    """What applying a run of records did."""
+
+    last_seq: int = 0
+    new: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    quarantined: int = 0
+    quarantine_dropped: int = 0
+    amended: int = 0
+    repeats: dict[int, Repeat] = field(default_factory=dict[int, Repeat])
+    """By seq, for those who wait for an outcome."""
+
+    def add(self, other: Applied) -> None:
+        """Count a later run in."""
+        self.last_seq = other.last_seq
+        self.new += other.new
+        self.duplicates += other.duplicates
+        self.conflicts += other.conflicts
+        self.quarantined += other.quarantined
+        self.quarantine_dropped += other.quarantine_dropped
+        self.amended += other.amended
+        self.repeats.update(other.repeats)
+
+
+class KeyIndex(Protocol):
+    """Which event ids were counted, and at which position."""
+
+    def record(self, keys: Sequence[bytes], seqs: NDArray[np.uint64], prints: NDArray[np.uint64]) -> Seen:
+        """Note deliveries (sorted by key, then seq) and say which are first; idempotent."""
+        ...
+
+    def find(self, key: bytes) -> int | None:
+        """The seq of a key's first delivery, if it was seen."""
+        ...
+
+    def advance(self, seq: int) -> None:
+        """Note that everything up to `seq` has been looked at."""
+        ...
+
+
+class UsageApplier(Protocol):
+    """The writing side of a usage store."""
+
+    def position(self) -> tuple[str, int] | None:
+        """Journal id and seq up to which records were applied; None in a new store."""
+        ...
+
+    def apply(self, batches: Sequence[RecordBatch]) -> Applied:
+        """Apply records in order. Idempotent: applying a batch again changes nothing."""
+        ...
+
+
+def event_key(tenant_id: str, event_id: str) -> bytes:
+    """The 16-byte key of an event: MD5 of tenant, NUL and id, as two big-endian halves.
+
+    MD5 because DuckDB computes it in bulk. A tenant would need a second preimage to shadow an event
+    of another; a collision inside one tenant harms only whoever built it.
+    """
+    digest = hashlib.md5(f"{tenant_id}\0{event_id}".encode(), usedforsecurity=False).digest()
+    return _KEY.pack(*_HALVES.unpack(digest))

@@ -1,0 +1,116 @@
+"""What types can't say about an event: its tenant, its time, and the size of its JSON parts.
+
+Pure decisions over values and the moment of receipt. Type and length limits are in `event.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bursar.errors import Reason
+from bursar.usage.event import JSON_BYTES_LIMIT, JSON_DEPTH_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar.identity.caller import Caller
+    from bursar.usage.event import UsageEvent
+
+_NO_REASONS: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRules:
+    """Which event times a door takes, relative to the moment of receipt."""
+
+    max_past: timedelta | None
+    """None takes any past time: imports and compatibility doors rate at it."""
+    max_future: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Who sent a body through which door, and when it arrived."""
+
+    caller: Caller
+    door: str
+    now: datetime
+    oldest: datetime | None
+    newest: datetime
+    knows_tenant: Callable[[str], bool]
+
+    @classmethod
+    def of(
+        cls, caller: Caller, door: str, now: datetime, rules: TimeRules, knows_tenant: Callable[[str], bool]
+    ) -> Receipt:
+        """A receipt with the door's time rules worked out for this moment."""
+        oldest = now - rules.max_past if rules.max_past is not None else None
+        return cls(caller, door, now, oldest, now + rules.max_future, knows_tenant)
+
+
+def check_event(event: UsageEvent, receipt: Receipt) -> tuple[Reason, ...]:
+    """Every reason why this event can't be taken from this caller now; empty where it can."""
+    named, time = event.tenant_id, event.time
+    right_tenant = named is None or named == receipt.caller.tenant_id
+    in_time = time is None or (time <= receipt.newest and (receipt.oldest is None or time >= receipt.oldest))
+    if right_tenant and in_time:
+        return _NO_REASONS
+    reasons: list[Reason] = []
+    if named is not None and not right_tenant:
+        reasons += _tenant_reasons(named, receipt)
+    if time is not None and not in_time:
+        reasons.append(_time_reason(time, receipt))
+    return tuple(reasons)
+
+
+def check_json_parts(event: UsageEvent, encoded: bytes) -> tuple[Reason, ...]:
+    """Reasons against `metadata` and `usage` that are too large or too deep."""
+    # Few brackets can't nest deeply and few bytes can't be many: nearly every event ends here.
+    if len(encoded) <= JSON_BYTES_LIMIT and encoded.count(b"{") + encoded.count(b"[") <= JSON_DEPTH_LIMIT:
+        return _NO_REASONS
+    reasons: list[Reason] = []
+    for name in ("metadata", "usage"):
+        part = getattr(event, name)
+        if part is None:
+            continue
+        if _depth(part) > JSON_DEPTH_LIMIT:
+            text = f"{name} is nested deeper than {JSON_DEPTH_LIMIT} levels."
+            reasons.append(Reason(name, "too_deep", text))
+        elif len(msgspec.json.encode(part)) > JSON_BYTES_LIMIT:
+            text = f"{name} takes more than {JSON_BYTES_LIMIT} bytes of JSON."
+            reasons.append(Reason(name, "too_large", text))
+    return tuple(reasons)
+
+
+def _tenant_reasons(named: str, receipt: Receipt) -> list[Reason]:
+    if not receipt.caller.is_operator:
+        return [Reason("tenant_id", "tenant_mismatch", "tenant_id must be the credential's own tenant.")]
+    if receipt.knows_tenant(named):
+        return []
+    return [Reason("tenant_id", "unknown_tenant", "There is no tenant with this id.")]
+
+
+def _time_reason(time: datetime, receipt: Receipt) -> Reason:
+    if time > receipt.newest:
+        seconds = round((receipt.newest - receipt.now).total_seconds())
+        return Reason("time", "in_the_future", f"time may lie at most {seconds} s ahead of the server's clock.")
+    days = (receipt.now - receipt.oldest).days if receipt.oldest else 0
+    text = f"time may lie at most {days} days back here; send older events to POST /api/v1/events/import."
+    return Reason("time", "too_old", text)
+
+
+def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
+    """Levels of nesting, without recursion so that no input can exhaust the stack."""
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        part, level = waiting.pop()
+        children: Any = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        deepest = max(deepest, level if isinstance(part, (dict, list)) else 0)
+        if deepest > JSON_DEPTH_LIMIT:
+            return deepest
+        waiting.extend((child, level + 1) for child in children)
+    return deepest

@@ -1,0 +1,158 @@
+"""What an accepted event costs: rating its units, or saying by name why that can't be done.
+
+Order of resolution: the price book, then the caller's own figure, then unknown. Unknown is stored
+as `unpriced`, never as 0. An answer in which several models took part is the sum of their shares,
+each at its own model's price, and unknown as soon as one share is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar.errors import Invalid, Reason
+from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
+from bursar.pricing.rating import CostStatus, PricingSubject, RateCard, Rating, rate_usage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bursar.pricing.book import PriceBook
+    from bursar.units import Quantities
+    from bursar.usage.event import UsageEvent
+    from bursar.usage.measure import Measured
+
+DEFAULT_CURRENCY = "USD"
+FAILED_WITHOUT_USAGE = "failed_without_usage"
+
+
+@dataclass(frozen=True, slots=True)
+class CostedPart:
+    """One model's share of an answer."""
+
+    model: str
+    units: Quantities
+    rating: Rating
+
+
+class Costed(msgspec.Struct, frozen=True, gc=False):
+    """The cost of one event and how it was found."""
+
+    status: CostStatus
+    picos: int | None
+    currency: str
+    reason: str | None = None
+    card: RateCard | None = None
+    parts: tuple[CostedPart, ...] = ()
+    """Only where several models took part; the first is the event's own model."""
+
+
+def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> PricingSubject:
+    """What decides the price of this event; the answer's own words come before the request's."""
+    model = event.response_model or event.model
+    said = measured.provider
+    if said is None:
+        return PricingSubject(
+            event.provider,
+            model,
+            time,
+            event.service_tier,
+            event.batch is True,
+            event.speed,
+            event.region,
+            event.context_tokens,
+        )
+    return PricingSubject(
+        event.provider,
+        model,
+        time,
+        said.service_tier or event.service_tier,
+        bool(event.batch if said.batch is None else said.batch),
+        said.speed or event.speed,
+        said.region or event.region,
+        event.context_tokens if said.context_tokens is None else said.context_tokens,
+    )
+
+
+def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: datetime) -> Costed:
+    """The event's cost at the given time.
+
+    Raises:
+        Invalid: the amount is beyond what an event may cost.
+    """
+    units = {**measured.units, **measured.custom} if measured.custom else measured.units
+    if not units and event.status == "error":
+        # A call that failed and reports no usage was not billed: this zero is known.
+        return Costed(CostStatus.PRICED, 0, DEFAULT_CURRENCY, FAILED_WITHOUT_USAGE)
+    subject = subject_of(event, measured, time)
+    if measured.provider is not None and measured.provider.parts:
+        costed = _cost_parts(book, subject, measured)
+    else:
+        rating = rate_usage(book, subject, units)
+        costed = Costed(rating.status, rating.picos, rating.currency, rating.reason, rating.card)
+    if costed.picos is None and event.cost is not None:
+        return _client_reported(event, costed)
+    return costed
+
+
+def _client_reported(event: UsageEvent, unpriced: Costed) -> Costed:
+    currency = event.cost.currency if event.cost else DEFAULT_CURRENCY
+    return Costed(CostStatus.CLIENT_REPORTED, reported_picos(event), currency, unpriced.reason)
+
+
+def reported_picos(event: UsageEvent) -> int | None:
+    """The caller's own cost, if it gave one.
+
+    Raises:
+        Invalid: it is negative, a million or more, or finer than 1e-12.
+    """
+    if event.cost is None:
+        return None
+    try:
+        picos = parse_picos(event.cost.amount)
+    except ValueError as error:
+        reason = Reason("cost.amount", "invalid_value", f"{error}.")
+        raise Invalid("The reported cost was refused.", reasons=(reason,)) from error
+    if not 0 <= picos < AMOUNT_LIMIT_PICOS:
+        reason = Reason("cost.amount", "out_of_range", "An event's cost must be at least 0 and under 1000000.")
+        raise Invalid("The reported cost was refused.", reasons=(reason,))
+    return picos
+
+
+def _cost_parts(book: PriceBook, subject: PricingSubject, measured: Measured) -> Costed:
+    """The sum over the event's own model and every other model that took part."""
+    assert measured.provider is not None  # noqa: S101 - the caller checked
+    own = dict(measured.units)
+    for part in measured.provider.parts:
+        for name, quantity in part.units.items():
+            own[name] = own.get(name, 0) - quantity
+    shares = [(subject.model or "", {name: quantity for name, quantity in own.items() if quantity})]
+    shares += [(part.model, dict(part.units)) for part in measured.provider.parts]
+    parts = tuple(
+        CostedPart(model, units, rate_usage(book, _for_model(subject, model), units))
+        for model, units in shares
+        if units
+    )
+    unknown = next((part.rating for part in parts if part.rating.picos is None), None)
+    card = parts[0].rating.card
+    if unknown is not None:
+        return Costed(unknown.status, None, unknown.currency, unknown.reason, None, parts)
+    total = sum(part.rating.picos or 0 for part in parts)
+    return Costed(parts[0].rating.status, total, parts[0].rating.currency, None, card, parts)
+
+
+def _for_model(subject: PricingSubject, model: str) -> PricingSubject:
+    """The same call seen as one model's share: another model has its own prompt size."""
+    context = subject.context_tokens if model == subject.model else None
+    return PricingSubject(
+        subject.provider,
+        model,
+        subject.time,
+        subject.service_tier,
+        subject.batch,
+        subject.speed,
+        subject.region,
+        context,
+    )

@@ -1,0 +1,139 @@
+"""How much an event used: one set of disjoint units out of whatever the caller reported.
+
+A caller reports exact `units`, a provider's raw `usage` object, or the totals people know. Units
+and totals may stand together where they don't speak of the same thing; where they do, they must
+agree, because one of two different numbers is wrong and we can't know which.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar.errors import Invalid, Reason
+from bursar.units import TOKEN_TOTALS, UNITS, Quantities, to_steps, total_of
+from bursar.usage.event import FLAT_TOTALS
+from bursar.usage.providers.normalise import normalise_usage
+
+if TYPE_CHECKING:
+    from bursar.usage.event import UsageEvent
+    from bursar.usage.providers.provider_usage import ProviderUsage
+
+_TOKEN_UNITS = frozenset(TOKEN_TOTALS["total_tokens"])
+
+
+class Measured(msgspec.Struct, gc=False):
+    """Units of one event, in steps (`units.py`), and where they came from."""
+
+    units: Quantities = msgspec.field(default_factory=dict[str, int])
+    custom: Quantities = msgspec.field(default_factory=dict[str, int])
+    """Units that aren't built in."""
+    source: str | None = None
+    """`units`, `usage` or `totals`; None where nothing was reported."""
+    provider: ProviderUsage | None = None
+    """What a raw usage object said besides units."""
+
+
+def measure_usage(event: UsageEvent) -> Measured:
+    """The event's units, each counted once.
+
+    Raises:
+        Invalid: quantities that can't be, or two reports that contradict each other.
+    """
+    measured = Measured()
+    if event.usage is not None:
+        measured.provider = normalise_usage(event.usage, event.provider)
+        measured.units = dict(measured.provider.units)
+        measured.source = "usage"
+    if event.units is not None:
+        _add_units(event, measured)
+    if _has_totals(event):
+        _add_totals(event, measured)
+    return measured
+
+
+def _has_totals(event: UsageEvent) -> bool:
+    return (
+        event.input_tokens is not None
+        or event.output_tokens is not None
+        or event.cached_tokens is not None
+        or event.cache_write_tokens is not None
+        or event.reasoning_tokens is not None
+    )
+
+
+def _add_units(event: UsageEvent, measured: Measured) -> None:
+    reasons: list[Reason] = []
+    for name, quantity in (event.units or {}).items():
+        try:
+            steps = to_steps(name, quantity)
+        except ValueError as error:
+            reasons.append(Reason(f"units.{name}", "out_of_range", f"{name} {error}."))
+            continue
+        if steps and name in UNITS:
+            if measured.units.get(name, steps) != steps:
+                text = f"units.{name} is {steps}, but the usage object says {measured.units[name]}."
+                reasons.append(Reason(f"units.{name}", "contradiction", text))
+            measured.units[name] = steps
+        elif steps:
+            measured.custom[name] = steps
+    if reasons:
+        raise Invalid("The units were refused.", reasons=tuple(reasons))
+    measured.source = measured.source or "units"
+
+
+def _add_totals(event: UsageEvent, measured: Measured) -> None:
+    if measured.source is not None and not _TOKEN_UNITS.isdisjoint(measured.units):
+        _require_agreement(event, measured.units)
+        return
+    total_in, total_out = event.input_tokens or 0, event.output_tokens or 0
+    cached, written = event.cached_tokens or 0, event.cache_write_tokens or 0
+    reasoning = event.reasoning_tokens or 0
+    if not (cached or written or reasoning):
+        # The common case: plain totals, nothing to take apart.
+        if total_in:
+            measured.units["input_text"] = total_in
+        if total_out:
+            measured.units["output_text"] = total_out
+        measured.source = measured.source or "totals"
+        return
+    _split_totals(event, measured)
+
+
+def _split_totals(event: UsageEvent, measured: Measured) -> None:
+    total_in, total_out = event.input_tokens or 0, event.output_tokens or 0
+    cached, written = event.cached_tokens or 0, event.cache_write_tokens or 0
+    reasoning = event.reasoning_tokens or 0
+    reasons: list[Reason] = []
+    if cached + written > total_in:
+        text = f"cached_tokens and cache_write_tokens are {cached + written}, more than input_tokens ({total_in})."
+        reasons.append(Reason("cached_tokens", "contradiction", text))
+    if reasoning > total_out:
+        text = f"reasoning_tokens is {reasoning}, more than output_tokens ({total_out})."
+        reasons.append(Reason("reasoning_tokens", "contradiction", text))
+    if reasons:
+        raise Invalid("The token totals were refused.", reasons=tuple(reasons))
+    split = (
+        ("input_text", total_in - cached - written),
+        ("cache_read_text", cached),
+        ("cache_write_5m", written),
+        ("output_text", total_out - reasoning),
+        ("output_reasoning", reasoning),
+    )
+    for name, quantity in split:
+        if quantity:
+            measured.units[name] = quantity
+    measured.source = measured.source or "totals"
+
+
+def _require_agreement(event: UsageEvent, units: Quantities) -> None:
+    reasons: list[Reason] = []
+    for name in FLAT_TOTALS:
+        claimed = getattr(event, name)
+        counted = total_of(name, units)
+        if claimed is not None and claimed != counted:
+            text = f"{name} is {claimed}, but the usage reported beside it adds up to {counted}."
+            reasons.append(Reason(name, "contradiction", text))
+    if reasons:
+        raise Invalid("Two reports of the same usage contradict each other.", reasons=tuple(reasons))

@@ -1,0 +1,141 @@
+"""Reading whole numbers out of a provider's usage object, with every reason why one can't be trusted.
+
+A provider may leave a field out, set it to null, or spell it in two ways; all three are normal and
+read as 0. A negative, fractional or textual count is none of that: it is refused, and reading goes
+on so that all reasons come together. What a number means is the business of the family's own file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from bursar.errors import Invalid, Reason
+from bursar.units import QUANTITY_LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bursar.units import Quantities
+
+WORD_LIMIT = 128
+"""Longest word kept of a tier, speed or region: the limit of the event's own fields."""
+
+
+class Section(NamedTuple):
+    """An object inside the usage object and where it stands; empty where there is none."""
+
+    values: Mapping[str, Any]
+    path: str
+
+
+class Counts:
+    """Reads one usage object and keeps every reason against it."""
+
+    __slots__ = ("reasons",)
+
+    def __init__(self) -> None:
+        """Start with nothing to object to."""
+        self.reasons: list[Reason] = []
+
+    def number(self, section: Section, *names: str) -> int:
+        """The count under the first of these names that is there, 0 where none is."""
+        values, path = section
+        for name in names:
+            value = values.get(name)
+            if value is None:
+                continue
+            if type(value) is int and 0 <= value <= QUANTITY_LIMIT:
+                return value
+            self._refuse_number(f"{path}.{name}", value)
+            return 0
+        return 0
+
+    def section(self, owner: Section, *names: str) -> Section:
+        """The object under the first of these names that is there, an empty one where none is."""
+        values, path = owner
+        for name in names:
+            value = values.get(name)
+            if value is None:
+                continue
+            if isinstance(value, dict):
+                return Section(cast("dict[str, Any]", value), f"{path}.{name}")
+            self.refuse(f"{path}.{name}", "wrong_type", f"{name} must be an object.")
+            break
+        return Section({}, path)
+
+    def sections(self, owner: Section, *names: str) -> list[Section]:
+        """The objects of the list under the first of these names that is there."""
+        values, path = owner
+        for name in names:
+            value = values.get(name)
+            if value is None:
+                continue
+            if isinstance(value, list):
+                return self._items(cast("list[Any]", value), f"{path}.{name}")
+            self.refuse(f"{path}.{name}", "wrong_type", f"{name} must be a list of objects.")
+            break
+        return []
+
+    def word(self, section: Section, *names: str) -> str | None:
+        """The word under the first of these names that is there; None where none is, or it is empty."""
+        values, path = section
+        for name in names:
+            value = values.get(name)
+            if value is None:
+                continue
+            if isinstance(value, str) and len(value) <= WORD_LIMIT:
+                return value or None
+            text = f"{name} must be a string of at most {WORD_LIMIT} characters."
+            self.refuse(f"{path}.{name}", "wrong_type", text)
+            break
+        return None
+
+    def refuse(self, field: str, code: str, message: str) -> None:
+        """Keep one more reason why this usage can't be counted."""
+        self.reasons.append(Reason(field, code, message))
+
+    def within(self, part: int, whole: int, section: Section, names: Sequence[str], of: str) -> None:
+        """Refuse a part that is larger than the whole it belongs to; it stands under one of the names."""
+        if part > whole:
+            name = next((name for name in names if name in section.values), names[0])
+            text = f"{name} is {part}, more than {of} ({whole})."
+            self.refuse(f"{section.path}.{name}", "contradiction", text)
+
+    def checked(self, units: Quantities) -> Quantities:
+        """The units without zeros.
+
+        Raises:
+            Invalid: with every reason found while reading, if there is any.
+        """
+        good: Quantities = {}
+        for name, quantity in units.items():
+            if quantity:
+                good[name] = quantity
+                if quantity > QUANTITY_LIMIT and not self.reasons:
+                    text = f"The usage adds up to more than {QUANTITY_LIMIT} of {name}."
+                    self.refuse("usage", "out_of_range", text)
+        if self.reasons:
+            message = "The usage object was refused."
+            raise Invalid(message, reasons=tuple(self.reasons))
+        return good
+
+    def _items(self, items: list[Any], path: str) -> list[Section]:
+        good: list[Section] = []
+        for position, item in enumerate(items):
+            if isinstance(item, dict):
+                good.append(Section(cast("dict[str, Any]", item), f"{path}.{position}"))
+            else:
+                self.refuse(f"{path}.{position}", "wrong_type", "Each entry must be an object.")
+        return good
+
+    def _refuse_number(self, field: str, value: object) -> None:
+        name = field.rpartition(".")[2]
+        if type(value) is int:
+            self.refuse(field, "out_of_range", f"{name} must lie between 0 and {QUANTITY_LIMIT}.")
+        else:
+            self.refuse(field, "wrong_type", f"{name} must be a whole number.")
+
+
+def usage_section(usage: Mapping[str, Any]) -> Section:
+    """The usage object itself, under the field name that callers know."""
+    return Section(usage, "usage")

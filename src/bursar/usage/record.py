@@ -1,0 +1,161 @@
+"""What the journal keeps of an accepted event: the caller's words, and what Bursar made of them.
+
+The caller's part (`event`) stands apart, byte for byte as it was fingerprinted; defaults, units and
+cost stand beside it. Every record carries its kind and version, and every reader accepts older
+versions; in version 1 an absent `service_type` means `llm_service`, an absent `status` `ok`. Money is a decimal string and quantities are whole steps, because DuckDB's JSON reader
+would take a JSON fraction through a double.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import xxhash
+
+RECORD_VERSION = 1
+
+USAGE = "usage"
+CORRECTION = "correction"
+VOID = "void"
+
+
+class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A priced usage event as the journal keeps it; `seq` is added when it is appended."""
+
+    v: int
+    kind: str
+    fingerprint: int
+    """XXH3-64 of the caller's part."""
+    received: int
+    """Microseconds since 1970."""
+    time: int
+    """When it happened, microseconds since 1970; the time of receipt where the caller didn't say."""
+    tenant_id: str
+    key_id: str
+    door: str
+    event_id: str | None = None
+    """Made or derived by the server; this and the next seven only where `event` doesn't say it."""
+    provider: str | None = None
+    """The provider that the model's name was found to belong to."""
+    model: str | None = None
+    service_tier: str | None = None
+    batch: bool | None = None
+    speed: str | None = None
+    region: str | None = None
+    context_tokens: int | None = None
+    units: dict[str, int] | None = None
+    custom_units: dict[str, int] | None = None
+    units_source: str | None = None
+    cost: str | None = None
+    currency: str
+    cost_status: str
+    cost_reason: str | None = None
+    rate_card: str | None = None
+    parts: msgspec.Raw | None = None
+    """Where several models took part: units, rate card and cost of each."""
+    reported_cost: str | None = None
+    reported_currency: str | None = None
+    event: msgspec.Raw
+    """The caller's part, as `UsageEvent`."""
+
+
+class VoidRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Takes one event out of every total; its row moves to the history."""
+
+    v: int
+    kind: str
+    received: int
+    tenant_id: str
+    event_id: str
+    key_id: str
+    door: str
+    reason: str
+
+
+class CorrectionRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Replaces one event by a newly translated and rated one; the old version goes to the history."""
+
+    v: int
+    kind: str
+    received: int
+    tenant_id: str
+    event_id: str
+    key_id: str
+    door: str
+    reason: str
+    usage: UsageRecord
+    """The whole event as it is from now on."""
+
+
+class UsagePartLine(msgspec.Struct, omit_defaults=True):
+    """One model's share of an event in which several took part."""
+
+    model: str
+    units: dict[str, int]
+    rate_card: str | None = None
+    cost: str | None = None
+    cost_reason: str | None = None
+
+
+class RecordHead(msgspec.Struct, kw_only=True):
+    """What all records of one body have in common, so that it is encoded once."""
+
+    v: int = RECORD_VERSION
+    kind: str = USAGE
+    received: int
+    tenant_id: str
+    key_id: str
+    door: str
+
+
+class RecordCost(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What many events have in common about their cost."""
+
+    currency: str
+    cost_status: str
+    cost_reason: str | None = None
+    rate_card: str | None = None
+
+
+class RecordExtras(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The fields of `UsageRecord` that most events do without."""
+
+    event_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    batch: bool | None = None
+    speed: str | None = None
+    region: str | None = None
+    context_tokens: int | None = None
+    custom_units: dict[str, int] | None = None
+    parts: list[UsagePartLine] | None = None
+    reported_cost: str | None = None
+    reported_currency: str | None = None
+
+
+encode_event = msgspec.json.Encoder(decimal_format="number").encode
+"""Encodes the caller's part; decimals stay the numbers that they were."""
+encode_record = msgspec.json.Encoder().encode
+fingerprint = xxhash.xxh3_64_intdigest
+"""Of the caller's part as encoded: 64 bits tell a repeated delivery from a changed one."""
+
+
+def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """A JSON value with its fractions kept as decimals."""
+    return _decode(content)
+
+
+def _decimal(text: str) -> Any:  # noqa: ANN401 - msgspec's hook type
+    number = Decimal(text)
+    if abs(number.adjusted()) > FLOAT_EXPONENT_LIMIT:
+        message = "Number out of range"
+        raise ValueError(message)
+    return number
+
+
+FLOAT_EXPONENT_LIMIT = 300
+"""Beyond this a reader that uses doubles could not hold the number."""
+_decode = msgspec.json.Decoder(Any, float_hook=_decimal).decode

@@ -1,0 +1,56 @@
+"""What any usage store must be able to answer, in the words of usage and not of an engine.
+
+Questions are synchronous and asked from worker threads; whoever asks over HTTP goes through
+`AsksQuestions`, which bounds how many run, how long they may take, and ends those that nobody
+waits for any more. Every question names its tenant, and no answer holds anything of another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar.usage.query import EventPage, UsageQuery
+    from bursar.usage.query_answer import Row, UsageAnswer
+    from bursar.usage.stored_event import EventList, StoredEvent
+
+Answer = TypeVar("Answer")
+
+
+class UsageQuestions(Protocol):
+    """Questions about one moment's state of the store: all asked together see the same events."""
+
+    def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
+        """The figures that a query asks for, with totals over everything it selects."""
+        ...
+
+    def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
+        """The rows alone, at most `query.limit` of them; cheaper where nobody looks at totals."""
+        ...
+
+    def list_events(self, tenant_id: str, page: EventPage) -> EventList:
+        """One page of single events, newest first."""
+        ...
+
+    def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
+        """The event of this id, or None if this tenant has none; never a scan."""
+        ...
+
+
+class AsksQuestions(Protocol):
+    """Runs questions beside each other, within bounds."""
+
+    async def ask(self, question: Callable[[UsageQuestions], Answer]) -> Answer:
+        """What `question` returns; cancelling the awaiting task ends the question too.
+
+        Raises:
+            Overloaded: too many questions are waiting already.
+            TimedOut: it took longer than the limit.
+        """
+        ...
+
+    def ask_now(self, question: Callable[[UsageQuestions], Answer]) -> Answer:
+        """The same for callers with a thread of their own, such as jobs and the command line."""
+        ...

@@ -1,0 +1,273 @@
+"""From what clients send to one `UsageEvent`: aliases, nested and mixed bodies, every reason.
+
+Clients of several generations send the same facts under other names and in other places. This file
+resolves those names into canonical ones and then checks every field, collecting *all* reasons
+instead of the first. Bodies with canonical names only never come here: msgspec decodes them
+directly (see `bodies.py`), with the same limits.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from bursar.errors import Invalid, Reason
+from bursar.usage.event import UNITS_LIMIT, UsageEvent
+from bursar.usage.measure import measure_usage
+
+Body = dict[str, Any]
+
+ALIASES: dict[str, str] = {
+    "timestamp": "time",
+    "service_provider": "provider",
+    "event_type": "operation",
+    "model_name": "model",
+    "request_model": "model",
+    "answered_model": "response_model",
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "cached_input_tokens": "cached_tokens",
+    "cache_read_tokens": "cached_tokens",
+    "cache_creation_tokens": "cache_write_tokens",
+    "duration_ms": "latency_ms",
+    "response_time_ms": "latency_ms",
+    "processing_time_ms": "latency_ms",
+    "ttft_ms": "time_to_first_token_ms",
+    "error_message": "message",
+}
+"""Other names of canonical fields; the two may not disagree in one body."""
+
+UNIT_ALIASES: dict[str, str] = {
+    "pages_processed": "pages",
+    "characters_extracted": "characters",
+    "file_size_bytes": "bytes",
+    "request_count": "requests",
+    "payload_size_bytes": "bytes",
+    "response_size_bytes": "bytes",
+}
+"""Counts that the built-in document and API services report by field; same units are added up."""
+
+SERVICE_FIELDS = frozenset(
+    {"document_type", "processing_type", "file_format", "method", "api_version", "model_version"}
+)
+"""Descriptive fields of the built-in services; kept in `metadata`."""
+
+STATUS_WORDS: dict[str, str] = {
+    "success": "ok",
+    "succeeded": "ok",
+    "completed": "ok",
+    "failed": "error",
+    "failure": "error",
+}
+HTTP_ERROR = 400
+LIFTED_FROM_METADATA = frozenset(
+    {
+        "model",
+        "model_name",
+        "response_model",
+        "temperature",
+        "max_tokens",
+        "session_id",
+        "request_id",
+        "correlation_id",
+        "project_id",
+        "trace_id",
+        "endpoint",
+        "environment",
+        "region",
+        "prompt_version",
+        "input_tokens",
+        "output_tokens",
+        "prompt_tokens",
+        "completion_tokens",
+        "latency_ms",
+    }
+)
+"""What a nested body may say inside `metadata` about the call itself."""
+_FLOAT_FIELDS = ("latency_ms", "time_to_first_token_ms", "temperature")
+_FIELDS = {field.name: field for field in msgspec.structs.fields(UsageEvent)}
+_CODES = (("of length", "wrong_length"), ("Expected", "wrong_type"), ("unknown field", "unknown_field"))
+
+
+def translate_body(body: Body) -> UsageEvent:
+    """The event that a decoded JSON object describes, whatever generation of names it uses.
+
+    Raises:
+        Invalid: with a reason, field and code for everything that is wrong.
+    """
+    reasons: list[Reason] = []
+    fields = dict(body)
+    if _is_nested(fields):
+        _flatten(fields, reasons)
+    _resolve_aliases(fields, reasons)
+    _resolve_units(fields, reasons)
+    _resolve_words(fields, reasons)
+    event = _convert(fields, reasons)
+    if reasons:
+        reasons += _quantity_reasons(event)
+        raise Invalid("The event was refused.", reasons=tuple(reasons))
+    return event
+
+
+def _is_nested(body: Body) -> bool:
+    return "metrics" in body or "service_provider" in body or "event_type" in body
+
+
+def _flatten(fields: Body, reasons: list[Reason]) -> None:
+    """Bring what `metrics` and `metadata` say about the call to the top level."""
+    metrics = fields.pop("metrics", None)
+    if metrics is not None and not isinstance(metrics, dict):
+        reasons.append(Reason("metrics", "wrong_type", "metrics must be an object of numbers."))
+        metrics = None
+    measured: Body = metrics or {}
+    for name, value in measured.items():
+        if name in _FIELDS or name in ALIASES or name in UNIT_ALIASES or name in {"total_tokens", "status_code"}:
+            _set(fields, name, value, reasons)
+        elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+            _add_unit(fields, name, value)
+        else:
+            _add_metadata(fields, name, value)
+    metadata = fields.get("metadata")
+    if isinstance(metadata, dict):
+        said: Body = metadata
+        for name in LIFTED_FROM_METADATA & said.keys():
+            if name not in fields and ALIASES.get(name, name) not in fields:
+                fields[name] = said[name]
+
+
+def _set(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  # noqa: ANN401 - any JSON value
+    if fields.setdefault(name, value) != value:
+        reasons.append(Reason(name, "contradiction", f"{name} is given twice with different values."))
+
+
+def _add_unit(fields: Body, name: str, value: int | Decimal) -> None:
+    units = fields.get("units")
+    if units is None or isinstance(units, dict):
+        merged: Body = dict(units or {})
+        merged[name] = merged.get(name, 0) + value
+        fields["units"] = merged
+
+
+def _add_metadata(fields: Body, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    metadata = fields.get("metadata")
+    if metadata is None or isinstance(metadata, dict):
+        merged: Body = dict(metadata or {})
+        merged.setdefault(name, value)
+        fields["metadata"] = merged
+
+
+def _resolve_aliases(fields: Body, reasons: list[Reason]) -> None:
+    for alias in ALIASES.keys() & fields.keys():
+        _set(fields, ALIASES[alias], fields.pop(alias), reasons)
+
+
+def _resolve_units(fields: Body, reasons: list[Reason]) -> None:
+    for alias in sorted(UNIT_ALIASES.keys() & fields.keys()):
+        value = fields.pop(alias)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            _add_unit(fields, UNIT_ALIASES[alias], value)
+        elif value is not None:
+            reasons.append(Reason(alias, "wrong_type", f"{alias} must be a whole number of at least 0."))
+    for name in sorted(SERVICE_FIELDS & fields.keys()):
+        _add_metadata(fields, name, fields.pop(name))
+    _resolve_total(fields, reasons)
+
+
+def _resolve_total(fields: Body, reasons: list[Reason]) -> None:
+    total = fields.pop("total_tokens", None)
+    if total is None:
+        return
+    parts = [fields.get("input_tokens"), fields.get("output_tokens")]
+    known = [part for part in parts if isinstance(part, int)]
+    if not known:
+        # A bare total can't be split into input and output; it is kept, not guessed at.
+        _add_metadata(fields, "total_tokens", total)
+    elif sum(known) != total:
+        text = f"total_tokens is {total}, but input_tokens and output_tokens add up to {sum(known)}."
+        reasons.append(Reason("total_tokens", "contradiction", text))
+
+
+def _resolve_words(fields: Body, reasons: list[Reason]) -> None:
+    success = fields.pop("success", None)
+    if isinstance(success, bool):
+        _set(fields, "status", "ok" if success else "error", reasons)
+    status = fields.get("status")
+    if isinstance(status, str):
+        fields["status"] = STATUS_WORDS.get(status, status)
+    code = fields.pop("status_code", None)
+    if isinstance(code, int) and not isinstance(code, bool):
+        _add_metadata(fields, "status_code", code)
+        if code >= HTTP_ERROR:
+            fields.setdefault("status", "error")
+            fields.setdefault("error_code", str(code))
+    cost = fields.pop("cost_usd", None)
+    if cost is not None:
+        fields.setdefault("cost", {"amount": cost, "currency": "USD"})
+    tags = fields.get("tags")
+    if isinstance(tags, list):
+        words: list[Any] = tags
+        fields["tags"] = {word: "true" for word in words if isinstance(word, str)}
+        if len(words) != sum(isinstance(word, str) for word in words):
+            reasons.append(Reason("tags", "wrong_type", "A list of tags may hold strings only."))
+
+
+def _convert(fields: Body, reasons: list[Reason]) -> UsageEvent:
+    """Check each field on its own, so that one wrong field doesn't hide another."""
+    good: Body = {}
+    for name, value in fields.items():
+        field = _FIELDS.get(name)
+        if field is None:
+            reasons.append(_unknown(name))
+            continue
+        try:
+            good[name] = msgspec.convert(_plain(name, value), field.type)
+        except msgspec.ValidationError as error:
+            reasons.append(_reason(name, str(error)))
+        except (RecursionError, OverflowError):
+            reasons.append(Reason(name, "too_deep", f"{name} is nested too deeply or out of range."))
+    return UsageEvent(**good)
+
+
+def _quantity_reasons(event: UsageEvent) -> tuple[Reason, ...]:
+    """What else is wrong with the quantities of an event that is refused anyway."""
+    try:
+        measure_usage(event)
+    except Invalid as refusal:
+        return refusal.reasons
+    return ()
+
+
+def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The value in the form that msgspec converts: floats where floats are meant, times with a zone."""
+    if isinstance(value, Decimal) and name in _FLOAT_FIELDS:
+        return float(value)
+    if name == "time" and isinstance(value, str):
+        return _with_zone(value)
+    return value
+
+
+def _with_zone(text: str) -> str:
+    """A time without an offset is UTC: that is what the clients that omit it send."""
+    _, _, clock_part = text.replace(" ", "T").partition("T")
+    if clock_part and not clock_part.endswith(("Z", "z")) and "+" not in clock_part and "-" not in clock_part:
+        return text + "Z"
+    return text
+
+
+def _unknown(name: str) -> Reason:
+    shown = name[:64]
+    near = get_close_matches(name, [*_FIELDS, *ALIASES], n=1) if len(name) <= UNITS_LIMIT else []
+    hint = f"; did you mean '{near[0]}'?" if near else "; put your own fields into 'metadata' or 'tags'."
+    return Reason(shown, "unknown_field", f"'{shown}' is not a field of a usage event{hint}")
+
+
+def _reason(name: str, message: str) -> Reason:
+    text, _, path = message.partition(" - at `")
+    place = name + path.rstrip("`").removeprefix("$").replace("[...]", ".*")
+    code = next((code for mark, code in _CODES if mark in text), "invalid_value")
+    if any(sign in text for sign in (">=", "<=")) and "length" not in text:
+        code = "out_of_range"
+    return Reason(place, code, f"{text}.")

@@ -1,0 +1,110 @@
+"""`GET /api/v1/cost/breakdown`: cost by any dimensions, the largest first, each with its share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.usage.asked import must
+from bursar.usage.csv_table import rows_as_csv
+from bursar.usage.query import ROWS_DEFAULT, Order, UsageQuery
+from bursar.usage.query_answer import (
+    Amount,
+    Column,
+    Row,
+    Unpriced,
+    UsageAnswer,
+    WindowShown,
+    WireValue,
+    describe_columns,
+    render_totals,
+    render_value,
+    show_window,
+)
+from bursar.usage.query_reader import Asker, read_group_by, read_scene
+from bursar.usage.shares import share_of
+from bursar.usage.views.shown import Shown
+
+if TYPE_CHECKING:
+    from bursar.usage.asked import Asked
+    from bursar.usage.store import UsageQuestions
+
+DEFAULT_GROUP = ("provider", "model")
+_MEASURES = ("cost", "events", "unpriced_events", "input_tokens", "output_tokens", "total_tokens")
+_SHARE = Column("share", "measure", "decimal", "of the total cost in the row's currency, from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class CostBreakdown:
+    """Cost by dimensions; a row per currency where there are several."""
+
+    group_by: list[str]
+    columns: list[Column]
+    rows: list[dict[str, WireValue]]
+    totals: dict[str, WireValue | list[Amount]]
+    window: WindowShown
+    unpriced: Unpriced
+    limit: int
+    offset: int
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CostBreakdownView:
+    """A breakdown of the costs that filters and a window select."""
+
+    tenant_id: str
+    query: UsageQuery
+
+    def answer(self, store: UsageQuestions) -> Shown:
+        """The rows with their shares, and the totals they are shares of."""
+        answer = store.answer(self.tenant_id, self.query)
+        breakdown = _show(answer)
+        return Shown(breakdown, lambda: rows_as_csv(breakdown.columns, breakdown.rows))
+
+
+def read_cost_breakdown_view(asked: Asked, asker: Asker) -> CostBreakdownView:
+    """The breakdown that parameters ask for; by provider and model unless `group_by` says otherwise.
+
+    Raises:
+        Invalid: with every reason.
+    """
+    grain, dimensions = read_group_by(asked)
+    limit, offset = asked.number("limit", ROWS_DEFAULT), asked.number("offset", 0)
+    scene = read_scene(asked, asker)
+    query = asked.collect(
+        lambda: UsageQuery(
+            window=scene.window,
+            measures=_MEASURES,
+            dimensions=dimensions if dimensions or grain else DEFAULT_GROUP,
+            filters=scene.filters,
+            grain=grain,
+            zone=scene.zone,
+            order=() if grain else (Order("cost", is_descending=True),),
+            limit=limit,
+            offset=offset,
+        )
+    )
+    asked.finish()
+    return CostBreakdownView(asker.tenant_id, must(query))
+
+
+def _show(answer: UsageAnswer) -> CostBreakdown:
+    query, totals = answer.query, answer.totals
+    return CostBreakdown(
+        group_by=[*([str(query.grain)] if query.grain else []), *query.dimensions],
+        columns=[*describe_columns(query), _SHARE],
+        rows=[_show_row(answer, row) for row in answer.rows],
+        totals=render_totals(query, totals),
+        window=show_window(query.window, query.zone),
+        unpriced=Unpriced(totals.unpriced_events),
+        limit=query.limit,
+        offset=query.offset,
+        has_more=answer.has_more,
+    )
+
+
+def _show_row(answer: UsageAnswer, row: Row) -> dict[str, WireValue]:
+    total = answer.totals.amounts["cost"].get(str(row["currency"]))
+    share = share_of(row["cost"], total)
+    return {name: render_value(value) for name, value in {**row, "share": share}.items()}

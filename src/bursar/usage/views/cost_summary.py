@@ -1,0 +1,177 @@
+"""`GET /api/v1/cost/summary`: what was spent in a window, in all and by whom and what.
+
+A superset of ReskPoints' summary, whose names it keeps. Figures are decimal strings, counts whole
+numbers. A cost that nobody knows is null, never 0, and `unpriced` says how many events that are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from bursar.usage.csv_table import Cell, text_cell, write_csv
+from bursar.usage.query import Order, UsageQuery
+from bursar.usage.query_answer import (
+    Amount,
+    Totals,
+    Unpriced,
+    WindowShown,
+    render_amounts,
+    render_decimal,
+    show_window,
+)
+from bursar.usage.query_reader import Asker, Scene, read_scene
+from bursar.usage.trend import percent
+from bursar.usage.views.currencies import choose_currency
+from bursar.usage.views.shown import Shown
+
+if TYPE_CHECKING:
+    from bursar.usage.asked import Asked
+    from bursar.usage.store import UsageQuestions
+
+ENTRIES_LIMIT = 1000
+"""The largest of each breakdown; `/cost/breakdown` pages through all of them."""
+BREAKDOWNS = {"provider": "provider", "model": "model", "user": "user_id", "project": "project_id"}
+ABSENT_KEY = ""
+"""Stands for events without a provider, model, user or project; no name is empty."""
+_MEASURES = (
+    "cost",
+    "events",
+    "unpriced_events",
+    "errors",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "latency_avg_ms",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CostSummary:
+    """What was spent in a window."""
+
+    period_start: datetime
+    period_end: datetime
+    window: WindowShown
+    currency: str
+    """The currency of every cost here but `costs`."""
+    total_cost: str | None
+    """Null where the cost of no event is known."""
+    costs: list[Amount]
+    """The total of each currency."""
+    unpriced: Unpriced
+    total_transactions: int
+    cost_by_provider: dict[str, str | None]
+    """By name; the empty name stands for events without one. The largest 1000."""
+    cost_by_model: dict[str, str | None]
+    cost_by_user: dict[str, str | None]
+    cost_by_project: dict[str, str | None]
+    truncated: list[str]
+    """Breakdowns that have more than 1000 entries; `/cost/breakdown` has them all."""
+    total_input_tokens: int
+    total_output_tokens: int
+    total_tokens: int
+    avg_duration_ms: str | None
+    success_rate: str | None
+    """Percentage of events without an error, to 2 places; null where there were no events."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostSummaryView:
+    """A summary of the costs that filters and a window select."""
+
+    tenant_id: str
+    scene: Scene
+
+    def answer(self, store: UsageQuestions) -> Shown:
+        """The summary; all of it speaks of the same moment."""
+        scene = self.scene
+        whole = UsageQuery(scene.window, _MEASURES, filters=scene.filters, zone=scene.zone)
+        totals = store.answer(self.tenant_id, whole).totals
+        currency = choose_currency(totals.amounts["cost"])
+        breakdowns = {name: self._breakdown(store, name, currency) for name in BREAKDOWNS}
+        summary = _summarise(scene, totals, breakdowns)
+        return Shown(summary, lambda: _as_csv(summary))
+
+    def _breakdown(self, store: UsageQuestions, name: str, currency: str) -> dict[str, str | None]:
+        """Cost by one dimension, the largest first, and one entry more than is shown."""
+        dimension = BREAKDOWNS[name]
+        query = UsageQuery(
+            window=self.scene.window,
+            measures=("cost",),
+            dimensions=(dimension,),
+            filters=self.scene.filters,
+            zone=self.scene.zone,
+            order=(Order("cost", is_descending=True),),
+            limit=ENTRIES_LIMIT + 1,
+        )
+        costs: dict[str, str | None] = {}
+        for row in store.rows(self.tenant_id, query):
+            key = ABSENT_KEY if row[dimension] is None else str(row[dimension])
+            costs.setdefault(key, None)
+            if row["currency"] == currency:
+                costs[key] = render_decimal(row["cost"])
+        return costs
+
+
+def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
+    """The summary that parameters ask for; the last 30 days unless a window is named.
+
+    Raises:
+        Invalid: with every reason.
+    """
+    scene = read_scene(asked, asker)
+    asked.collect(lambda: UsageQuery(scene.window, _MEASURES, filters=scene.filters))
+    asked.finish()
+    return CostSummaryView(asker.tenant_id, scene)
+
+
+def _summarise(scene: Scene, totals: Totals, breakdowns: dict[str, dict[str, str | None]]) -> CostSummary:
+    figures, amounts = totals.figures, totals.amounts["cost"]
+    currency = choose_currency(amounts)
+    shown = {name: dict(list(costs.items())[:ENTRIES_LIMIT]) for name, costs in breakdowns.items()}
+    return CostSummary(
+        period_start=scene.window.start,
+        period_end=scene.window.end,
+        window=show_window(scene.window, scene.zone),
+        currency=currency,
+        total_cost=_total_cost(totals, currency),
+        costs=render_amounts(amounts),
+        unpriced=Unpriced(totals.unpriced_events),
+        total_transactions=totals.events,
+        cost_by_provider=shown["provider"],
+        cost_by_model=shown["model"],
+        cost_by_user=shown["user"],
+        cost_by_project=shown["project"],
+        truncated=[name for name, costs in breakdowns.items() if len(costs) > ENTRIES_LIMIT],
+        total_input_tokens=_whole(figures["input_tokens"]),
+        total_output_tokens=_whole(figures["output_tokens"]),
+        total_tokens=_whole(figures["total_tokens"]),
+        avg_duration_ms=render_decimal(figures["latency_avg_ms"]),
+        success_rate=_success_rate(totals.events, _whole(figures["errors"])),
+    )
+
+
+def _total_cost(totals: Totals, currency: str) -> str | None:
+    """Nothing happened costs nothing; something of unknown cost costs null."""
+    if not totals.events:
+        return "0"
+    return render_decimal(totals.amounts["cost"].get(currency))
+
+
+def _success_rate(events: int, errors: int) -> str | None:
+    return render_decimal(percent(Fraction(100 * (events - errors), events))) if events else None
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _as_csv(summary: CostSummary) -> str:
+    rows: list[list[Cell]] = [["total", None, summary.total_cost, summary.currency]]
+    for name in BREAKDOWNS:
+        costs: dict[str, str | None] = getattr(summary, f"cost_by_{name}")
+        rows += [[name, text_cell(key), cost, summary.currency] for key, cost in costs.items()]
+    return write_csv(("breakdown", "name", "cost", "currency"), rows)

@@ -1,0 +1,154 @@
+"""`GET /api/v1/analytics/top`: the users, models, projects or anything else with the most of something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.usage.asked import must
+from bursar.usage.csv_table import Cell, Text, write_csv
+from bursar.usage.query import Order, UsageQuery
+from bursar.usage.query_answer import (
+    Amount,
+    Row,
+    Unpriced,
+    UsageAnswer,
+    WindowShown,
+    WireValue,
+    render_decimal,
+    render_totals,
+    render_value,
+    show_window,
+)
+from bursar.usage.query_measures import Money, Sum, find_measure
+from bursar.usage.query_reader import Asker, canonical_measure, read_group_by, read_scene
+from bursar.usage.shares import share_of
+from bursar.usage.views.shown import Shown
+
+if TYPE_CHECKING:
+    from bursar.usage.asked import Asked
+    from bursar.usage.store import UsageQuestions
+
+DEFAULT_DIMENSION = "user_id"
+DEFAULT_METRIC = "cost"
+DEFAULT_LIMIT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TopItem:
+    """One of the largest."""
+
+    rank: int
+    name: WireValue
+    """The user, model, … ; null stands for events without one."""
+    value: WireValue
+    share: str | None
+    """Of the total (in the same currency, where it is money), from 0 to 1; null where nothing adds up."""
+    events: int
+    currency: str | None
+    """Where the value is money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The largest by one measure."""
+
+    dimension: str
+    metric: str
+    items: list[TopItem]
+    totals: dict[str, WireValue | list[Amount]]
+    window: WindowShown
+    unpriced: Unpriced
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopView:
+    """Ranks one dimension by one measure."""
+
+    tenant_id: str
+    query: UsageQuery
+
+    def answer(self, store: UsageQuestions) -> Shown:
+        """The largest, with their shares of the whole."""
+        top = _show(store.answer(self.tenant_id, self.query))
+        return Shown(top, lambda: _as_csv(top))
+
+
+def read_top_view(asked: Asked, asker: Asker) -> TopView:
+    """The ranking that parameters ask for: ten users by cost over 30 days unless they say otherwise.
+
+    Raises:
+        Invalid: with every reason.
+    """
+    metric = asked.text("metric") or DEFAULT_METRIC
+    if find_measure(metric) is None:
+        asked.refuse("metric", "unknown_measure", f"{metric!r:.80} is no measure of usage.")
+        metric = DEFAULT_METRIC
+    measure = canonical_measure(metric)
+    grain, dimensions = read_group_by(asked)
+    if grain or len(dimensions) > 1:
+        asked.refuse("group_by", "out_of_range", "Rank one dimension, such as user_id, model or tag:team.")
+    limit, offset = asked.number("limit", DEFAULT_LIMIT), asked.number("offset", 0)
+    scene = read_scene(asked, asker)
+    query = asked.collect(
+        lambda: UsageQuery(
+            window=scene.window,
+            measures=(measure, *(name for name in ("events", "unpriced_events") if name != measure)),
+            dimensions=dimensions[:1] or (DEFAULT_DIMENSION,),
+            filters=scene.filters,
+            zone=scene.zone,
+            order=(Order(measure, is_descending=True),),
+            limit=limit,
+            offset=offset,
+        )
+    )
+    asked.finish()
+    return TopView(asker.tenant_id, must(query))
+
+
+def _show(answer: UsageAnswer) -> Top:
+    query = answer.query
+    first = query.offset + 1
+    return Top(
+        dimension=query.dimensions[0],
+        metric=query.measures[0],
+        items=[_item(answer, row, rank) for rank, row in enumerate(answer.rows, first)],
+        totals=render_totals(query, answer.totals),
+        window=show_window(query.window, query.zone),
+        unpriced=Unpriced(answer.totals.unpriced_events),
+        has_more=answer.has_more,
+    )
+
+
+def _item(answer: UsageAnswer, row: Row, rank: int) -> TopItem:
+    query, totals = answer.query, answer.totals
+    measure = query.asked_measures[0]
+    currency = str(row["currency"]) if query.asks_money else None
+    if currency is not None:
+        whole = totals.amounts[measure.name].get(currency)
+    else:
+        whole = totals.figures[measure.name]
+    adds_up = isinstance(measure.figure, Sum | Money)
+    events = row["events"]
+    return TopItem(
+        rank=rank,
+        name=render_value(row[query.dimensions[0]]),
+        value=render_value(row[measure.name]),
+        share=render_decimal(share_of(row[measure.name], whole)) if adds_up else None,
+        events=events if isinstance(events, int) else 0,
+        currency=currency,
+    )
+
+
+def _as_csv(top: Top) -> str:
+    header = ("rank", top.dimension, top.metric, "share", "events", "currency")
+    rows = (
+        [item.rank, _name_cell(item.name), item.value, item.share, item.events, item.currency]
+        for item in top.items
+    )
+    return write_csv(header, rows)
+
+
+def _name_cell(name: WireValue) -> Cell:
+    return Text(name) if isinstance(name, str) else name

@@ -1,0 +1,158 @@
+"""Recorded answers of real providers give the units that a hand reading gives.
+
+The tables beside this file were worked out by hand from the raw numbers, one file after the other;
+`hand` in each row says how. Every file of the folder stands in one of them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from bursar.units import total_of
+from bursar.usage.formats.provider_answers import AnswerReading, read_answer, read_answers
+from bursar.usage.measure import Measured, measure_usage
+from tests.support.recorded import FIXTURES, recorded, recorded_names
+
+if TYPE_CHECKING:
+    from bursar.usage.providers.provider_usage import ProviderUsage
+
+HERE = Path(__file__).parent
+
+
+def table(name: str) -> dict[str, dict[str, Any]]:
+    return cast("dict[str, dict[str, Any]]", tomllib.loads((HERE / name).read_text()))
+
+
+ANSWERS = table("recorded_answers.toml")
+STREAMS = table("streams.toml")
+NOT_READ_YET = [name for provider in table("not_read_yet.toml").values() for name in provider["files"]]
+COUNTED = [name for name, row in ANSWERS.items() if "units" in row]
+WITHOUT_USAGE = [name for name, row in ANSWERS.items() if "reason" in row]
+WITHOUT_TOTAL = {
+    "gemini_embed_01_gemini-embedding-2.json",  # embeddings have a prompt count only
+    "vertex_generateContent_03_gemini-2.5-flash.json",  # blocked: no counts at all
+}
+RECORDED_WITHOUT_USAGE = {"error_answer", "no_usage_in_answer", "no_usage_in_stream"}
+
+
+def reading_of(name: str) -> AnswerReading:
+    return read_answer(recorded("responses", name).read_bytes())
+
+
+def measured(reading: AnswerReading) -> Measured:
+    assert reading.event is not None
+    return measure_usage(reading.event)
+
+
+def said(reading: AnswerReading) -> ProviderUsage:
+    usage = measured(reading).provider
+    assert usage is not None
+    return usage
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_recorded_answer_gives_the_units_of_a_hand_reading(name: str) -> None:
+    reading = reading_of(name)
+
+    assert reading.reason is None
+    assert measured(reading).units == ANSWERS[name]["units"]
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_recorded_answer_says_what_decides_its_price(name: str) -> None:
+    usage, row = said(reading_of(name)), ANSWERS[name]
+
+    assert {part.model: part.units for part in usage.parts} == row.get("parts", {})
+    assert usage.service_tier == row.get("tier")
+    assert usage.batch == row.get("batch")
+    assert usage.region == row.get("region")
+    assert usage.context_tokens == row.get("context")
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_units_add_up_to_the_providers_own_total(name: str) -> None:
+    reading, row = reading_of(name), ANSWERS[name]
+    assert reading.event is not None
+    assert reading.event.usage is not None
+    own = own_total(reading.event.usage)
+
+    if name in WITHOUT_TOTAL:
+        assert own is None
+    elif "because" in row:
+        assert own == row["total"]
+    else:
+        assert own == total_of("total_tokens", measured(reading).units)
+
+
+def own_total(usage: dict[str, Any]) -> int | None:
+    """The total that the provider states, or that Anthropic's top level adds up to."""
+    for name in ("total_tokens", "totalTokenCount"):
+        if name in usage:
+            return int(usage[name])
+    if "input_tokens" not in usage:
+        return None
+    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    return sum(usage.get(name) or 0 for name in names)
+
+
+@pytest.mark.parametrize("name", WITHOUT_USAGE)
+def test_a_recorded_answer_without_usage_says_why(name: str) -> None:
+    reading = reading_of(name)
+
+    assert reading.reason == ANSWERS[name]["reason"]
+    assert reading.detail
+    assert (reading.event is not None) == (reading.reason in RECORDED_WITHOUT_USAGE)
+
+
+@pytest.mark.parametrize("name", NOT_READ_YET)
+def test_answers_of_other_providers_are_not_guessed_at(name: str) -> None:
+    reading = reading_of(name)
+
+    assert reading.event is None
+    assert reading.reason == "provider_not_supported_yet"
+
+
+def test_every_recorded_answer_stands_in_a_table() -> None:
+    assert recorded_names("responses") == {*ANSWERS, *NOT_READ_YET}
+
+
+def test_a_folder_is_read_in_the_order_of_its_paths() -> None:
+    names = sorted(recorded_names("responses"))
+
+    assert [path.name for path, _ in read_answers(FIXTURES / "responses")] == names
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_raw_stream_gives_the_units_of_a_hand_reading(name: str) -> None:
+    reading = read_answer(recorded("sdk_sse", name).read_bytes())
+    assert reading.event is not None
+
+    assert measured(reading).units == STREAMS[name]["units"]
+    assert reading.event.provider == "anthropic"
+    assert reading.event.response_model == STREAMS[name]["model"]
+
+
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_line_ends_of_a_raw_stream_do_not_matter(name: str, ending: str) -> None:
+    text = recorded("sdk_sse", name).read_text()
+
+    assert read_answer(text.replace("\n", ending).encode()).event is not None
+    assert said(read_answer(text.replace("\n", ending).encode())) == said(read_answer(text.encode()))
+
+
+def test_every_raw_stream_stands_in_the_table() -> None:
+    assert recorded_names("sdk_sse") == set(STREAMS)
+
+
+def test_answers_of_one_call_have_one_event_id() -> None:
+    name = "openai_chat_02_gpt-5.6-sol.json"
+    reading = reading_of(name)
+    assert reading.event is not None
+
+    assert reading.event.event_id == "openai:chatcmpl-E1mBQt42vYTsKNd5wnyJlT0db7v9S"
+    assert reading == reading_of(name)

@@ -1,0 +1,163 @@
+"""What must hold for every rating, whatever the model, the time and the quantities.
+
+More usage never costs less; two calls cost what one call with both usages costs, but for one rounding
+a line; a cost is the sum of its lines; what isn't known is never zero. Quantities are drawn freely,
+models from all of the book.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from bursar.money import format_picos
+from bursar.pricing.card import Rate, RateCard
+from bursar.pricing.explain import explain_rating
+from bursar.pricing.genai_source import load_book
+from bursar.pricing.rating import CostStatus, PricingSubject, rate_usage
+from bursar.units import INPUT_UNITS, OUTPUT_UNITS, UNITS, Quantities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bursar.pricing.book import PriceBook
+
+
+@cache
+def the_book() -> PriceBook:
+    """The bundled book, read when the first example is drawn."""
+    return load_book()
+
+
+@cache
+def offers() -> list[tuple[str, str]]:
+    return [(offer.provider.id, offer.model.id) for offer in the_book().offers()]
+
+
+@st.composite
+def subjects(draw: st.DrawFn) -> PricingSubject:
+    """A call of any model, more often a standard one than not."""
+    provider, model = draw(st.sampled_from(offers()))
+    return PricingSubject(
+        provider,
+        model,
+        draw(st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC))),
+        service_tier=draw(
+            st.sampled_from((*[None] * 12, "default", "flex", "priority", "scale", "batch", "x"))
+        ),
+        batch=draw(st.sampled_from((*[False] * 7, True))),
+        speed=draw(st.sampled_from((*[None] * 6, "standard", "fast"))),
+        region=draw(st.sampled_from((None, "us", "global", "eu-west-1"))),
+        context_tokens=draw(st.sampled_from((None, 0, 100_001, 200_000, 200_001, 272_001))),
+    )
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> RateCard:
+    """A card with whole rates and rates that are fractions of a pico."""
+    rates = st.builds(Rate, st.integers(0, 10**10), st.sampled_from((1, 3, 3600, 10**6, 10**9)))
+    units = st.sampled_from([unit for unit in UNITS if unit != "requests"])
+    return RateCard(
+        provider="p",
+        model="m",
+        rule="r",
+        currency="USD",
+        rates=draw(st.dictionaries(units, rates)),
+        conditions={},
+        source="s",
+        book_version="b",
+    ).sealed()
+
+
+EARLIEST = datetime(2023, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+LATEST = datetime(2028, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+TOKENS = st.sampled_from(INPUT_UNITS + OUTPUT_UNITS)
+quantities = st.dictionaries(TOKENS, st.integers(0, 10**7), min_size=1, max_size=5) | st.dictionaries(
+    st.sampled_from([*UNITS, "widgets"]), st.integers(0, 10**7), max_size=6
+)
+steps = st.integers(0, 10**12)
+relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+
+
+@relaxed
+@given(subject=subjects(), units=quantities)
+def test_a_cost_is_known_with_a_card_or_unknown_with_a_reason(
+    subject: PricingSubject, units: Quantities
+) -> None:
+    rating = rate_usage(the_book(), subject, units)
+    if rating.status is CostStatus.PRICED:
+        assert rating.card is not None
+        assert rating.reason is None
+        assert rating.picos is not None
+        assert rating.picos >= 0
+        assert rating.currency == rating.card.currency == "USD"
+    else:
+        assert (rating.status, rating.picos, rating.card) == (CostStatus.UNPRICED, None, None)
+        assert rating.reason
+
+
+@relaxed
+@given(subject=subjects(), units=quantities)
+def test_a_cost_of_zero_needs_a_price_of_zero(subject: PricingSubject, units: Quantities) -> None:
+    rating = rate_usage(the_book(), subject, units)
+    if rating.picos == 0:
+        assert rating.card is not None
+        assert any(units.values())
+        assert all(rating.card.rates[line.unit].numerator == 0 for line in rating.card.lines(units))
+
+
+@relaxed
+@given(subject=subjects(), units=quantities)
+def test_a_cost_is_the_sum_of_its_lines(subject: PricingSubject, units: Quantities) -> None:
+    rating = rate_usage(the_book(), subject, units)
+    if rating.card is None or rating.picos is None:
+        return
+    lines = rating.card.lines(units)
+    assert rating.picos == sum(line.amount_picos for line in lines)
+    assert explain_rating(rating, units).total == format_picos(rating.picos)
+    assert {line.unit for line in lines} - {"requests"} == {
+        unit for unit, quantity in units.items() if quantity and unit != "requests"
+    }
+
+
+@relaxed
+@given(subject=subjects(), units=quantities, more=quantities)
+def test_more_usage_never_costs_less(subject: PricingSubject, units: Quantities, more: Quantities) -> None:
+    assume(subject.context_tokens is not None or set(more) <= set(OUTPUT_UNITS))
+    less_cost = rate_usage(the_book(), subject, units)
+    more_cost = rate_usage(the_book(), subject, added(units, more))
+    if less_cost.picos is not None and more_cost.picos is not None:
+        assert more_cost.picos >= less_cost.picos
+
+
+@relaxed
+@given(card=cards(), data=st.data())
+def test_two_usages_cost_what_they_cost_together_but_for_one_rounding_a_line(
+    card: RateCard, data: st.DataObject
+) -> None:
+    units = {unit: data.draw(steps) for unit in card.rates}
+    more = {unit: data.draw(steps) for unit in card.rates}
+    together = {line.unit: line.amount_picos for line in card.lines(added(units, more))}
+    apart = added(
+        {line.unit: line.amount_picos for line in card.lines(units)},
+        {line.unit: line.amount_picos for line in card.lines(more)},
+    )
+    for unit, amount in together.items():
+        allowed = 0 if card.rates[unit].denominator == 1 else 1
+        assert abs(amount - apart.get(unit, 0)) <= allowed
+
+
+@given(card=cards())
+def test_a_card_survives_being_written_down(card: RateCard) -> None:
+    read = RateCard.from_json(card.to_json())
+    assert read == card
+    assert read.to_json() == card.to_json()
+    assert read.sealed().id == card.id
+
+
+def added(left: Mapping[str, int], right: Mapping[str, int]) -> Quantities:
+    return {unit: left.get(unit, 0) + right.get(unit, 0) for unit in {*left, *right}}
