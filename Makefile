@@ -82,7 +82,6 @@ lint: setup ## Style, formatting and spelling
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/codespell $(SOURCES) docs *.md Makefile pyproject.toml
-	$(UV) lock --check --quiet
 
 types: setup ## Types, strictly
 	$(BIN)/pyright

@@ -19,6 +19,8 @@ from tests.support.asking import ask
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from structlog.typing import EventDict
+
 
 class Order(BaseModel):
     count: int
@@ -98,7 +100,7 @@ def test_a_503_says_when_to_come_back() -> None:
 
 
 def test_an_unexpected_error_is_a_500_that_tells_nothing_but_where_to_look(
-    capsys: pytest.CaptureFixture[str],
+    logged: list[EventDict],
 ) -> None:
     answer = ask(failing_app(KeyError("hunter2")), "GET", "/fails", headers={"X-Request-ID": "find-me"})
     assert answer.status_code == 500
@@ -106,9 +108,9 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing_but_where_to_look(
     assert answer.json()["request_id"] == "find-me"
     assert "hunter2" not in answer.text
     assert "Traceback" not in answer.text
-    logged = capsys.readouterr().out
-    assert "Traceback" in logged
-    assert "find-me" in logged
+    fault, line = logged
+    assert (fault["log_level"], fault["exc_info"], fault["request_id"]) == ("error", True, "find-me")
+    assert (line["event"], line["status"], line["request_id"]) == ("request", 500, "find-me")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from bursar.usage.periods import Grain
 from bursar.usage.query import EventPage, Filter, FilterOp, Order, UsageQuery
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Percentile
-from bursar.window import Window
+from bursar.window import Window, parse_zone
 from tests.support.random_usage import END, START, queries, random_events
 from tests.support.recount import recount
 from tests.support.usage_rows import NOON, Ledger, an_event
@@ -116,7 +116,7 @@ def test_a_key_index_that_points_at_another_tenants_row_finds_nothing() -> None:
 
 def test_amounts_of_different_currencies_are_never_added() -> None:
     events = [an_event(cost=Decimal(1)), an_event(cost=Decimal(2), currency="EUR"), an_event()]
-    answer = ask(Ledger(), *events).answer("acme", UsageQuery(OCTOBER, ("events", "cost"), limit=1))
+    answer = ask(Ledger(), *events).answer("acme", UsageQuery(OCTOBER, ("cost", "events"), limit=1))
     assert answer.rows == ({"currency": "EUR", "events": 1, "cost": Decimal(2)},)
     assert answer.has_more
     assert answer.totals.amounts == {"cost": {"EUR": Decimal(2), "USD": Decimal(1)}}
@@ -197,14 +197,13 @@ def test_text_of_any_kind_is_a_value_and_never_sql() -> None:
     assert asked.rows("acme", UsageQuery(OCTOBER, (f"unit:{unit}",)))[0][f"unit:{unit}"] == 0
 
 
-def test_the_hour_that_comes_twice_is_two_periods(crowded: Ledger) -> None:
-    ledger = Ledger()
+def test_the_hour_that_comes_twice_is_two_periods() -> None:
     events = [an_event(time=NOON.replace(day=25, hour=hour, minute=30)) for hour in (0, 1)]
-    from bursar.window import parse_zone  # noqa: PLC0415
-
     berlin = parse_zone("Europe/Berlin")
-    rows = ask(ledger, *events).rows("acme", UsageQuery(OCTOBER, ("events",), grain=Grain.HOUR, zone=berlin))
-    assert [str(row[PERIOD]) for row in rows] == ["2026-10-25 02:00:00+02:00", "2026-10-25 02:00:00+01:00"]
+    rows = ask(Ledger(), *events).rows(
+        "acme", UsageQuery(OCTOBER, ("events",), grain=Grain.HOUR, zone=berlin)
+    )
+    assert [row[PERIOD] for row in rows] == [NOON.replace(day=25, hour=hour) for hour in (0, 1)]
 
 
 def test_pages_of_events_neither_skip_nor_repeat_while_more_arrive() -> None:
@@ -222,17 +221,17 @@ def test_pages_of_events_neither_skip_nor_repeat_while_more_arrive() -> None:
     assert seen == [f"e{index}" for index in range(9, -1, -1)]
 
 
-@given(limit=st.integers(1, 400), filtered=st.booleans())
+@given(limit=st.integers(40, 1500), filtered=st.booleans())
 @settings(max_examples=10, deadline=None)
 def test_every_event_is_on_exactly_one_page(crowded: Ledger, limit: int, filtered: bool) -> None:  # noqa: FBT001 - drawn
     only = (Filter("provider", FilterOp.IN, ("openai", None)),) if filtered else ()
     page = EventPage(Window(START, END), only, limit=limit, is_counted=True)
     asked = CursorQuestions(crowded.cursor(), crowded.position_of)
-    ids: list[str] = []
-    while page is not None:
-        listed = asked.list_events("acme", page)
+    listed = asked.list_events("acme", page)
+    ids = [event.event_id for event in listed.events]
+    while listed.next_cursor:
+        listed = asked.list_events("acme", replace(page, cursor=listed.next_cursor))
         ids += [event.event_id for event in listed.events]
-        page = replace(page, cursor=listed.next_cursor) if listed.next_cursor else None
     wanted = {event["event_id"] for event in ACMES if START <= event["time"] < END}
     if filtered:
         wanted &= {event["event_id"] for event in ACMES if event["provider"] in {"openai", None}}

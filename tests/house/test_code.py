@@ -40,10 +40,20 @@ def of(module: Module) -> str:
 
 
 def code_lines(function: Function) -> int:
-    """The lines of a function from `def` to its end, without its docstring."""
-    docstring = function.body[0] if ast.get_docstring(function, clean=False) is not None else None
-    described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
-    return (function.end_lineno or 0) - function.lineno + 1 - described
+    """The lines of a function's own body: its docstring and functions inside it are counted elsewhere."""
+    described = ast.get_docstring(function, clean=False) is not None
+    body = function.body[1:] if described else function.body
+    if not body:
+        return 0
+    inner = sum(
+        lines_of(node) for statement in body for node in ast.walk(statement) if isinstance(node, Function)
+    )
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 - inner
+
+
+def lines_of(function: Function) -> int:
+    first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
+    return (function.end_lineno or 0) - first + 1
 
 
 @pytest.mark.parametrize("module", [*CODE, *TESTS], ids=of)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.house.sources import ROOT, modules
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS: dict[str, dict[str, Any]] = {
@@ -23,7 +25,8 @@ CONTRACTS: dict[str, dict[str, Any]] = {
 
 
 def packages_of(folder: str) -> set[str]:
-    return {Path(path.name).stem for path in (ROOT / folder).iterdir() if path.name[0] not in "_."}
+    entries = [path for path in (ROOT / folder).iterdir() if path.is_dir() or path.suffix == ".py"]
+    return {path.stem for path in entries if not path.name.startswith("_")}
 
 
 def test_every_contract_holds(tmp_path: Path) -> None:

@@ -101,13 +101,11 @@ def test_going_back_brings_the_former_key_back(store: IdentityStore) -> None:
         caller_of(store, "new")
 
 
-def test_a_setting_that_names_nothing_any_more_takes_its_key_along(store: IdentityStore) -> None:
-    assert bootstrap(store, ConfiguredKeys("admin-secret", "api-secret"), NOON).generated is None
-    again = bootstrap(store, NOTHING, NOON)
-    for secret in ("admin-secret", "api-secret"):
-        with pytest.raises(RevokedKey):
-            caller_of(store, secret)
-    assert again.generated, "the operator must not be locked out"
+def test_a_start_without_settings_leaves_their_keys_as_they_are(store: IdentityStore) -> None:
+    bootstrap(store, ConfiguredKeys("admin-secret", "api-secret"), NOON)
+    before = keys_in(store)
+    assert bootstrap(store, NOTHING, NOON + SECOND) == Bootstrap()
+    assert keys_in(store) == before
 
 
 def test_a_key_revoked_by_somebody_stays_revoked_and_the_start_says_so(store: IdentityStore) -> None:

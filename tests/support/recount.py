@@ -56,7 +56,7 @@ def _period(local: datetime, grain: str) -> datetime:
 
 def _value(name: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a dimension may hold anything
     if name.startswith("tag:"):
-        return (event.get("tags") or {}).get(name.removeprefix("tag:"))
+        return _map(event, "tags").get(name.removeprefix("tag:"))
     return event.get(name)
 
 
@@ -100,13 +100,15 @@ def _figure(name: str, group: list[Mapping[str, Any]]) -> Any:  # noqa: ANN401, 
         case _ if name in TOKEN_TOTALS:
             return sum(_units(event, TOKEN_TOTALS[name]) for event in group)
         case _ if name.startswith("unit:"):
-            steps = sum(
-                (event.get("custom_units") or {}).get(name.removeprefix("unit:"), 0) for event in group
-            )
+            steps = sum(_map(event, "custom_units").get(name.removeprefix("unit:"), 0) for event in group)
             return Decimal(steps) / 10**6
         case _:
             steps = _units_in(group, name)
             return Decimal(steps) / 10 ** UNITS[name].scale if UNITS[name].scale else steps
+
+
+def _map(event: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return event.get(name) or {}
 
 
 def _units_in(group: list[Mapping[str, Any]], name: str) -> int:

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
@@ -133,7 +134,7 @@ def make_router(platform: Platform) -> APIRouter:
 
 def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> EventExplanation:
     units = {name: _steps(name, quantity) for name, quantity in event.units.items()}
-    parts = [_explain_part(part, event, load_card) for part in event.parts or []]
+    parts = [_explain_part(part, event, load_card) for part in _plain(event.parts) or []]
     cost = event.cost
     explanation = _explain_from_card(cost.rate_card, units, event, load_card) if not parts else None
     if explanation is None:
@@ -144,7 +145,7 @@ def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> Even
         provider=event.provider,
         model=event.model,
         response_model=event.response_model,
-        usage=event.usage,
+        usage=_plain(event.usage),
         units=_shown(units),
         units_source=event.units_source,
         cost_status=cost.status,
@@ -217,6 +218,11 @@ def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
         return Explanation(costed.status, costed.reason, costed.currency, total, (), None)
     rating = Rating(costed.status, costed.picos, costed.currency, costed.card, costed.reason)
     return explain_rating(rating, units)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """A JSON value that the store hands on undecoded, decoded."""
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
 def _steps(name: str, quantity: Quantity) -> int:

@@ -52,9 +52,7 @@ def refuse_all(accepted: Accepted, path: str, request_id: str) -> Answer:
     document |= {"accepted": 0, "rejected": _rejected(accepted)}
     if accepted.single and rejections:
         document |= {"success": False, "message": document["detail"]}
-    content = _encode(document)
-    kept = [(name, value) for name, value in headers if name != b"content-length"]
-    return status, [*kept, (b"content-length", b"%d" % len(content))], content
+    return status, headers, _encode(document)
 
 
 def _refusal(accepted: Accepted) -> BursarError:

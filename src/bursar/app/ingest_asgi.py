@@ -106,6 +106,8 @@ class IngestDoor:
             raise
         except BursarError as error:
             status, headers, body = problem_response(error, scope["path"], scope.get(REQUEST_ID, ""))
+        length = (b"content-length", b"%d" % len(body))
+        headers = [*(one for one in headers if one[0] != b"content-length"), length]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

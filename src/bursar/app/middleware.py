@@ -38,7 +38,8 @@ API_REQUESTS_LIMIT = 512
 only wait; with the body limit this bounds their memory to half a GiB."""
 QUESTIONS = frozenset(["/api/v1/query"])
 """POST paths that only ask, so that their work may be dropped half-way."""
-EVENT_PATHS = frozenset(["/api/v1/events", "/api/v1/events/batch"])
+EVENT_PATHS = frozenset(["/api/v1/events", "/api/v1/events/batch", "/api/v1/events/import"])
+"""What the door for events answers, without a route that FastAPI knows."""
 QUIET_PATHS = frozenset(["/live", "/ready", "/ping", "/health", "/metrics"])
 """Asked every few seconds by machines: logged at `debug` while all is well."""
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

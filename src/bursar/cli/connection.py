@@ -16,10 +16,9 @@ from urllib.parse import quote
 import httpx
 
 from bursar.app.operator_socket import address_of
-from bursar.cli.local_server import serving_socket
 from bursar.errors import ConfigurationError
 from bursar.settings import load_settings
-from bursar_client import BursarClient
+from bursar_client import BursarClient, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -29,6 +28,10 @@ if TYPE_CHECKING:
 SOCKET_NAME = "bursar.sock"
 PAGE_LIMIT = 500
 """The most that lists give per page."""
+HURRIED = RetryPolicy(tries=3, first_wait_seconds=0.1, longest_wait_seconds=2.0)
+"""Somebody waits at the keyboard, and will see whether it is worth trying again."""
+PATIENT = RetryPolicy(tries=8)
+"""For commands that send much, where a busy server is to be expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +44,27 @@ class Target:
 
 
 @contextmanager
-def open_ledger(target: Target) -> Generator[BursarClient]:
+def open_ledger(target: Target, retries: RetryPolicy = HURRIED) -> Generator[BursarClient]:
     """A client of the ledger that the options name, as its operator where it is on this machine.
 
     Raises:
         ConfigurationError: a setting is wrong, or there is no data folder.
     """
     if target.url is not None:
-        with BursarClient(target.url, target.key) as client:
+        with BursarClient(target.url, target.key, retries=retries) as client:
             yield client
         return
     settings = load_settings(data_dir=target.data)
     path = socket_of(settings)
     if is_served(path):
-        with client_of_socket(path) as client:
+        with client_of_socket(path, retries) as client:
             yield client
         return
     refuse_missing_folder(settings)
-    with serving_socket(settings), client_of_socket(path) as client:
+    # Imported only here: a whole server is much to load, and mostly one is running already.
+    from bursar.cli.local_server import serving_socket
+
+    with serving_socket(settings), client_of_socket(path, retries) as client:
         yield client
 
 
@@ -80,9 +86,11 @@ def is_served(path: Path) -> bool:
     return True
 
 
-def client_of_socket(path: Path) -> BursarClient:
+def client_of_socket(path: Path, retries: RetryPolicy = HURRIED) -> BursarClient:
     """A client that talks to the server on this socket."""
-    return BursarClient("http://bursar.socket", transport=httpx.HTTPTransport(uds=address_of(path)))
+    return BursarClient(
+        "http://bursar.socket", retries=retries, transport=httpx.HTTPTransport(uds=address_of(path))
+    )
 
 
 def refuse_missing_folder(settings: Settings) -> None:

@@ -164,9 +164,8 @@ def _totals(client: BursarClient, measures: list[str], **asked: object) -> dict[
 def _introduce(client: BursarClient, url: str, key: str) -> None:
     totals = _totals(client, ["cost", "events", "unpriced_events", "errors"], window="all")
     spend = " and ".join(f"{one['amount']} {one['currency']}" for one in totals["cost"] if one["amount"])
-    head = f"curl -s {url}"
-    auth = f"-H 'Authorization: Bearer {key}'"
-    json_type = "-H 'Content-Type: application/json'"
+    ask = f"curl -s -H 'X-API-Key: {key}'"
+    post = f"{ask} -H 'Content-Type: application/json'"
     counted = f"{totals['events']:,} events, {spend}"
     faults = f"{totals['unpriced_events']:,} without a known price, {totals['errors']:,} errors"
     print(
@@ -179,14 +178,14 @@ Key      {key}
 Three requests to try:
 
   # what each model cost in the last 30 days
-  {head}/api/v1/cost/breakdown?group_by=model {auth}
+  {ask} '{url}/api/v1/cost/breakdown?group_by=model'
 
   # spend per project and day: find the spike
-  {head}/api/v1/query {auth} {json_type} \\
+  {post} {url}/api/v1/query \\
     -d '{{"measures":["cost","events"],"dimensions":["project_id"],"grain":"day","order":"-cost","limit":5}}'
 
   # record a call and see what it costs
-  {head}/api/v1/events?wait=applied {auth} {json_type} \\
+  {post} '{url}/api/v1/events?wait=applied' \\
     -d '{{"provider":"anthropic","model":"claude-sonnet-5","input_tokens":1200,"output_tokens":340}}'
 """.rstrip(),
         flush=True,

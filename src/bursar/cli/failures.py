@@ -55,7 +55,9 @@ def _words_for(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, BursarError):
         return _advise(error)
-    # Imported only now: it brings httpx along, which no help text needs.
+    if "bursar_client" not in sys.modules:
+        # Nothing can have raised its errors, and importing it (with httpx) would slow down `--help`.
+        return None
     from bursar_client import BursarClientError
 
     return _explain(error) if isinstance(error, BursarClientError) else None

@@ -133,18 +133,7 @@ def show_report(imported: Imported, *, as_json: bool) -> None:
 def _show_priced(lines: Sequence[Line]) -> None:
     if not lines:
         return
-    rows = [
-        (
-            one["place"],
-            one["provider"],
-            one["model"],
-            one["units"],
-            one["cost"],
-            one["currency"],
-            one["outcome"],
-        )
-        for one in (line.shown() for line in lines)
-    ]
+    rows = [(*_what(line), line.shown()["cost"], line.shown()["currency"], _outcome(line)) for line in lines]
     columns = ("priced", "provider", "model", "units", "cost", "currency", "outcome")
     print_table(columns, rows, numbers=("cost",))
 
@@ -152,10 +141,27 @@ def _show_priced(lines: Sequence[Line]) -> None:
 def _show_unpriced(lines: Sequence[Line]) -> None:
     if not lines:
         return
-    rows = [
-        (line.item.place, line.why_unpriced, "yes" if line.sent else "no", line.item.detail) for line in lines
-    ]
-    print_table(("not priced", "reason", "recorded", "detail"), rows)
+    listed = sorted(lines, key=lambda line: (line.why_unpriced, line.item.place))
+    recorded = [(*_what(line), line.why_unpriced, _outcome(line)) for line in listed if line.sent]
+    if recorded:
+        columns = ("recorded without a price", "provider", "model", "units", "reason", "outcome")
+        print_table(columns, recorded)
+    others = [(line.item.place, line.why_unpriced, line.item.detail) for line in listed if not line.sent]
+    if others:
+        print_table(("nothing to record", "reason", "detail"), others)
+    reasons = Counter(line.why_unpriced for line in lines)
+    print_table(("why there is no price", "files"), reasons.most_common(), numbers=("files",))
+
+
+def _what(line: Line) -> tuple[str, str | None, str | None, str]:
+    event = line.item.event or {}
+    # A failed call is priced, at nothing, though it has no units: say that it failed.
+    units = line.item.units or (f"({line.item.reason})" if line.is_priced and line.item.reason else "")
+    return line.item.place, event.get("provider"), _model_of(event), units
+
+
+def _outcome(line: Line) -> str:
+    return (line.sent.outcome or "accepted") if line.sent else "not recorded"
 
 
 def _summary(imported: Imported) -> str:

@@ -34,7 +34,7 @@ def import_usage(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Files of native events, one JSON object a line.",
             exists=True,
             dir_okay=False,
@@ -60,7 +60,7 @@ def import_usage(
     request. What has no usage is listed with the reason. Importing the same again counts nothing twice.
     Exits with 1 when an event was refused.
     """
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import PATIENT, Target, open_ledger
     from bursar.cli.import_report import show_report
     from bursar.cli.import_sources import answers_in, events_in
 
@@ -68,7 +68,7 @@ def import_usage(
         message = "Name files of events, or --provider-responses DIR: one of the two."
         raise typer.BadParameter(message)
     source = answers_in(provider_responses, provider) if provider_responses else events_in(files or [])
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(Target(data, url, key), PATIENT) as client:
         imported = send(client, source, tenant)
     show_report(imported, as_json=as_json)
     if imported.rejected:

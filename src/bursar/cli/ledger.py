@@ -108,10 +108,14 @@ def _recount(client: BursarClient, tell: Callable[[str, int], None]) -> Mapping[
 
 
 def _show_recount(result: Mapping[str, Any]) -> None:
+    from decimal import Decimal
+
     from bursar.cli.printing import print_table
+    from bursar.money import format_decimal
 
     rows: list[tuple[str, object]] = [(words, result[name]) for name, words in _HEADINGS]
-    rows += [(f"cost in {currency}", total) for currency, total in sorted(result["cost"].items())]
+    costs = sorted(result["cost"].items())
+    rows += [(f"cost in {currency}", format_decimal(Decimal(total))) for currency, total in costs]
     print_table(("recounted", ""), rows, numbers=("",))
     if result["is_clean"]:
         print("Everything ties out: journal, raw rows, rollups and key index agree to the last digit.")

@@ -103,7 +103,7 @@ def steps_of() -> Generator[Callable[[str, int], None]]:
 
 
 def _shown(cell: Any) -> str:  # noqa: ANN401 -- whatever JSON holds
-    if cell is None:
+    if cell is None or cell == "":
         return "–"
     if isinstance(cell, bool):
         return "yes" if cell else "no"

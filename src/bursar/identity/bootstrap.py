@@ -1,9 +1,10 @@
 """The first start, and what every start makes sure of: a default tenant and the keys of settings.
 
-A key named by a setting counts as long as the setting names it: starting with another value adds that
-one and revokes the one before, going back brings it back, and doing nothing changes nothing. A key that
-somebody revoked stays revoked, whatever a setting says. Where no key of the operator is left, one is
-made and handed to the caller to be printed once.
+A key named by a setting counts until the setting names another: starting with another value adds that
+one and revokes the one before, going back brings it back, and doing nothing changes nothing. A setting
+that names nothing changes nothing either, for a command may run where the server's settings are not. A
+key that somebody revoked stays revoked, whatever a setting says. Where no key of the operator is left,
+one is made and handed to the caller to be printed once.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ class ConfiguredKeys:
     api_key: str | None = None
     ingest_key: str | None = None
 
-    def by_setting(self) -> dict[str, str | None]:
-        """The secrets by the name of the setting that a person would change."""
-        return {ADMIN_SETTING: self.admin_key, API_SETTING: self.api_key, INGEST_SETTING: self.ingest_key}
+    def by_setting(self) -> dict[str, str]:
+        """The secrets named, by the name of the setting that a person would change."""
+        named = {ADMIN_SETTING: self.admin_key, API_SETTING: self.api_key, INGEST_SETTING: self.ingest_key}
+        return {setting: secret for setting, secret in named.items() if secret is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,6 @@ def bootstrap(store: IdentityStore, configured: ConfiguredKeys, now: datetime) -
 def _refuse_unfit(configured: ConfiguredKeys) -> None:
     settings_by_secret: dict[str, str] = {}
     for setting, secret in configured.by_setting().items():
-        if secret is None:
-            continue
         if not (secret.isascii() and secret.isprintable()) or " " in secret:
             message = f"{setting} must be printable ASCII without spaces, for it travels in a header."
             raise ConfigurationError(message)
@@ -105,10 +105,8 @@ def _make_default_tenant(store: IdentityStore, now: datetime) -> None:
         return  # every start but the first
 
 
-def _find_fitting(store: IdentityStore, setting: str, secret: str | None) -> ApiKey | None:
+def _find_fitting(store: IdentityStore, setting: str, secret: str) -> ApiKey | None:
     """The key that the setting names, if there is one already."""
-    if secret is None:
-        return None
     secret_hash = hash_key(secret)
     found = store.credentials((secret_hash,)).get(secret_hash)
     if found is None:
@@ -121,16 +119,16 @@ def _find_fitting(store: IdentityStore, setting: str, secret: str | None) -> Api
     return found.key
 
 
-def _follow_setting(store: IdentityStore, setting: str, secret: str | None, now: datetime) -> ApiKey | None:
+def _follow_setting(store: IdentityStore, setting: str, secret: str, now: datetime) -> ApiKey:
     """Make the setting's key the only one from that setting that counts, and answer it."""
     named = _find_fitting(store, setting, secret)
-    if named is None and secret is not None:
+    if named is None:
         named = key_of(secret, _terms_of(setting), now)
         store.add_key(named, hash_key(secret))
-    elif named is not None and named.revocation is not Revocation.BY_CALLER:
+    elif named.revocation is not Revocation.BY_CALLER:
         store.adopt_key(named.terms.tenant_id, named.id, setting)
     for key in store.keys_from_setting(DEFAULT_TENANT_ID, setting):
-        if key.revoked_at is None and (named is None or key.id != named.id):
+        if key.revoked_at is None and key.id != named.id:
             store.revoke_key(key.terms.tenant_id, key.id, now, Revocation.SETTING_CHANGED)
     return named
 
@@ -141,11 +139,11 @@ def _make_operator_key(store: IdentityStore, now: datetime) -> str:
     return issued.secret
 
 
-def _warnings(keys: dict[str, ApiKey | None]) -> tuple[str, ...]:
+def _warnings(keys: dict[str, ApiKey]) -> tuple[str, ...]:
     return tuple(
         f"{setting} names a key that was revoked at {clock.rfc3339(key.revoked_at)}; it stays revoked."
         for setting, key in keys.items()
-        if key is not None and key.revoked_at is not None and key.revocation is Revocation.BY_CALLER
+        if key.revoked_at is not None and key.revocation is Revocation.BY_CALLER
     )
 
 

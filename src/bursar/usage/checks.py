@@ -69,8 +69,7 @@ def check_event(event: UsageEvent, receipt: Receipt) -> tuple[Reason, ...]:
 
 def check_json_parts(event: UsageEvent, encoded: bytes) -> tuple[Reason, ...]:
     """Reasons against `metadata` and `usage` that are too large or too deep."""
-    # Few brackets can't nest deeply and few bytes can't be many: nearly every event ends here.
-    if len(encoded) <= JSON_BYTES_LIMIT and encoded.count(b"{") + encoded.count(b"[") <= JSON_DEPTH_LIMIT:
+    if len(encoded) <= JSON_BYTES_LIMIT and _is_flat(event.metadata) and _is_flat(event.usage):
         return _NO_REASONS
     reasons: list[Reason] = []
     for name in ("metadata", "usage"):
@@ -84,6 +83,15 @@ def check_json_parts(event: UsageEvent, encoded: bytes) -> tuple[Reason, ...]:
             text = f"{name} takes more than {JSON_BYTES_LIMIT} bytes of JSON."
             reasons.append(Reason(name, "too_large", text))
     return tuple(reasons)
+
+
+def _is_flat(part: dict[str, Any] | None) -> bool:
+    """Whether nothing is nested at all, as in nearly every event."""
+    if part is not None:
+        for value in part.values():
+            if isinstance(value, (dict, list)):
+                return False
+    return True
 
 
 def _tenant_reasons(named: str, receipt: Receipt) -> list[Reason]:

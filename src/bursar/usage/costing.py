@@ -53,7 +53,10 @@ def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> Pricing
     """What decides the price of this event; the answer's own words come before the request's."""
     model = event.response_model or event.model
     said = measured.provider
+    context = event.context_tokens
     if said is None:
+        if context is None and measured.source == "totals":
+            context = event.input_tokens
         return PricingSubject(
             event.provider,
             model,
@@ -62,7 +65,7 @@ def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> Pricing
             event.batch is True,
             event.speed,
             event.region,
-            event.context_tokens,
+            context,
         )
     return PricingSubject(
         event.provider,
@@ -72,7 +75,7 @@ def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> Pricing
         bool(event.batch if said.batch is None else said.batch),
         said.speed or event.speed,
         said.region or event.region,
-        event.context_tokens if said.context_tokens is None else said.context_tokens,
+        context if said.context_tokens is None else said.context_tokens,
     )
 
 

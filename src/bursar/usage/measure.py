@@ -26,11 +26,11 @@ _TOKEN_UNITS = frozenset(TOKEN_TOTALS["total_tokens"])
 class Measured(msgspec.Struct, gc=False):
     """Units of one event, in steps (`units.py`), and where they came from."""
 
-    units: Quantities = msgspec.field(default_factory=dict[str, int])
-    custom: Quantities = msgspec.field(default_factory=dict[str, int])
-    """Units that aren't built in."""
+    units: Quantities
     source: str | None = None
     """`units`, `usage` or `totals`; None where nothing was reported."""
+    custom: Quantities = msgspec.field(default_factory=dict[str, int])
+    """Units that aren't built in."""
     provider: ProviderUsage | None = None
     """What a raw usage object said besides units."""
 
@@ -41,7 +41,9 @@ def measure_usage(event: UsageEvent) -> Measured:
     Raises:
         Invalid: quantities that can't be, or two reports that contradict each other.
     """
-    measured = Measured()
+    if event.usage is None and event.units is None:
+        return Measured(_split_totals(event), "totals") if _has_totals(event) else Measured({})
+    measured = Measured({})
     if event.usage is not None:
         measured.provider = normalise_usage(event.usage, event.provider)
         measured.units = dict(measured.provider.units)
@@ -84,47 +86,46 @@ def _add_units(event: UsageEvent, measured: Measured) -> None:
 
 
 def _add_totals(event: UsageEvent, measured: Measured) -> None:
-    if measured.source is not None and not _TOKEN_UNITS.isdisjoint(measured.units):
+    if not _TOKEN_UNITS.isdisjoint(measured.units):
         _require_agreement(event, measured.units)
         return
-    total_in, total_out = event.input_tokens or 0, event.output_tokens or 0
-    cached, written = event.cached_tokens or 0, event.cache_write_tokens or 0
-    reasoning = event.reasoning_tokens or 0
-    if not (cached or written or reasoning):
-        # The common case: plain totals, nothing to take apart.
-        if total_in:
-            measured.units["input_text"] = total_in
-        if total_out:
-            measured.units["output_text"] = total_out
-        measured.source = measured.source or "totals"
-        return
-    _split_totals(event, measured)
+    measured.units |= _split_totals(event)
 
 
-def _split_totals(event: UsageEvent, measured: Measured) -> None:
+def _split_totals(event: UsageEvent) -> Quantities:
+    """The totals that people know, taken apart into disjoint units."""
+    text, answer = event.input_tokens or 0, event.output_tokens or 0
+    units: Quantities = {}
+    if cached := event.cached_tokens:
+        units["cache_read_text"] = cached
+        text -= cached
+    if written := event.cache_write_tokens:
+        units["cache_write_5m"] = written
+        text -= written
+    if reasoning := event.reasoning_tokens:
+        units["output_reasoning"] = reasoning
+        answer -= reasoning
+    if text < 0 or answer < 0:
+        raise Invalid("The token totals were refused.", reasons=_contradictions(event))
+    if text:
+        units["input_text"] = text
+    if answer:
+        units["output_text"] = answer
+    return units
+
+
+def _contradictions(event: UsageEvent) -> tuple[Reason, ...]:
     total_in, total_out = event.input_tokens or 0, event.output_tokens or 0
-    cached, written = event.cached_tokens or 0, event.cache_write_tokens or 0
+    from_cache = (event.cached_tokens or 0) + (event.cache_write_tokens or 0)
     reasoning = event.reasoning_tokens or 0
     reasons: list[Reason] = []
-    if cached + written > total_in:
-        text = f"cached_tokens and cache_write_tokens are {cached + written}, more than input_tokens ({total_in})."
+    if from_cache > total_in:
+        text = f"cached_tokens and cache_write_tokens are {from_cache}, more than input_tokens ({total_in})."
         reasons.append(Reason("cached_tokens", "contradiction", text))
     if reasoning > total_out:
         text = f"reasoning_tokens is {reasoning}, more than output_tokens ({total_out})."
         reasons.append(Reason("reasoning_tokens", "contradiction", text))
-    if reasons:
-        raise Invalid("The token totals were refused.", reasons=tuple(reasons))
-    split = (
-        ("input_text", total_in - cached - written),
-        ("cache_read_text", cached),
-        ("cache_write_5m", written),
-        ("output_text", total_out - reasoning),
-        ("output_reasoning", reasoning),
-    )
-    for name, quantity in split:
-        if quantity:
-            measured.units[name] = quantity
-    measured.source = measured.source or "totals"
+    return tuple(reasons)
 
 
 def _require_agreement(event: UsageEvent, units: Quantities) -> None:

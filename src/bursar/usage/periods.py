@@ -82,13 +82,12 @@ def period_starts(window: Window, grain: Grain, zone: tzinfo) -> tuple[datetime,
 
 
 def period_from_label(label: datetime, grain: Grain, zone: tzinfo) -> datetime:
-    """The period that the store names by `label`, as an aware time in the zone.
+    """When the period that the store names by `label` begins, in UTC.
 
-    Hours are labelled by their start in UTC, longer periods by their first calendar day.
+    Hours are labelled by their start in UTC, longer periods by their first calendar day. In UTC and
+    not in the zone, because Python takes the two hours of one name, an hour apart, for equal there.
     """
-    if grain is Grain.HOUR:
-        return label.replace(tzinfo=UTC).astimezone(zone)
-    return day_start(label.date(), zone).astimezone(zone)
+    return label.replace(tzinfo=UTC) if grain is Grain.HOUR else day_start(label.date(), zone)
 
 
 def next_period(start: datetime, grain: Grain, zone: tzinfo) -> datetime:

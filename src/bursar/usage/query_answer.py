@@ -110,7 +110,7 @@ def render_answer(answer: UsageAnswer, *, is_explained: bool = False) -> QueryAn
     query = answer.query
     return QueryAnswer(
         columns=describe_columns(query),
-        rows=[{name: render_value(value) for name, value in row.items()} for row in answer.rows],
+        rows=[render_row(query, row) for row in answer.rows],
         totals=render_totals(query, answer.totals),
         window=show_window(query.window, query.zone),
         unpriced=Unpriced(answer.totals.unpriced_events),
@@ -119,6 +119,15 @@ def render_answer(answer: UsageAnswer, *, is_explained: bool = False) -> QueryAn
         has_more=answer.has_more,
         plan=list(answer.plan) if is_explained else None,
     )
+
+
+def render_row(query: UsageQuery, row: Row) -> dict[str, WireValue]:
+    """A row in JSON; its period as the reporting zone's clocks show it."""
+    rendered = {name: render_value(value) for name, value in row.items()}
+    period = row.get(PERIOD)
+    if isinstance(period, datetime):
+        rendered[PERIOD] = show_moment(period, query.zone)
+    return rendered
 
 
 def render_totals(query: UsageQuery, totals: Totals) -> dict[str, WireValue | list[Amount]]:
@@ -152,14 +161,13 @@ def render_value(value: Value) -> WireValue:
     """A value's form in JSON: exact fractions and times as strings, the rest as it is."""
     if isinstance(value, Decimal):
         return format_decimal(value)
-    if isinstance(value, datetime):
-        return show_moment(value)
-    return value
+    return rfc3339(value) if isinstance(value, datetime) else value
 
 
-def show_moment(moment: datetime) -> str:
-    """RFC 3339 with the moment's own offset, `Z` for UTC."""
-    return moment.isoformat() if moment.utcoffset() else rfc3339(moment)
+def show_moment(moment: datetime, zone: tzinfo) -> str:
+    """RFC 3339 with the offset that the zone has then, `Z` where that is none."""
+    local = moment.astimezone(zone)
+    return local.isoformat() if local.utcoffset() else rfc3339(moment)
 
 
 def show_window(window: Window, zone: tzinfo) -> WindowShown:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 T = TypeVar("T")
 
-SPIKE_SHARE = 0.03
+SPIKE_SHARE = 0.015
 """Part of all events that the runaway agent makes, within six hours."""
 SPIKE_HOURS = 6
 OUTAGE_HOURS = 3
@@ -161,7 +161,7 @@ def _how(call: _Call, model: Model, source: random.Random) -> Event:
         fields["prompt_version"] = source.choice(workload.prompt_versions)
     if workload.output_tokens:
         fields["temperature"] = source.choice((0, 0.2, 0.7))
-    if workload.batch and source.random() < workload.batch:
+    if model.batch and source.random() < model.batch:
         fields["batch"] = True
     return fields
 

@@ -33,6 +33,8 @@ class Model:
     first_token_ms: int = 400
     ms_per_output_token: float = 9.0
     region: str | None = None
+    batch: float = 0.0
+    """Part of the calls that go through its provider's batch API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,6 @@ class Workload:
     metered_median: int = 0
     reported_price: tuple[int, str] | None = None
     """What the company pays per unit, in millionths of a currency: reported with the event."""
-    batch: float = 0.0
-    """Part of the calls that go through a batch API."""
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     prompt_versions: tuple[str, ...] = ()
 
@@ -75,7 +75,7 @@ HAIKU = Model("anthropic", "claude-haiku-4-5", Form.ANTHROPIC, 350, 6.0)
 SONNET = Model("anthropic", "claude-sonnet-5", Form.ANTHROPIC, 650, 11.0)
 OPUS = Model("anthropic", "claude-opus-4-8", Form.ANTHROPIC, 1_100, 17.0)
 FLASH = Model("google", "gemini-3.5-flash", Form.GEMINI, 280, 4.5, "europe-west4")
-GEMINI_PRO = Model("google", "gemini-2.5-pro", Form.GEMINI, 1_400, 10.0, "europe-west4")
+GEMINI_PRO = Model("google", "gemini-2.5-pro", Form.GEMINI, 1_400, 10.0, "europe-west4", batch=0.4)
 DEEPSEEK = Model("deepseek", "deepseek-chat", Form.TOTALS, 800, 16.0)
 MISTRAL = Model("mistral", "mistral-small-latest", Form.UNITS, 260, 6.5)
 OCR = Model("mistral", "mistral-ocr-latest", Form.UNITS, 1_300, 0.0)
@@ -186,7 +186,6 @@ WORKLOADS: tuple[Workload, ...] = (
         reasoning=0.3,
         people=9,
         error_rate=0.03,
-        batch=0.4,
         tags={"team": ("research",)},
     ),
     Workload(
@@ -243,7 +242,7 @@ WORKLOADS: tuple[Workload, ...] = (
 
 RUNAWAY_USER = "svc-refactor-agent"
 RUNAWAY_TAGS = {"team": "platform", "agent": "refactor"}
-RUNAWAY_INPUT_TOKENS = 90_000
+RUNAWAY_INPUT_TOKENS = 60_000
 """Its conversation never ends, so each call repeats a longer prompt."""
 
 FAILURES: tuple[tuple[str, int, str], ...] = (

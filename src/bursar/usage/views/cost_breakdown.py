@@ -17,8 +17,9 @@ from bursar.usage.query_answer import (
     WindowShown,
     WireValue,
     describe_columns,
+    render_decimal,
+    render_row,
     render_totals,
-    render_value,
     show_window,
 )
 from bursar.usage.query_reader import Asker, read_group_by, read_scene
@@ -107,4 +108,4 @@ def _show(answer: UsageAnswer) -> CostBreakdown:
 def _show_row(answer: UsageAnswer, row: Row) -> dict[str, WireValue]:
     total = answer.totals.amounts["cost"].get(str(row["currency"]))
     share = share_of(row["cost"], total)
-    return {name: render_value(value) for name, value in {**row, "share": share}.items()}
+    return {**render_row(answer.query, row), "share": render_decimal(share)}

@@ -125,7 +125,8 @@ def _show(answer: UsageAnswer, now: datetime) -> Trends:
         metric=measure.name,
         period=str(query.grain),
         data_points=[
-            DataPoint(show_moment(at), _shown(value), is_complete) for at, value, is_complete in points
+            DataPoint(show_moment(at, query.zone), _shown(value), is_complete)
+            for at, value, is_complete in points
         ],
         trend_direction=trend.direction,
         percentage_change=render_decimal(trend.percentage_change),
@@ -149,7 +150,7 @@ def _points(
     for start, end in zip(starts, ends, strict=True):
         if start <= now or start in figures:
             figure = figures.get(start, _figure_of_nothing(query.asked_measures[0]))
-            yield start.astimezone(query.zone), figure, query.window.start <= start and end <= end_of_complete
+            yield start, figure, query.window.start <= start and end <= end_of_complete
 
 
 def _figures(answer: UsageAnswer, currency: str | None) -> dict[datetime, Value]:

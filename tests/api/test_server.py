@@ -1,0 +1,219 @@
+"""The server as a process: two listeners, an orderly stop, and clear words when it can't start."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from bursar.app.operator_socket import address_of, bind_socket
+from bursar.app.server import bind_address
+from bursar.errors import ConfigurationError
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.serving import RunningServer
+
+BURSAR = Path(sys.executable).with_name("bursar")
+START_SECONDS = 30
+
+
+@dataclass(slots=True)
+class Process:
+    """A started `bursar serve` and what it said."""
+
+    popen: subprocess.Popen[str]
+    data: Path
+    said: list[str]
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return re.findall(r"http://[0-9.]+:\d+", self.said[0])[0]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Its exit code and the seconds it took."""
+        begun = time.monotonic()
+        self.popen.send_signal(number)
+        return self.popen.wait(15), time.monotonic() - begun
+
+
+@contextmanager
+def started(data: Path) -> Iterator[Process]:
+    """A server process of its own on this folder."""
+    command = [str(BURSAR), "serve", "--data", str(data), "--port", "0"]
+    with (data.parent / "server.log").open("w") as log:
+        popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=data.parent)
+        try:
+            assert popen.stdout is not None
+            said: list[str] = []
+            while not said or (len(said) < 3 and not (data / "usage.duckdb").stat().st_size == 0):
+                line = popen.stdout.readline()
+                if not line:
+                    break
+                said.append(line.rstrip())
+                if line.startswith("Admin key"):
+                    break
+            yield Process(popen, data, said)
+        finally:
+            popen.kill()
+            popen.wait()
+            popen.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_in_time_with_idle_connections_open(tmp_path: Path, number: signal.Signals) -> None:
+    with started(tmp_path / "data") as process, httpx.Client(base_url=process.url) as client:
+        client.get("/live")
+        idle = [
+            socket.create_connection(("127.0.0.1", int(process.url.rpartition(":")[2]))) for _ in range(3)
+        ]
+        assert (process.data / "bursar.sock").is_socket()
+        code, seconds = process.stop(number)
+        assert code == 0
+        assert seconds < 10
+        assert not (process.data / "bursar.sock").exists()
+        for connection in idle:
+            connection.close()
+
+
+def test_a_request_that_stalls_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as process:
+        port = int(process.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as stalled:
+            head = "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            key = re.findall(r"bur_\S+", "\n".join(process.said))[0]
+            stalled.sendall(f"{head}X-API-Key: {key}\r\nContent-Length: 100\r\n\r\n{{".encode())
+            time.sleep(0.2)
+            code, seconds = process.stop()
+        assert code == 0
+        assert seconds < 10
+
+
+def test_the_first_start_prints_an_admin_key_that_works_and_later_ones_do_not(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with started(data) as process:
+        assert process.said[1] == f"Data folder: {data}"
+        key = re.findall(r"bur_\S+", process.said[2])[0]
+        assert httpx.get(f"{process.url}/api/v1/keys", headers={"X-API-Key": key}).status_code == 200
+        process.stop()
+    assert key not in (tmp_path / "server.log").read_text()
+    with started(data) as process:
+        assert httpx.get(f"{process.url}/api/v1/keys", headers={"X-API-Key": key}).status_code == 200
+        process.stop()
+        assert process.popen.stdout is not None
+        assert "bur_" not in "\n".join(process.said) + process.popen.stdout.read()
+
+
+def test_a_second_server_on_the_folder_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as process:
+        second = subprocess.run(
+            [str(BURSAR), "serve", "--data", str(process.data), "--port", "0"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+        assert second.returncode != 0
+        assert f"in use by process {process.popen.pid}" in " ".join(second.stderr.split())
+        assert "Traceback" not in second.stderr
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(process.data / "bursar.sock"))) as operator:
+            assert operator.get("http://bursar.socket/control/status").status_code == 200
+
+
+def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        port = int(server.url.rpartition(":")[2])
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1 port {port}: Address already in use"):
+            bind_address("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="Can't listen on 203.0.113.1 port 0"):
+        bind_address("203.0.113.1", 0)
+
+
+def test_an_address_of_version_6_is_served() -> None:
+    try:
+        bound = bind_address("::1", 0)
+    except ConfigurationError:
+        pytest.skip("IPv6 is not available on this machine")
+    assert bound.family is socket.AF_INET6
+    bound.close()
+
+
+def test_the_socket_is_the_operators_alone(server: RunningServer) -> None:
+    path = server.platform.folder.socket
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    status = server.operator.get("/control/status")
+    assert status.status_code == 200
+    assert status.json()["data_dir"] == str(server.platform.folder.path)
+
+
+def test_the_operators_routes_need_the_operators_key_from_elsewhere(server: RunningServer) -> None:
+    assert server.stranger.get("/control/status").status_code == 401
+    assert server.client.get("/control/status").status_code == 200
+    tenant = {"id": "not-an-operator"}
+    server.operator.post("/api/v1/tenants", json=tenant)
+    body = {"label": "admin of a tenant", "scopes": ["admin"], "tenant_id": "not-an-operator"}
+    key = server.operator.post("/api/v1/keys", json=body).json()["secret"]
+    refused = server.stranger.get("/control/status", headers={"X-API-Key": key})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+def test_status_counts_what_came_in(server: RunningServer) -> None:
+    before = server.operator.get("/control/status").json()
+    server.client.post("/api/v1/events?wait=applied", json={"provider": "openai"})
+    after = server.operator.get("/control/status").json()
+    assert after["durable_seq"] == after["applied_seq"] == before["durable_seq"] + 1
+    assert after["figures"]["journal_records"] == before["figures"]["journal_records"] + 1
+    assert after["failing"] is None
+
+
+def test_verify_tells_its_progress_and_then_what_it_found(server: RunningServer) -> None:
+    with server.operator.stream("POST", "/control/verify", timeout=60) as answer:
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        *steps, result = [line for line in answer.iter_lines() if line]
+    assert steps
+    assert all('"step"' in step for step in steps)
+    assert '"is_clean": true' in result
+
+
+def test_the_operator_can_stop_it(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as process:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(process.data / "bursar.sock"))) as operator:
+            answer = operator.post("http://bursar.socket/control/stop")
+        assert (answer.status_code, answer.json()) == (202, {"process": process.popen.pid})
+        assert process.popen.wait(10) == 0
+
+
+def test_a_socket_deep_down_is_reached_by_a_shorter_way(tmp_path: Path) -> None:
+    deep = tmp_path / ("a" * 60) / ("b" * 60) / "bursar.sock"
+    deep.parent.mkdir(parents=True)
+    with bind_socket(deep) as bound, socket.socket(socket.AF_UNIX) as client:
+        bound.listen()
+        client.connect(address_of(deep))
+        assert deep.is_socket()
+
+
+def test_a_socket_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "bursar.sock"
+    bind_socket(path).close()
+    assert path.is_socket()
+    with bind_socket(path) as bound:
+        bound.listen()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))

@@ -1,0 +1,19 @@
+"""A server for the tests of commands: one folder per module, so that each test file starts empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.serving import RunningServer, running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]:
+    """A running server with nothing in it."""
+    with running_server(tmp_path_factory.mktemp("data")) as running:
+        yield running

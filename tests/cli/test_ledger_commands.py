@@ -1,0 +1,89 @@
+"""`bursar verify`, `rebuild` and `db`: proof, repair, migrations, and exit codes that a script can use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from tests.cli.command_line import bursar, bursar_process
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVENTS = [
+    {"event_id": f"e{n}", "provider": "openai", "model": "gpt-4.1-mini", "input_tokens": n + 1}
+    for n in range(50)
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with fifty events that no server holds."""
+    folder = tmp_path / "data"
+    with running_server(folder) as server:
+        answer = server.client.post("/api/v1/events?wait=applied", json=EVENTS)
+        assert answer.json()["applied"]
+    return folder
+
+
+def test_a_sound_folder_ties_out_beside_its_server(data: Path) -> None:
+    with running_server(data):
+        said = bursar("verify", "--data", data)
+    assert said.code == 0
+    assert "Everything ties out" in said.out
+
+
+def test_a_sound_folder_ties_out_without_a_server(data: Path) -> None:
+    said = bursar_process("verify", "--data", data, "--json")
+    assert said.code == 0
+    assert said.err == ""
+    assert said.json["is_clean"]
+    assert said.json["events"] == said.json["journal_events"] == 50
+
+
+def test_a_difference_is_named_and_a_rebuild_removes_it(data: Path) -> None:
+    with duckdb.connect(str(data / "usage.duckdb")) as store:
+        store.execute("UPDATE usage_by_hour SET events = events + 1")
+    found = bursar_process("verify", "--data", data)
+    assert found.code == 3
+    assert "usage_by_hour" in found.out
+    assert "bursar rebuild" in found.out
+    rebuilt = bursar("rebuild", "--data", data)
+    assert rebuilt.out == f"Rebuilt {data} from 50 journal records. `bursar verify` recounts it.\n"
+    assert bursar_process("verify", "--data", data).code == 0
+
+
+def test_a_lost_store_is_derived_from_the_journal(data: Path) -> None:
+    (data / "usage.duckdb").unlink()
+    assert bursar("rebuild", "--data", data, "--json").json == {"data_dir": str(data), "records": 50}
+    assert bursar_process("verify", "--data", data, "--json").json["events"] == 50
+
+
+def test_a_rebuild_is_refused_while_a_server_holds_the_folder(data: Path) -> None:
+    with running_server(data):
+        said = bursar("rebuild", "--data", data)
+    assert said.code == 1
+    assert said.err.startswith("bursar: A rebuild needs the data folder to itself.")
+
+
+def test_a_missing_folder_is_refused_by_each_of_them(tmp_path: Path) -> None:
+    for command in (["verify"], ["rebuild"], ["db", "status"], ["db", "upgrade"]):
+        said = bursar(*command, "--data", tmp_path / "none")
+        assert said.code == 1
+        assert "There is no data folder" in said.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_state_store_says_where_its_migrations_are(data: Path) -> None:
+    said = bursar("db", "status", "--data", data)
+    assert said.code == 0
+    assert "nothing pending" in said.out
+    (data / "state.db").unlink()
+    pending = bursar("db", "status", "--data", data, "--json").json
+    assert pending["current"] is None
+    assert pending["pending"][-1] == pending["head"]
+    done = bursar("db", "upgrade", "--data", data, "--json").json
+    assert done == {"store": "SQLite", "current": pending["head"], "head": pending["head"], "pending": []}

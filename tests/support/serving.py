@@ -1,0 +1,64 @@
+"""A whole Bursar for tests: real folder, real server on a free port, real HTTP.
+
+The server's event loop runs in a thread of this process, so that a test can also look at the platform
+behind it. Tests about processes and signals start `bursar serve` themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import structlog
+
+from bursar.app.build import Platform, build_platform
+from bursar.app.server import Serving, bind_address
+from bursar.cli.local_server import LocalServer
+from bursar.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+ADMIN_KEY = "bur_operator-of-these-tests"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that answers."""
+
+    url: str
+    platform: Platform
+    client: httpx.Client
+    """Presents the operator's key."""
+    stranger: httpx.Client
+    """Presents nothing."""
+    operator: httpx.Client
+    """Comes through the data folder's socket."""
+
+
+@contextmanager
+def running_server(folder: Path, **settings: Any) -> Generator[RunningServer]:  # noqa: ANN401 - settings' own types
+    """A server on this folder with these settings, for as long as the block runs."""
+    # Of what a server logs, only what is wrong may disturb a test's output.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, **settings)
+    tcp = bind_address(chosen.host, chosen.port)
+    serving = Serving(build_platform(chosen), tcp)
+    server = LocalServer(serving)
+    server.start()
+    url = str(serving.url)
+    by_socket = httpx.HTTPTransport(uds=str(serving.platform.folder.socket))
+    try:
+        with (
+            httpx.Client(base_url=url, headers={"X-API-Key": ADMIN_KEY}) as client,
+            httpx.Client(base_url=url) as stranger,
+            httpx.Client(base_url="http://bursar.socket", transport=by_socket) as operator,
+        ):
+            yield RunningServer(url, serving.platform, client, stranger, operator)
+    finally:
+        server.stop()
+        tcp.close()
