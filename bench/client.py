@@ -66,13 +66,18 @@ class LoadProcess:
 
 def _run(load: Load, parent: Connection) -> None:
     now = clock.now()
-    requests = [_request(load, make_body(load.events_per_body, load.seed * 1_000_003 + i, now)) for i in range(load.bodies)]
+    requests = [
+        _request(load, make_body(load.events_per_body, load.seed * 1_000_003 + i, now))
+        for i in range(load.bodies)
+    ]
     parent.send("ready")
     parent.recv()
     latencies: list[float] = []
     refused: list[bytes] = []
     threads = [
-        threading.Thread(target=_send_all, args=(load.port, requests[i :: load.connections], latencies, refused))
+        threading.Thread(
+            target=_send_all, args=(load.port, requests[i :: load.connections], latencies, refused)
+        )
         for i in range(load.connections)
     ]
     started = clock.monotonic()

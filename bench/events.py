@@ -50,14 +50,17 @@ def _event(chance: random.Random, provider: str, model: str, now: datetime) -> d
         "input_tokens": total_in,
         "output_tokens": total_out,
         "latency_ms": round(chance.lognormvariate(7, 0.8), 1),
-        "tags": {"team": f"team-{chance.randrange(9)}", "feature": chance.choice(("answers", "drafts", "review"))},
+        "tags": {
+            "team": f"team-{chance.randrange(9)}",
+            "feature": chance.choice(("answers", "drafts", "review")),
+        },
     }
-    if chance.random() < 0.4:  # noqa: PLR2004 - a share of the calls hits a prompt cache
+    if chance.random() < 0.4:
         event["cached_tokens"] = chance.randrange(total_in)
-    if chance.random() < 0.2:  # noqa: PLR2004 - a share of the calls reasons
+    if chance.random() < 0.2:
         event["reasoning_tokens"] = chance.randrange(total_out)
-    if chance.random() < 0.3:  # noqa: PLR2004 - a share of the callers adds metadata
+    if chance.random() < 0.3:
         event["metadata"] = {"ticket": chance.randrange(10**6), "locale": chance.choice(("en", "de", "fr"))}
-    if chance.random() < 0.02:  # noqa: PLR2004 - a share of the calls fails
+    if chance.random() < 0.02:
         event |= {"status": "error", "error_code": "rate_limited"}
     return event

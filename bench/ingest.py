@@ -28,7 +28,7 @@ class IngestRun:
 
 
 def run_ingest(events: int, events_per_body: int, connections: int) -> IngestRun:
-    """Send `events` unique events in bodies of equal size to a fresh server, and wait until all are applied."""
+    """Send unique events in bodies of equal size to a fresh server, and wait until all are applied."""
     with BenchServer() as server:
         load = LoadProcess(Load(server.port, events // events_per_body, events_per_body, connections))
         cpu, started = server.cpu_seconds(), clock.monotonic()

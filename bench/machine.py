@@ -54,9 +54,13 @@ def sync_rate() -> float:
 
 
 def duckdb_load_rate(bodies: int = 50, events_per_body: int = 1000) -> float:
-    """Events a second that DuckDB alone loads from JSON lines into a table on disk, one thread (median of 5)."""
+    """Events a second that DuckDB alone loads from JSON lines into a table, one thread (median of 5)."""
     now = clock.now()
-    decoded = [event for seed in range(bodies) for event in msgspec.json.decode(make_body(events_per_body, seed, now))]
+    decoded = [
+        event
+        for seed in range(bodies)
+        for event in msgspec.json.decode(make_body(events_per_body, seed, now))
+    ]
     with tempfile.TemporaryDirectory(prefix="bursar-bench-") as folder:
         path = Path(folder) / "events.ndjson"
         path.write_bytes(b"\n".join(msgspec.json.encode(event) for event in decoded) + b"\n")
@@ -64,7 +68,8 @@ def duckdb_load_rate(bodies: int = 50, events_per_body: int = 1000) -> float:
 
         def run() -> None:
             connection.execute(
-                "CREATE OR REPLACE TABLE loaded AS SELECT * FROM read_json(?, format = 'newline_delimited')", [str(path)]
+                "CREATE OR REPLACE TABLE loaded AS SELECT * FROM read_json(?, format = 'newline_delimited')",
+                [str(path)],
             )
 
         try:

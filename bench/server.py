@@ -29,8 +29,17 @@ class BenchServer:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         environment = {**os.environ, "BURSAR_ADMIN_KEY": KEY, "BURSAR_LOG_LEVEL": "error"}
-        command = [sys.executable, "-m", "bursar", "serve", "--port", str(self.port), "--data", str(self.folder / "data")]
-        self._process = subprocess.Popen(  # noqa: S603 - our own program
+        command = [
+            sys.executable,
+            "-m",
+            "bursar",
+            "serve",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.folder / "data"),
+        ]
+        self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
 

@@ -41,6 +41,8 @@ _MOMENT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?:([Zz])|([+\- ])(\d{2}):?(\d{2}))?"
 )
 _FIXED_OFFSET = re.compile(r"([+\- ])(\d{2}):?(\d{2})")
+_MACHINE_ZONES = {"localtime", "Factory"}
+"""Names that mean another zone on another machine, or none."""
 _OFFSET_LIMIT = timedelta(hours=14)
 """The largest offset in civil use (Line Islands)."""
 
@@ -242,7 +244,7 @@ def _offset(sign: str, hours: str, minutes: str) -> timedelta:
 
 @lru_cache(maxsize=1)
 def _zone_names() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones()) - _MACHINE_ZONES
 
 
 def _invalid(field: str, code: str, message: str) -> Invalid:

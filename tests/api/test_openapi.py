@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 
 from bursar.app import openapi
+from bursar.app.middleware import DOCUMENT_PATHS
 from bursar.usage.bodies import MEDIA_TYPES
 from bursar.usage.event import UsageEvent
 
@@ -132,5 +133,7 @@ def test_an_answer_with_good_and_bad_events_conforms(server: RunningServer) -> N
 def test_every_route_is_counted_under_the_path_that_is_documented(server: RunningServer) -> None:
     for method, path, _ in operations():
         server.stranger.request(method, re.sub(r"\{[^}]+\}", "x", path))
+    for path in DOCUMENT_PATHS:
+        assert server.stranger.get(path).status_code == 200
     counted = set(re.findall(r'route="([^"]+)"', server.client.get("/metrics").text))
-    assert {path for _, path, _ in operations()} <= counted
+    assert {path for _, path, _ in operations()} | DOCUMENT_PATHS <= counted

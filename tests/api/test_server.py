@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +20,16 @@ import httpx
 import pytest
 
 from bursar.app.operator_socket import address_of, bind_socket
-from bursar.app.server import bind_address
+from bursar.app.server import bind_address, connections_limit
 from bursar.errors import ConfigurationError
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from tests.support.serving import RunningServer
 
 BURSAR = Path(sys.executable).with_name("bursar")
-START_SECONDS = 30
 
 
 @dataclass(slots=True)
@@ -42,7 +43,13 @@ class Process:
     @property
     def url(self) -> str:
         """Where it serves."""
-        return re.findall(r"http://[0-9.]+:\d+", self.said[0])[0]
+        return re.findall(r"http://[0-9.]+:\d+", self.said[-1])[0]
+
+    @property
+    def printed_key(self) -> str | None:
+        """The key that it printed, if it did."""
+        found = re.findall(r"bur_\S+", "\n".join(self.said))
+        return found[0] if found else None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
         """Its exit code and the seconds it took."""
@@ -52,42 +59,57 @@ class Process:
 
 
 @contextmanager
-def started(data: Path) -> Iterator[Process]:
+def started(data: Path) -> Generator[Process]:
     """A server process of its own on this folder."""
     command = [str(BURSAR), "serve", "--data", str(data), "--port", "0"]
-    with (data.parent / "server.log").open("w") as log:
-        popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=data.parent)
+    with (
+        (data.parent / "server.log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=data.parent) as popen,
+    ):
         try:
-            assert popen.stdout is not None
-            said: list[str] = []
-            while not said or (len(said) < 3 and not (data / "usage.duckdb").stat().st_size == 0):
-                line = popen.stdout.readline()
-                if not line:
-                    break
-                said.append(line.rstrip())
-                if line.startswith("Admin key"):
-                    break
-            yield Process(popen, data, said)
+            yield Process(popen, data, list(lines_until(popen, " serves ")))
         finally:
             popen.kill()
-            popen.wait()
-            popen.stdout.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_in_time_with_idle_connections_open(tmp_path: Path, number: signal.Signals) -> None:
-    with started(tmp_path / "data") as process, httpx.Client(base_url=process.url) as client:
-        client.get("/live")
-        idle = [
-            socket.create_connection(("127.0.0.1", int(process.url.rpartition(":")[2]))) for _ in range(3)
-        ]
-        assert (process.data / "bursar.sock").is_socket()
-        code, seconds = process.stop(number)
-        assert code == 0
-        assert seconds < 10
-        assert not (process.data / "bursar.sock").exists()
-        for connection in idle:
-            connection.close()
+@contextmanager
+def idle_connections(url: str) -> Generator[None]:
+    """Connections that say nothing, and one that is kept alive after a request."""
+    port = int(url.rpartition(":")[2])
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        stack.enter_context(httpx.Client(base_url=url)).get("/live")
+        yield
+
+
+def lines_until(popen: subprocess.Popen[str], word: str) -> Iterator[str]:
+    """What the process prints, up to the line that has the word."""
+    assert popen.stdout is not None
+    for line in popen.stdout:
+        yield line.rstrip()
+        if word in line:
+            return
+    message = "the server did not start; see server.log"
+    raise AssertionError(message)
+
+
+def test_signals_stop_it_in_time_and_only_the_first_start_prints_a_key(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with started(data) as process, idle_connections(process.url):
+        key = str(process.printed_key)
+        assert process.said[0] == f"Data folder: {data}"
+        assert httpx.get(f"{process.url}/api/v1/keys", headers={"X-API-Key": key}).status_code == 200
+        assert (data / "bursar.sock").is_socket()
+        code, seconds = process.stop(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True)
+    assert not (data / "bursar.sock").exists()
+    assert key not in (tmp_path / "server.log").read_text()
+    with started(data) as process, idle_connections(process.url):
+        assert process.printed_key is None
+        assert httpx.get(f"{process.url}/api/v1/keys", headers={"X-API-Key": key}).status_code == 200
+        code, seconds = process.stop(signal.SIGINT)
+    assert (code, seconds < 10) == (0, True)
 
 
 def test_a_request_that_stalls_does_not_hold_up_a_stop(tmp_path: Path) -> None:
@@ -95,43 +117,43 @@ def test_a_request_that_stalls_does_not_hold_up_a_stop(tmp_path: Path) -> None:
         port = int(process.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as stalled:
             head = "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            key = re.findall(r"bur_\S+", "\n".join(process.said))[0]
-            stalled.sendall(f"{head}X-API-Key: {key}\r\nContent-Length: 100\r\n\r\n{{".encode())
+            stalled.sendall(
+                f"{head}X-API-Key: {process.printed_key}\r\nContent-Length: 100\r\n\r\n{{".encode()
+            )
             time.sleep(0.2)
             code, seconds = process.stop()
+            answer = stalled.recv(10_000).decode()
         assert code == 0
         assert seconds < 10
+        assert answer.startswith("HTTP/1.1 503")
+        assert "The server is stopping" in answer
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
-def test_the_first_start_prints_an_admin_key_that_works_and_later_ones_do_not(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    with started(data) as process:
-        assert process.said[1] == f"Data folder: {data}"
-        key = re.findall(r"bur_\S+", process.said[2])[0]
-        assert httpx.get(f"{process.url}/api/v1/keys", headers={"X-API-Key": key}).status_code == 200
-        process.stop()
-    assert key not in (tmp_path / "server.log").read_text()
-    with started(data) as process:
-        assert httpx.get(f"{process.url}/api/v1/keys", headers={"X-API-Key": key}).status_code == 200
-        process.stop()
-        assert process.popen.stdout is not None
-        assert "bur_" not in "\n".join(process.said) + process.popen.stdout.read()
+def test_a_stop_that_hangs_is_cut_short_with_exit_code_0() -> None:
+    program = "import time; from bursar.app.server import _cut_short_after as cut; cut(0.1); time.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30, capture_output=True)
+    assert done.returncode == 0
+    assert b"cut short" in done.stdout + done.stderr
 
 
-def test_a_second_server_on_the_folder_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
-    with started(tmp_path / "data") as process:
-        second = subprocess.run(
-            [str(BURSAR), "serve", "--data", str(process.data), "--port", "0"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=START_SECONDS,
-        )
-        assert second.returncode != 0
-        assert f"in use by process {process.popen.pid}" in " ".join(second.stderr.split())
-        assert "Traceback" not in second.stderr
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(process.data / "bursar.sock"))) as operator:
-            assert operator.get("http://bursar.socket/control/status").status_code == 200
+def test_there_is_room_for_connections_beside_the_files() -> None:
+    limit = connections_limit()
+    assert 64 <= limit < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_a_second_server_on_the_folder_is_refused_and_leaves_the_first_alone(server: RunningServer) -> None:
+    second = subprocess.run(
+        [str(BURSAR), "serve", "--data", str(server.platform.folder.path), "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert second.returncode != 0
+    assert f"in use by process {os.getpid()}" in " ".join(second.stderr.split())
+    assert "Traceback" not in second.stderr
+    assert server.operator.get("/control/status").status_code == 200
 
 
 def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
@@ -142,7 +164,7 @@ def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="Can't listen on 203.0.113.1 port 0"):
+    with pytest.raises(ConfigurationError, match=r"Can't listen on 203\.0\.113\.1 port 0"):
         bind_address("203.0.113.1", 0)
 
 
@@ -169,7 +191,7 @@ def test_the_operators_routes_need_the_operators_key_from_elsewhere(server: Runn
     tenant = {"id": "not-an-operator"}
     server.operator.post("/api/v1/tenants", json=tenant)
     body = {"label": "admin of a tenant", "scopes": ["admin"], "tenant_id": "not-an-operator"}
-    key = server.operator.post("/api/v1/keys", json=body).json()["secret"]
+    key = server.operator.post("/api/v1/keys", json=body).json()["key"]
     refused = server.stranger.get("/control/status", headers={"X-API-Key": key})
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from fastapi import FastAPI
 
+from bursar.storage.duckdb.asking import DuckDBQuestions, Outcome
+from bursar.usage.api import make_router
 from tests.support.asking import ask
-from tests.support.usage_house import House, open_house, table_of, three_days
+from tests.support.usage_house import House, caller, open_house, table_of, three_days
+from tests.support.usage_rows import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
+
+    import duckdb
 
 LISTINGS = (
     "/api/v1/events",
@@ -122,3 +130,31 @@ def test_no_name_becomes_a_formula_in_a_spreadsheet(busy: House, path: str) -> N
     cells = {cell for row in table_of(busy.get(f"{path}?format=csv")) for cell in row}
     assert "'=cmd()" in cells
     assert not any(cell.startswith(("=", "+", "@")) for cell in cells)
+
+
+def test_a_question_is_ended_when_the_client_leaves() -> None:
+    ledger, may_open, outcomes = Ledger(), threading.Event(), list[Outcome]()
+
+    def open_late() -> duckdb.DuckDBPyConnection:
+        may_open.wait(10)
+        return ledger.cursor()
+
+    questions = DuckDBQuestions(
+        open_late, ledger.position_of, observe=lambda outcome, _seconds: outcomes.append(outcome)
+    )
+    app = FastAPI()
+    app.include_router(make_router(questions, caller))
+    messages = iter(({"type": "http.request", "body": b""}, {"type": "http.disconnect"}))
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0.02)
+        return next(messages)
+
+    async def send(_: MutableMapping[str, Any]) -> None:
+        """Nobody hears it."""
+
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/cost/summary", "query_string": b""}
+    asyncio.run(app({**scope, "headers": [(b"who", b"acme")]}, receive, send))
+    may_open.set()
+    questions.close()
+    assert outcomes == [Outcome.LEFT]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROCESS_TIMEOUT_SECONDS = 60
+SERVES = "serves http://"
+"""Words of the line that `bursar serve` says once it takes connections."""
 _FOREIGN = ("BURSAR_", "API_KEY", "INGEST_KEY", "DATABASE_URL", "HOST", "PORT", "LOG_LEVEL")
 
 
@@ -98,7 +100,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
 def served_folder(folder: Path) -> Path:
     """A data folder that a server has used, though none uses it now."""
     with started("serve", "--port", 0, "--data", folder) as process:
-        read_until(process, "Admin key")
+        read_until(process, SERVES)
         process.terminate()
         assert process.wait(PROCESS_TIMEOUT_SECONDS) == 0
     return folder

@@ -62,7 +62,7 @@ def lines(path: Path, *items: object) -> Path:
 
 
 def test_recorded_answers_are_priced_and_the_rest_is_listed_with_reasons(data: Path, answers: Path) -> None:
-    said = bursar("import", "--provider-responses", answers, "--provider", "openai", "--data", data)
+    said = bursar("import", "--provider-responses", answers, "--data", data)
     assert said.code == 0
     assert "1000 input_text, 500 output_text" in said.out
     # 1,000 x $0.40 and 500 x $1.60 per million; 200 x $1 and 100 x $5 per million.
@@ -71,6 +71,12 @@ def test_recorded_answers_are_priced_and_the_rest_is_listed_with_reasons(data: P
     assert "notes.md" in said.out
     assert "unreadable_file" in said.out
     assert "2 events recorded, 1 files without an event. Cost of what is new: 0.0019 USD." in said.out
+
+
+def test_an_answer_that_does_not_tell_whose_it_is_can_be_told(data: Path, answers: Path) -> None:
+    arguments = ("import", "--provider-responses", answers / "chat.json", "--data", data, "--json")
+    (item,) = bursar(*arguments, "--provider", "openai").json["items"]
+    assert (item["place"], item["provider"], item["cost"]) == ("chat.json", "openai", "0.0012")
 
 
 def test_importing_the_same_answers_again_counts_nothing_twice(data: Path, answers: Path) -> None:

@@ -144,7 +144,7 @@ class Applier:
                 if clock.monotonic() >= next_compaction:
                     self._compact()
                     next_compaction = clock.monotonic() + COMPACT_EVERY_SECONDS
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - see the next line
                 # Whatever failed (a full disk, most often) may pass; the journal keeps the records.
                 self._note_failure(error)
                 if not self._stopping:

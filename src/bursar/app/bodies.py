@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import zstandard
 from isal import isal_zlib
@@ -20,6 +20,8 @@ from bursar.errors import Malformed, Overloaded, TooLarge, UnsupportedMedia
 if TYPE_CHECKING:
     from starlette.types import Receive
 
+_igzip: Any = isal_zlib
+"""isal's stubs leave its signatures open; it has zlib's."""
 OFF_LOOP_BYTES = 64 * 1024
 """Bodies above this are inflated in a thread; isal and zstandard release the GIL."""
 MEMORY_FACTOR = 4
@@ -59,7 +61,7 @@ class Reservation:
     budget: MemoryBudget
     sizes: list[int] = field(default_factory=list[int])
 
-    def __enter__(self) -> Reservation:
+    def __enter__(self) -> Self:
         """Start with nothing taken."""
         return self
 
@@ -137,46 +139,40 @@ def _inflate_gzip(body: bytes, limit: int) -> bytes:
     size, rest = 0, body
     try:
         while rest:
-            inflater = isal_zlib.decompressobj(_GZIP_WINDOW)
+            inflater = _igzip.decompressobj(_GZIP_WINDOW)
             while not inflater.eof:
-                part = inflater.decompress(rest, _CHUNK_BYTES)
+                part: bytes = inflater.decompress(rest, _CHUNK_BYTES)
                 rest = inflater.unconsumed_tail
                 size += len(part)
                 _check_inflated(size, limit)
                 parts.append(part)
                 if not part and not rest:
-                    message = "The gzip body ends too early."
-                    raise Malformed(message)
+                    raise Malformed("The gzip body ends too early.")
             rest = inflater.unused_data
-    except (isal_zlib.error, zlib.error) as error:
-        message = f"The body is not valid gzip: {error}."
-        raise Malformed(message) from error
+    except (_igzip.error, zlib.error) as error:
+        raise Malformed(f"The body is not valid gzip: {error}.") from error
     return b"".join(parts)
 
 
 def _inflate_zstd(body: bytes, limit: int) -> bytes:
+    """All frames of a zstd body."""
     parts: list[bytes] = []
     size, rest = 0, body
     try:
         while rest:
             # A frame may ask for a window of gigabytes; 8 MiB is what RFC 8878 says to support.
-            inflater = zstandard.ZstdDecompressor(max_window_size=8 * 2**20).decompressobj(
-                read_across_frames=False
-            )
-            for start in range(0, len(rest), _INPUT_BYTES):
-                part = inflater.decompress(rest[start : start + _INPUT_BYTES])
+            inflater = zstandard.ZstdDecompressor(max_window_size=8 * 2**20).decompressobj()
+            while rest and not inflater.eof:
+                part = inflater.decompress(rest[:_INPUT_BYTES])
+                rest = rest[_INPUT_BYTES:]
                 size += len(part)
                 _check_inflated(size, limit)
                 parts.append(part)
-                if inflater.eof:
-                    break
             if not inflater.eof:
-                message = "The zstd body ends too early."
-                raise Malformed(message)
-            rest = inflater.unused_data + rest[start + _INPUT_BYTES :]
+                raise Malformed("The zstd body ends too early.")
+            rest = inflater.unused_data + rest
     except zstandard.ZstdError as error:
-        message = f"The body is not valid zstd: {error}."
-        raise Malformed(message) from error
+        raise Malformed(f"The body is not valid zstd: {error}.") from error
     return b"".join(parts)
 
 

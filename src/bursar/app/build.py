@@ -30,7 +30,7 @@ from bursar.storage.duckdb.lookups import stored_costs
 from bursar.storage.folder import DataFolder, FolderLock, claim_folder
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.writer import JournalLimits, JournalWriter
-from bursar.storage.relational.engine import make_engine
+from bursar.storage.relational.engine import StateEngine, make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import upgrade
 from bursar.storage.relational.snapshots import PriceSnapshotStore
@@ -39,10 +39,9 @@ from bursar.usage.checks import TimeRules
 from bursar.usage.ingest import Ingestor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     from pydantic import SecretStr
-    from sqlalchemy import Engine
 
     from bursar.pricing.book import PriceBook
     from bursar.settings import Settings
@@ -63,7 +62,7 @@ class Platform:
 
     settings: Settings
     folder: DataFolder
-    engine: Engine
+    engine: StateEngine
     identity: RelationalIdentityStore
     authenticator: Authenticator
     snapshots: PriceSnapshotStore
@@ -185,12 +184,14 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
 def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, Applier]:
     """The journal's writer, and the applier that follows it."""
     limits = JournalLimits(settings.segment_bytes, settings.pending_bytes_limit, settings.min_free_disk_bytes)
-    wake: list[Callable[[], None]] = []
-    journal = JournalWriter(stores.journal, limits, on_durable=lambda: wake[0]())
+
+    def notify() -> None:
+        applier.notify()
+
+    journal = JournalWriter(stores.journal, limits, on_durable=notify)
     position = stores.applier.position()
     reader = JournalReader(stores.folder.journal, after_seq=position[1] if position else 0)
     applier = Applier(stores.applier, reader, lambda: journal.mark, stores.compact)
-    wake.append(applier.notify)
     return journal, applier
 
 

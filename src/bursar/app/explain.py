@@ -121,7 +121,9 @@ def make_router(platform: Platform) -> APIRouter:
     async def check_prices(
         request: Request,
         _caller: Annotated[Caller, Depends(require(Scope.READ))],
-        _body: Annotated[Any, Body(description="One event, a list, or `{\"events\": []}`, as for POST /api/v1/events")],
+        _body: Annotated[
+            object, Body(description='One event, a list, or `{"events": []}`, as for POST /api/v1/events')
+        ],
     ) -> CheckAnswer:
         """What these events would cost, at any time, without keeping them."""
         items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT)
@@ -134,7 +136,7 @@ def make_router(platform: Platform) -> APIRouter:
 
 def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> EventExplanation:
     units = {name: _steps(name, quantity) for name, quantity in event.units.items()}
-    parts = [_explain_part(part, event, load_card) for part in _plain(event.parts) or []]
+    parts = [_explain_part(part, event, load_card) for part in _parts_of(event)]
     cost = event.cost
     explanation = _explain_from_card(cost.rate_card, units, event, load_card) if not parts else None
     if explanation is None:
@@ -218,6 +220,10 @@ def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
         return Explanation(costed.status, costed.reason, costed.currency, total, (), None)
     rating = Rating(costed.status, costed.picos, costed.currency, costed.card, costed.reason)
     return explain_rating(rating, units)
+
+
+def _parts_of(event: StoredEvent) -> list[dict[str, Any]]:
+    return _plain(event.parts) or []
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -100,10 +100,6 @@ class Health:
             self._round = current
         return await asyncio.shield(current.outcome)
 
-    def close(self) -> None:
-        """Check nothing more; a check that hangs is left behind."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     async def _look(self) -> dict[str, Finding]:
         found = await asyncio.gather(*(self._bounded(check) for check in self.checks))
         return {check.name: finding for check, finding in zip(self.checks, found, strict=True)}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from fastapi import APIRouter, FastAPI
 
 import bursar
-from bursar.app import auth, control, explain, health, openapi, problems
+from bursar.app import auth, control, explain, health, problems
+from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
 from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
@@ -37,7 +38,7 @@ class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made at the first request for it."""
         if self.openapi_schema is None:
-            self.openapi_schema = openapi.describe(self)
+            self.openapi_schema = describe(self)
         return self.openapi_schema
 
 
@@ -65,9 +66,9 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
     api = _Api(
         title="Bursar",
         version=bursar.__version__,
-        description=openapi.DESCRIPTION,
+        description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=[{"name": name, "description": meaning} for name, meaning in openapi.TAGS],
+        openapi_tags=[{"name": name, "description": meaning} for name, meaning in TAGS],
         generate_unique_id_function=lambda route: route.name,
         # Our own frame does this for all routes, the door for events among them.
         telemetry={"tracing": False, "metrics": False, "logs": False},

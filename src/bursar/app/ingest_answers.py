@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def answer_accepted(
-    accepted: Accepted, applied: bool | None, *, wants_events: bool, batch: bool
+    accepted: Accepted, *, applied: bool | None, wants_events: bool, batch: bool
 ) -> Answer:
     """202 when durable, 200 when applied; `applied` is None where nobody asked to wait."""
     parts = [b'{"accepted":%d,"rejected":%b' % (len(accepted.answers), _encode(_rejected(accepted)))]

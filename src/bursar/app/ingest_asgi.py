@@ -129,8 +129,13 @@ class IngestDoor:
         items = read_items(body, ask.shape, ask.headers, parts.limits.max_items)
         receipt = Receipt.of(caller, ask.door, clock.now(), parts.rules[ask.door], parts.knows_tenant)
         watches: list[Watch] = []
-        watch = (lambda first, count: watches.append(parts.applier.watch(first, count))) if ask.wait else None
-        options = AcceptOptions(ask.idempotency_key, lambda: self._refusal(scope), watch)
+
+        def watch(first_seq: int, count: int) -> None:
+            watches.append(parts.applier.watch(first_seq, count))
+
+        options = AcceptOptions(
+            ask.idempotency_key, lambda: self._refusal(scope), watch if ask.wait else None
+        )
         try:
             accepted = await parts.ingestor.accept(items, receipt, options)
             if not accepted.answers:
@@ -140,7 +145,7 @@ class IngestDoor:
             for one in watches:
                 parts.applier.forget(one)
         return await answer_accepted(
-            accepted, applied, wants_events=ask.wants_events, batch=ask.path == BATCH
+            accepted, applied=applied, wants_events=ask.wants_events, batch=ask.path == BATCH
         )
 
     def _refusal(self, scope: Connection) -> Reason | None:

@@ -20,7 +20,7 @@ from bursar.app.auth import CALLER_MARK, OPERATOR_MARK
 from bursar.app.logs import bind_request_id
 from bursar.app.problems import problem_response
 from bursar.app.tracing import request_span
-from bursar.errors import Overloaded, TooLarge
+from bursar.errors import Overloaded, TooLarge, Unavailable
 from bursar.identity.caller import Caller
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ QUESTIONS = frozenset(["/api/v1/query"])
 """POST paths that only ask, so that their work may be dropped half-way."""
 EVENT_PATHS = frozenset(["/api/v1/events", "/api/v1/events/batch", "/api/v1/events/import"])
 """What the door for events answers, without a route that FastAPI knows."""
+DOCUMENT_PATHS = frozenset(["/docs", "/redoc", "/openapi.json"])
 QUIET_PATHS = frozenset(["/live", "/ready", "/ping", "/health", "/metrics"])
 """Asked every few seconds by machines: logged at `debug` while all is well."""
+_PATHS_WITHOUT_ROUTE = EVENT_PATHS | DOCUMENT_PATHS
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 _SAFETY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -51,6 +53,12 @@ _SAFETY_HEADERS = (
 _CLIENT_GONE = 499
 """nginx's word for an answer that nobody waited for; seen in logs and metrics only."""
 _SERVER_FAULT = 500
+
+_STOPPING = (
+    "The server is stopping and did not finish this; what it was asked to keep may have been kept. "
+    "A retry with the same event ids or Idempotency-Key is safe."
+)
+_RESTART_SECONDS = 5
 
 log = structlog.get_logger()
 
@@ -83,6 +91,11 @@ class Frame:
             await self._app(exchange.scope, receive, exchange.send)
         except ClientDisconnect:
             exchange.is_abandoned = True
+        except asyncio.CancelledError:
+            # A stopping server has waited long enough; an answer is better than a closed connection.
+            if exchange.status is not None:
+                raise
+            await exchange.refuse(Unavailable(_STOPPING, retry_after_seconds=_RESTART_SECONDS))
         except Exception as error:
             log.exception("unexpected error", method=exchange.scope["method"], path=exchange.scope["path"])
             if exchange.status is None:
@@ -90,12 +103,10 @@ class Frame:
 
     def _record(self, exchange: _Exchange) -> None:
         seconds = clock.monotonic() - exchange.started
-        method, route = _method_of(exchange.scope), _route_of(exchange.scope)
         if exchange.is_abandoned:
             self._metrics.abandoned.inc()
         status = exchange.status or _CLIENT_GONE
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.seconds.labels(method, route).observe(seconds)
+        self._metrics.observe(_method_of(exchange.scope), _route_of(exchange.scope), status, seconds)
         _log_line(exchange, status, seconds)
 
 
@@ -242,7 +253,7 @@ def _route_of(scope: Scope) -> str:
     template: Any = getattr(scope.get("route"), "path_format", None)
     if isinstance(template, str):
         return template
-    return scope["path"] if scope["path"] in EVENT_PATHS else "unmatched"
+    return scope["path"] if scope["path"] in _PATHS_WITHOUT_ROUTE else "unmatched"
 
 
 def _log_line(exchange: _Exchange, status: int, seconds: float) -> None:

@@ -219,12 +219,12 @@ def _cut_short_after(seconds: float) -> None:
 
 def _greet(serving: Serving, announce: Announce) -> None:
     platform = serving.platform
-    announce(f"Bursar {bursar.__version__} serves {serving.url} (documentation at {serving.url}/docs)")
     announce(f"Data folder: {platform.folder.path.absolute()}")
     for warning in platform.first_start.warnings:
         announce(f"Warning: {warning}")
     if platform.first_start.generated is not None:
         announce(f"Admin key, shown only this once: {platform.first_start.generated}")
+    announce(f"Bursar {bursar.__version__} serves {serving.url} (documentation at {serving.url}/docs)")
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import duckdb
 import structlog
 
 from bursar import clock
 from bursar.errors import ConfigurationError
 from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
-from bursar.storage.duckdb.connection import DuckDBLimits, open_duckdb
+from bursar.storage.duckdb.connection import Database, DuckDBLimits, open_store, read_position
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.recount import Recount, Recounter
 from bursar.storage.duckdb.rollup import compact_rollups
-from bursar.storage.duckdb.schema import create_tables
 from bursar.storage.journal.batches import batches_up_to
 from bursar.storage.journal.recover import RecoveredJournal, recover_journal
 from bursar.storage.keyindex.index import LmdbKeyIndex
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bursar.storage.folder import DataFolder
+    from bursar.usage.applying import RecordBatch
 
 COMPACT_OLDER_THAN = timedelta(hours=2)
 """Rollup rows of younger periods still grow; older ones get few late events."""
@@ -47,7 +46,7 @@ class UsageStores:
 
     folder: DataFolder
     journal: RecoveredJournal
-    database: duckdb.DuckDBPyConnection
+    database: Database
     index: LmdbKeyIndex
     applier: DuckDBApplier
 
@@ -87,7 +86,7 @@ def open_stores(folder: DataFolder, limits: DuckDBLimits, quarantine_limit: int)
             kept_bytes=journal.cut.kept_bytes,
             cut_bytes=journal.cut.cut_bytes,
         )
-    database = _open_database(folder.store, limits, folder.scratch)
+    database = open_store(folder.store, limits, folder.scratch / "duckdb")
     try:
         applied_seq = _check_position(database, journal)
         index, distrust = open_index(
@@ -115,7 +114,7 @@ def rebuild_stores(
     journal = recover_journal(folder.journal)
     fresh_store, fresh_index = folder.path / "rebuilt.duckdb", folder.path / "rebuilt.lmdb"
     _remove(fresh_store, fresh_index)
-    database = _open_database(fresh_store, limits, folder.scratch)
+    database = open_store(fresh_store, limits, folder.scratch / "duckdb")
     index, _ = open_index(fresh_index, journal.identity.journal_id, 0, lambda: ())
     applier = make_applier(
         database.cursor(), index, journal.identity.journal_id, folder.scratch, quarantine_limit
@@ -138,7 +137,8 @@ def apply_journal(
     progress: Callable[[str, int], None],
 ) -> None:
     """Apply the journal's records behind `after_seq`, in batches of bounded size."""
-    waiting, size = [], 0
+    waiting: list[RecordBatch] = []
+    size = 0
     for batch in batches_up_to(journal, last_seq):
         if batch.last_seq <= after_seq:
             continue
@@ -153,22 +153,12 @@ def apply_journal(
         progress("applying the journal", waiting[-1].last_seq)
 
 
-def _open_database(path: Path, limits: DuckDBLimits, scratch: Path) -> duckdb.DuckDBPyConnection:
-    try:
-        database = open_duckdb(path, limits, scratch / "duckdb")
-        create_tables(database)
-    except duckdb.Error as error:
-        message = f"{path} can't be opened ({error}). `bursar rebuild` derives it anew from the journal."
-        raise ConfigurationError(message) from error
-    return database
-
-
-def _check_position(database: duckdb.DuckDBPyConnection, journal: RecoveredJournal) -> int:
+def _check_position(database: Database, journal: RecoveredJournal) -> int:
     """The store's position, which must lie within this journal."""
-    rows = database.execute("SELECT journal_id, seq FROM applied").fetchall()
-    if not rows:
+    position = read_position(database)
+    if position is None:
         return 0
-    journal_id, seq = str(rows[0][0]), int(rows[0][1])
+    journal_id, seq = position
     if journal_id != journal.identity.journal_id:
         message = (
             f"The usage store belongs to journal {journal_id}, the folder's journal is"

@@ -19,6 +19,7 @@ from bursar.app.operator_socket import address_of
 from bursar.errors import ConfigurationError
 from bursar.settings import load_settings
 from bursar_client import BursarClient, RetryPolicy
+from bursar_client.client import DEFAULT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -86,10 +87,13 @@ def is_served(path: Path) -> bool:
     return True
 
 
-def client_of_socket(path: Path, retries: RetryPolicy = HURRIED) -> BursarClient:
+def client_of_socket(
+    path: Path, retries: RetryPolicy = HURRIED, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> BursarClient:
     """A client that talks to the server on this socket."""
+    transport = httpx.HTTPTransport(uds=address_of(path))
     return BursarClient(
-        "http://bursar.socket", retries=retries, transport=httpx.HTTPTransport(uds=address_of(path))
+        "http://bursar.socket", timeout_seconds=timeout_seconds, retries=retries, transport=transport
     )
 
 

@@ -24,7 +24,7 @@ from bursar.cli.version import versions
 from bursar.errors import BursarError
 from bursar.settings import Settings, names_of
 from bursar.settings.fields import show_size
-from bursar_client import BursarClientError
+from bursar_client import BursarClientError, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,9 @@ CLOCK_TOLERANCE = timedelta(minutes=2)
 """File systems on other machines may be this far off without anything being wrong."""
 OLDEST_CREDIBLE = datetime(2026, 1, 1, tzinfo=UTC)
 """Older than this program: a machine that shows this has lost its clock."""
+ANSWER_SECONDS = 5.0
+"""A server that takes longer to say how it is doing is not well."""
+ONCE = RetryPolicy(tries=1)
 PARTS = ("journal", "usage.duckdb", "keys.lmdb", "state.db", "tmp")
 
 
@@ -163,7 +166,7 @@ def _look_at_server(settings: Settings) -> Iterator[Finding]:
     path = socket_of(settings)
     try:
         if is_served(path):
-            with client_of_socket(path) as client:
+            with client_of_socket(path, ONCE, ANSWER_SECONDS) as client:
                 status = client.request("GET", "/control/status")
             yield Finding("server", "running", f"process {status['process']}, version {status['version']}")
             if status["failing"]:

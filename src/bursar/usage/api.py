@@ -115,21 +115,26 @@ def make_router(
         )
 
     @router.post(
-        "/api/v1/query", response_model=QueryAnswer, responses=_FORMS, openapi_extra=parameter_docs.QUERY
+        "/api/v1/query",
+        response_model=QueryAnswer,
+        summary="Any measures of usage, by any dimensions, over any events",
+        responses=_FORMS,
+        openapi_extra=parameter_docs.QUERY,
     )
     async def ask_query(request: Request, by: Caller = desk.reader) -> Response:
-        """Any measures of usage, by any dimensions, over any events."""
+        """Ask the one question that all other answers about usage are views of."""
         given = {**_parameters(request), **_decode(await request.body())}
         return await desk.answer(request, by, given, read_query_view)
 
     @router.get(
         "/api/v1/events/{event_id:path}",
         response_model=StoredEvent,
+        summary="One event by its id",
         responses=_FORMS,
         openapi_extra=parameter_docs.EVENT,
     )
     async def show_event(request: Request, event_id: str, by: Caller = desk.reader) -> Response:
-        """One event by its id."""
+        """Show everything that is kept of an event; other tenants' events are as unknown as none."""
 
         def read(asked: Asked, asker: Asker) -> View:
             asked.finish()

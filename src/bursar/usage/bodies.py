@@ -17,6 +17,7 @@ import msgspec
 from bursar.errors import Invalid, Malformed, Reason, TooLarge
 from bursar.usage.event import UsageEvent
 from bursar.usage.formats.cloudevents import body_of_cloudevent, envelope_of_headers, is_cloudevent
+from bursar.usage.json_shape import is_object
 from bursar.usage.record import decode_json
 from bursar.usage.translate import translate_body
 
@@ -182,13 +183,12 @@ def _judge(raw: bytes | msgspec.Raw) -> Item:
 
 
 def _translate(body: Any) -> Item:  # noqa: ANN401 - any JSON value
-    if not isinstance(body, dict):
+    if not is_object(body):
         return Refused((Reason("$", "wrong_type", "Each event must be a JSON object."),))
-    fields: dict[str, Any] = body
     try:
-        return translate_body(body_of_cloudevent(fields) if is_cloudevent(fields) else fields)
+        return translate_body(body_of_cloudevent(body) if is_cloudevent(body) else body)
     except Invalid as refusal:
-        named = fields.get("event_id", fields.get("id"))
+        named = body.get("event_id", body.get("id"))
         return Refused(refusal.reasons, named if isinstance(named, str) else None)
 
 

@@ -6,16 +6,17 @@ Pure decisions over values and the moment of receipt. Type and length limits are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bursar.errors import Reason
 from bursar.usage.event import JSON_BYTES_LIMIT, JSON_DEPTH_LIMIT
+from bursar.usage.json_shape import is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime, timedelta
 
     from bursar.identity.caller import Caller
     from bursar.usage.event import UsageEvent
@@ -105,7 +106,9 @@ def _tenant_reasons(named: str, receipt: Receipt) -> list[Reason]:
 def _time_reason(time: datetime, receipt: Receipt) -> Reason:
     if time > receipt.newest:
         seconds = round((receipt.newest - receipt.now).total_seconds())
-        return Reason("time", "in_the_future", f"time may lie at most {seconds} s ahead of the server's clock.")
+        return Reason(
+            "time", "in_the_future", f"time may lie at most {seconds} s ahead of the server's clock."
+        )
     days = (receipt.now - receipt.oldest).days if receipt.oldest else 0
     text = f"time may lie at most {days} days back here; send older events to POST /api/v1/events/import."
     return Reason("time", "too_old", text)
@@ -116,7 +119,7 @@ def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value
     deepest, waiting = 0, [(value, 1)]
     while waiting:
         part, level = waiting.pop()
-        children: Any = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        children: Iterable[Any] = part.values() if is_object(part) else part if is_list(part) else ()
         deepest = max(deepest, level if isinstance(part, (dict, list)) else 0)
         if deepest > JSON_DEPTH_LIMIT:
             return deepest

@@ -14,7 +14,8 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
-from bursar.pricing.rating import CostStatus, PricingSubject, RateCard, Rating, rate_usage
+from bursar.pricing.card import RateCard
+from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,7 +120,9 @@ def reported_picos(event: UsageEvent) -> int | None:
         reason = Reason("cost.amount", "invalid_value", f"{error}.")
         raise Invalid("The reported cost was refused.", reasons=(reason,)) from error
     if not 0 <= picos < AMOUNT_LIMIT_PICOS:
-        reason = Reason("cost.amount", "out_of_range", "An event's cost must be at least 0 and under 1000000.")
+        reason = Reason(
+            "cost.amount", "out_of_range", "An event's cost must be at least 0 and under 1000000."
+        )
         raise Invalid("The reported cost was refused.", reasons=(reason,))
     return picos
 

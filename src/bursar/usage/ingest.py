@@ -22,13 +22,14 @@ from bursar.usage.costing import Costed, cost_event, reported_picos
 from bursar.usage.event import UsageEvent
 from bursar.usage.measure import Measured, measure_usage
 from bursar.usage.record import RecordCost, RecordExtras, RecordHead, encode_event, encode_record, fingerprint
+from bursar.usage.redact import redact_text
 from bursar.usage.record_parts import extras_of, shown_amount, stored_amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bursar.pricing.book import PriceBook
-    from bursar.pricing.rating import RateCard
+    from bursar.pricing.card import RateCard
     from bursar.usage.checks import Receipt
 
 
@@ -229,6 +230,8 @@ class Ingestor:
         costed = cost_event(self._book, event, measured, event.time or receipt.now)
         tenant_id = event.tenant_id or receipt.caller.tenant_id
         event.tenant_id = None
+        if event.message is not None:
+            event.message = redact_text(event.message)
         content = encode_event(event)
         if check_json_parts(event, content):
             return False

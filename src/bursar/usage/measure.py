@@ -15,10 +15,10 @@ from bursar.errors import Invalid, Reason
 from bursar.units import TOKEN_TOTALS, UNITS, Quantities, to_steps, total_of
 from bursar.usage.event import FLAT_TOTALS
 from bursar.usage.providers.normalise import normalise_usage
+from bursar.usage.providers.provider_usage import ProviderUsage
 
 if TYPE_CHECKING:
     from bursar.usage.event import UsageEvent
-    from bursar.usage.providers.provider_usage import ProviderUsage
 
 _TOKEN_UNITS = frozenset(TOKEN_TOTALS["total_tokens"])
 

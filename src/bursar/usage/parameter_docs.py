@@ -15,7 +15,7 @@ from bursar.usage.query import EVENTS_DEFAULT, EVENTS_LIMIT, OFFSET_LIMIT, ROWS_
 from bursar.usage.query_dimensions import DIMENSION_ALIASES, DIMENSIONS, Kind
 from bursar.usage.query_measures import MEASURE_ALIASES, MEASURES
 from bursar.usage.query_reader import DEFAULT_MEASURES
-from bursar.window import WINDOW_FORMS
+from bursar.window import DAYS_LIMIT, WINDOW_FORMS
 
 Schema = dict[str, Any]
 
@@ -40,7 +40,7 @@ def _number(default: int, least: int, most: int) -> Schema:
 
 _WINDOW = [
     _parameter("window", f"Which time: {WINDOW_FORMS}. Half-open.", _TEXT),
-    _parameter("days", "The last so many calendar days, today included.", {"type": "integer", "minimum": 1}),
+    _parameter("days", "The last so many calendar days, today included.", _number(30, 1, DAYS_LIMIT)),
     *(
         _parameter(name, "The first moment or day.", _MOMENT)
         for name in ("start", "start_time", "start_date")

@@ -2,8 +2,9 @@
 
 The caller's part (`event`) stands apart, byte for byte as it was fingerprinted; defaults, units and
 cost stand beside it. Every record carries its kind and version, and every reader accepts older
-versions; in version 1 an absent `service_type` means `llm_service`, an absent `status` `ok`. Money is a decimal string and quantities are whole steps, because DuckDB's JSON reader
-would take a JSON fraction through a double.
+versions; in version 1 an absent `service_type` means `llm_service`, an absent `status` means `ok`.
+Money is a decimal string and quantities are whole steps, because DuckDB's JSON reader would take a
+JSON fraction through a double.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.usage.event import UNITS_LIMIT, UsageEvent
+from bursar.usage.json_shape import is_list, is_object, is_whole
 from bursar.usage.measure import measure_usage
 
 Body = dict[str, Any]
@@ -119,23 +120,26 @@ def _is_nested(body: Body) -> bool:
 def _flatten(fields: Body, reasons: list[Reason]) -> None:
     """Bring what `metrics` and `metadata` say about the call to the top level."""
     metrics = fields.pop("metrics", None)
-    if metrics is not None and not isinstance(metrics, dict):
+    if metrics is not None and not is_object(metrics):
         reasons.append(Reason("metrics", "wrong_type", "metrics must be an object of numbers."))
         metrics = None
-    measured: Body = metrics or {}
-    for name, value in measured.items():
-        if name in _FIELDS or name in ALIASES or name in UNIT_ALIASES or name in {"total_tokens", "status_code"}:
+    for name, value in (metrics or {}).items():
+        if (
+            name in _FIELDS
+            or name in ALIASES
+            or name in UNIT_ALIASES
+            or name in {"total_tokens", "status_code"}
+        ):
             _set(fields, name, value, reasons)
-        elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        elif is_whole(value) or isinstance(value, Decimal):
             _add_unit(fields, name, value)
         else:
             _add_metadata(fields, name, value)
     metadata = fields.get("metadata")
-    if isinstance(metadata, dict):
-        said: Body = metadata
-        for name in LIFTED_FROM_METADATA & said.keys():
+    if is_object(metadata):
+        for name in LIFTED_FROM_METADATA & metadata.keys():
             if name not in fields and ALIASES.get(name, name) not in fields:
-                fields[name] = said[name]
+                fields[name] = metadata[name]
 
 
 def _set(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  # noqa: ANN401 - any JSON value
@@ -145,16 +149,16 @@ def _set(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  #
 
 def _add_unit(fields: Body, name: str, value: int | Decimal) -> None:
     units = fields.get("units")
-    if units is None or isinstance(units, dict):
-        merged: Body = dict(units or {})
+    if units is None or is_object(units):
+        merged = dict(units or {})
         merged[name] = merged.get(name, 0) + value
         fields["units"] = merged
 
 
 def _add_metadata(fields: Body, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
     metadata = fields.get("metadata")
-    if metadata is None or isinstance(metadata, dict):
-        merged: Body = dict(metadata or {})
+    if metadata is None or is_object(metadata):
+        merged = dict(metadata or {})
         merged.setdefault(name, value)
         fields["metadata"] = merged
 
@@ -167,7 +171,7 @@ def _resolve_aliases(fields: Body, reasons: list[Reason]) -> None:
 def _resolve_units(fields: Body, reasons: list[Reason]) -> None:
     for alias in sorted(UNIT_ALIASES.keys() & fields.keys()):
         value = fields.pop(alias)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if is_whole(value) and value >= 0:
             _add_unit(fields, UNIT_ALIASES[alias], value)
         elif value is not None:
             reasons.append(Reason(alias, "wrong_type", f"{alias} must be a whole number of at least 0."))
@@ -198,7 +202,7 @@ def _resolve_words(fields: Body, reasons: list[Reason]) -> None:
     if isinstance(status, str):
         fields["status"] = STATUS_WORDS.get(status, status)
     code = fields.pop("status_code", None)
-    if isinstance(code, int) and not isinstance(code, bool):
+    if is_whole(code):
         _add_metadata(fields, "status_code", code)
         if code >= HTTP_ERROR:
             fields.setdefault("status", "error")
@@ -207,10 +211,9 @@ def _resolve_words(fields: Body, reasons: list[Reason]) -> None:
     if cost is not None:
         fields.setdefault("cost", {"amount": cost, "currency": "USD"})
     tags = fields.get("tags")
-    if isinstance(tags, list):
-        words: list[Any] = tags
-        fields["tags"] = {word: "true" for word in words if isinstance(word, str)}
-        if len(words) != sum(isinstance(word, str) for word in words):
+    if is_list(tags):
+        fields["tags"] = {word: "true" for word in tags if isinstance(word, str)}
+        if not all(isinstance(word, str) for word in tags):
             reasons.append(Reason("tags", "wrong_type", "A list of tags may hold strings only."))
 
 
@@ -266,6 +269,8 @@ def _unknown(name: str) -> Reason:
 
 def _reason(name: str, message: str) -> Reason:
     text, _, path = message.partition(" - at `")
+    if path.startswith("key` in `"):
+        path = path.removeprefix("key` in `").rstrip("`") + "[...]"
     place = name + path.rstrip("`").removeprefix("$").replace("[...]", ".*")
     code = next((code for mark, code in _CODES if mark in text), "invalid_value")
     if any(sign in text for sign in (">=", "<=")) and "length" not in text:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bursar.storage.duckdb.amend import Amender, AmendRefusal
+from bursar.storage.duckdb.connection import fetch_columns, read_position
 from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups
@@ -45,8 +46,7 @@ class DuckDBApplier:
 
     def position(self) -> tuple[str, int] | None:
         """Journal id and seq up to which records were applied; None in a new store."""
-        rows = self._connection.execute("SELECT journal_id, seq FROM applied").fetchall()
-        return (str(rows[0][0]), int(rows[0][1])) if rows else None
+        return read_position(self._connection)
 
     def apply(self, batches: Sequence[RecordBatch]) -> Applied:
         """Apply records in order; records at or before the position are skipped."""
@@ -81,7 +81,7 @@ class DuckDBApplier:
 
     def _drop_repeats(self, applied: Applied, batches: list[RecordBatch]) -> list[QuarantinedRecord]:
         """Leave only first deliveries in the staging table; returns the conflicts."""
-        rows: dict[str, Any] = self._connection.execute(_KEYS).fetchnumpy()
+        rows = fetch_columns(self._connection, _KEYS)
         seqs = as_unsigned(rows["seq"])
         self._index.advance(applied.last_seq)
         if not len(seqs):

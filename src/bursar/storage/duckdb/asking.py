@@ -172,12 +172,12 @@ class DuckDBQuestions:
         return answer
 
     def _answer(self, asked: _Asked, question: Callable[[UsageQuestions], Answer]) -> Answer:
-        if asked.over():
-            message = "over before it began"
-            raise duckdb.InterruptException(message)
         cursor = self._open_cursor()
         asked.hold(cursor)
         try:
+            if asked.over():
+                message = "over before it began"
+                raise duckdb.InterruptException(message)
             cursor.begin()
             return question(CursorQuestions(cursor, self._position_of))
         finally:

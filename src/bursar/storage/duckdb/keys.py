@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bursar.storage.duckdb.connection import fetch_columns
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import duckdb
     from numpy.typing import NDArray
+
+    from bursar.storage.duckdb.connection import Database
 
 BATCH_ROWS = 500_000
 """Keys per batch: about 50 MB of Python objects."""
@@ -20,27 +23,27 @@ KEY_COLUMNS = (
     " md5_number_lower(tenant_id || chr(0) || event_id) AS lower, seq, fingerprint"
 )
 """SQL of an event's key (see `usage/applying.py`), its position and fingerprint."""
+_VERSIONS = f"SELECT {KEY_COLUMNS}, coalesce(revised_seq, 0) AS version FROM"
+_ALL_KEYS = (
+    "SELECT upper, lower, seq, arg_min(fingerprint, version) AS fingerprint"
+    f" FROM ({_VERSIONS} usage_events UNION ALL {_VERSIONS} usage_history)"
+    " GROUP BY upper, lower, seq ORDER BY upper, lower, seq"
+)
 
 
-def read_keys(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[list[bytes], NDArray[Any], NDArray[Any]]]:
+def read_keys(database: Database) -> Iterator[tuple[list[bytes], NDArray[Any], NDArray[Any]]]:
     """Keys, seqs and fingerprints of all events ever counted, sorted by key.
 
     Ended versions count too: a voided event's id stays used. A corrected event is in both tables
     with one seq; the history's first version has the fingerprint that the client sent first.
     """
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE all_keys AS SELECT upper, lower, seq, arg_min(fingerprint, version) AS"
-        f" fingerprint FROM (SELECT {KEY_COLUMNS}, coalesce(revised_seq, 0) AS version FROM usage_events UNION ALL"
-        f" SELECT {KEY_COLUMNS}, coalesce(revised_seq, 0) AS version FROM usage_history)"
-        " GROUP BY upper, lower, seq ORDER BY upper, lower, seq"
-    )
-    total = int(connection.execute("SELECT count(*) FROM all_keys").fetchall()[0][0])
+    database.execute(f"CREATE OR REPLACE TEMP TABLE all_keys AS {_ALL_KEYS}")
+    total = int(database.execute("SELECT count(*) FROM all_keys").fetchall()[0][0])
+    page = "SELECT * FROM all_keys WHERE rowid >= ? AND rowid < ? ORDER BY rowid"
     for start in range(0, total, BATCH_ROWS):
-        rows: dict[str, Any] = connection.execute(
-            "SELECT * FROM all_keys WHERE rowid >= ? AND rowid < ? ORDER BY rowid", [start, start + BATCH_ROWS]
-        ).fetchnumpy()
+        rows = fetch_columns(database, page, [start, start + BATCH_ROWS])
         yield key_bytes(rows), as_unsigned(rows["seq"]), as_unsigned(rows["fingerprint"])
-    connection.execute("DROP TABLE all_keys")
+    database.execute("DROP TABLE all_keys")
 
 
 def key_bytes(rows: dict[str, Any]) -> list[bytes]:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 def stored_costs(
     cursor: duckdb.DuckDBPyConnection, tenants: Collection[str], seqs: Sequence[int]
 ) -> dict[int, CostAnswer]:
-    """The stored cost of each of these tenants' events at these positions; an event that was voided has none."""
+    """The stored cost of each of these tenants' events at these positions; a voided one has none."""
     if not seqs:
         return {}
     # The bounds let DuckDB skip every row group that can't hold them.
     rows = cursor.execute(
         "SELECT seq, cost_status, currency, cost, cost_reason FROM usage_events"
-        " WHERE tenant_id IN (SELECT unnest(?)) AND seq BETWEEN ? AND ? AND seq IN (SELECT unnest(?::UBIGINT[]))",
+        " WHERE tenant_id IN (SELECT unnest(?)) AND seq BETWEEN ? AND ?"
+        " AND seq IN (SELECT unnest(?::UBIGINT[]))",
         [list(tenants), min(seqs), max(seqs), list(seqs)],
     ).fetchall()
     return {

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DIFFERENCES_SHOWN = 20
 """Differences listed per comparison; all of them are counted."""
-COMPARED = tuple(name for name in EVENT_COLUMNS if name not in {"temperature"})
+COMPARED = tuple(name for name in EVENT_COLUMNS if name != "temperature")
 """Columns of a raw row that must equal the journal's; floats are left out, they are no figures."""
 
 
@@ -158,7 +158,9 @@ class Recounter:
             "CREATE TABLE recount.first_deliveries AS"
             " SELECT tenant_id, event_id, min(seq) AS seq FROM recount.expected GROUP BY tenant_id, event_id"
         )
-        self._scratch.execute("DELETE FROM recount.expected WHERE seq NOT IN (SELECT seq FROM recount.first_deliveries)")
+        self._scratch.execute(
+            "DELETE FROM recount.expected WHERE seq NOT IN (SELECT seq FROM recount.first_deliveries)"
+        )
 
     def _apply_change(self, change: _Change) -> None:
         """Void or replace the event that the record names, if it was counted before the record."""
@@ -207,7 +209,9 @@ class Recounter:
         rows = self._snapshot.execute(f"SELECT * FROM differences LIMIT {DIFFERENCES_SHOWN}").fetchall()
         names = [column[0] for column in self._snapshot.description or []]
         for row in rows:
-            shown = ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True) if value is not None)
+            shown = ", ".join(
+                f"{name}={value}" for name, value in zip(names, row, strict=True) if value is not None
+            )
             self.result.differences.append(Difference(place, f"{says}: {shown}"))
 
     def _add(self, place: str, detail: str) -> None:

@@ -77,7 +77,8 @@ def compact_rollups(connection: duckdb.DuckDBPyConnection, before: datetime) -> 
         period = next(iter(dimensions))
         condition = f"{period} < ?"
         counts = connection.execute(
-            f"SELECT count(*), count(DISTINCT ({', '.join(dimensions)})) FROM {table} WHERE {condition}", [before]
+            f"SELECT count(*), count(DISTINCT ({', '.join(dimensions)})) FROM {table} WHERE {condition}",
+            [before],
         ).fetchall()
         rows, distinct = counts[0]
         if rows <= distinct * 2:

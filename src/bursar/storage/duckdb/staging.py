@@ -77,21 +77,20 @@ _JSON_COLUMNS = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _RECORD_
 
 def _expression(column: str) -> str:
     """SQL that gives a raw column out of a journal record."""
-    if column in {"time", "received_at"}:
-        return f"make_timestamp({'received' if column == 'received_at' else 'time'})"
-    if column == "revised_seq":
-        return "NULL"
-    if column in UNITS:
-        return f'units."{column}"'
-    if column == "event_id" or column in _EVENT_WINS:
-        return f"coalesce(event.{column}, {column})"
-    if column in _RECORD_WINS:
-        return f"coalesce({column}, event.{column})"
-    if column in _DEFAULTS:
-        return f"coalesce(event.{column}, {_DEFAULTS[column]})"
+    if column in _EXPRESSIONS:
+        return _EXPRESSIONS[column]
     return f"event.{column}" if column in _EVENT_FIELDS else column
 
 
+_EXPRESSIONS: dict[str, str] = {
+    "time": "make_timestamp(time)",
+    "received_at": "make_timestamp(received)",
+    "revised_seq": "NULL",
+    **{unit: f'units."{unit}"' for unit in UNITS},
+    **{column: f"coalesce(event.{column}, {column})" for column in ("event_id", *_EVENT_WINS)},
+    **{column: f"coalesce({column}, event.{column})" for column in _RECORD_WINS},
+    **{column: f"coalesce(event.{column}, {default})" for column, default in _DEFAULTS.items()},
+}
 _SELECTED = ", ".join(f'{_expression(column)} AS "{column}"' for column in EVENT_COLUMNS)
 SELECT_FROM_JSON = (
     f"SELECT {_SELECTED} FROM read_json(?, format = 'newline_delimited', columns = {_JSON_COLUMNS},"

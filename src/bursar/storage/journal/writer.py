@@ -143,7 +143,8 @@ class JournalWriter:
     def append(self, records: Sequence[bytes], *, usage_only: bool) -> tuple[int, asyncio.Future[None]]:
         """Queue records (JSON objects) and give them consecutive seqs.
 
-        `usage_only` says that all of them are of kind `usage`, so that they can be applied in bulk. Returns the first seq, and a future that is done when all of them are durable, or fails with
+        `usage_only` says that all of them are of kind `usage`, so that they can be applied in bulk.
+        Returns the first seq, and a future that is done when all of them are durable, or fails with
         the error to answer with when they are not.
         """
         self.check_room()

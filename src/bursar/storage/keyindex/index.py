@@ -72,10 +72,8 @@ class LmdbKeyIndex:
             _, added = cursor.putmulti(items, overwrite=False)
             if added == len(items):
                 return Seen(np.zeros(len(items), np.uint8), seqs)
-            stored = np.frombuffer(
-                b"".join([transaction.get(key) for key in keys]), dtype=values.dtype
-            )
-            stored = self._claim_earlier(transaction, keys, values, stored)
+            self._claim_earlier(transaction, keys, values)
+            stored = np.frombuffer(b"".join(_value(transaction, key) for key in keys), dtype=values.dtype)
         outcomes = np.where(
             stored["seq"] == seqs,
             Delivery.NEW,
@@ -117,19 +115,18 @@ class LmdbKeyIndex:
 
     @staticmethod
     def _claim_earlier(
-        transaction: lmdb.Transaction,
-        keys: Sequence[bytes],
-        values: NDArray[np.void],
-        stored: NDArray[np.void],
-    ) -> NDArray[np.void]:
+        transaction: lmdb.Transaction, keys: Sequence[bytes], values: NDArray[np.void]
+    ) -> None:
         """Let an earlier position take a key over from a later one."""
-        earlier = np.flatnonzero(values["seq"] < stored["seq"])
-        if not len(earlier):
-            return stored
-        stored = stored.copy()
-        for i in earlier.tolist():
-            if values["seq"][i] < _VALUE.unpack(transaction.get(keys[i]))[0]:
-                transaction.put(keys[i], values[i].tobytes())
         for i, key in enumerate(keys):
-            stored[i] = np.frombuffer(transaction.get(key), dtype=values.dtype)[0]
-        return stored
+            seq, _ = _VALUE.unpack(_value(transaction, key))
+            if int(values["seq"][i]) < seq:
+                transaction.put(key, values[i].tobytes())
+
+
+def _value(transaction: lmdb.Transaction, key: bytes) -> bytes:
+    """The value of a key that is known to be there."""
+    value = transaction.get(key)
+    if value is None:
+        raise KeyError(key)
+    return bytes(value)

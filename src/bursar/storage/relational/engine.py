@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 BUSY_TIMEOUT_MILLISECONDS = 10_000
 """How long a write waits for another process's write to the same SQLite file."""
@@ -24,6 +24,10 @@ TRANSACTION_OPTION = "bursar_transaction"
 """Execution option that says what a transaction is for, so that SQLite takes its write lock in time."""
 WRITES = "writes"
 MIGRATES = "migrates"
+
+
+StateEngine = Engine
+"""The state store's engine, by a name that other packages may use."""
 
 
 def make_engine(url: str) -> Engine:

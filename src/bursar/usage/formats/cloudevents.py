@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import Invalid, Reason
+from bursar.usage.json_shape import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REQUIRED = ("id", "source", "type", "specversion")
-_KNOWN = frozenset({*_REQUIRED, "time", "subject", "datacontenttype", "dataschema", "data", "data_base64", "traceparent"})
+_KNOWN = frozenset(
+    {*_REQUIRED, "time", "subject", "datacontenttype", "dataschema", "data", "data_base64", "traceparent"}
+)
 _TRACEPARENT_PARTS = 4
 
 
@@ -36,14 +39,16 @@ def body_of_cloudevent(envelope: Mapping[str, Any]) -> dict[str, Any]:
         if not (isinstance(envelope.get(name), str) and envelope[name])
     ]
     if envelope.get("specversion") not in {None, "", "1.0"}:
-        reasons.append(Reason("specversion", "unsupported", "Only CloudEvents specversion 1.0 is understood."))
+        reasons.append(
+            Reason("specversion", "unsupported", "Only CloudEvents specversion 1.0 is understood.")
+        )
     data = envelope.get("data")
-    if not isinstance(data, dict):
+    if not is_object(data):
         text = "'data' must be a JSON object with the usage event; data_base64 is not accepted."
         reasons.append(Reason("data", "wrong_type", text))
     if reasons:
         raise Invalid("The CloudEvent was refused.", reasons=tuple(reasons))
-    body: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
+    body: dict[str, Any] = dict(data) if is_object(data) else {}
     body["event_id"] = event_id_of(envelope["source"], envelope["id"])
     _fill(body, envelope)
     return body
@@ -77,5 +82,5 @@ def _fill(body: dict[str, Any], envelope: Mapping[str, Any]) -> None:
     extensions = {name: value for name, value in envelope.items() if name not in _KNOWN}
     if extensions:
         metadata = body.get("metadata")
-        if metadata is None or isinstance(metadata, dict):
+        if metadata is None or is_object(metadata):
             body["metadata"] = {"cloudevent": extensions, **(metadata or {})}

@@ -79,6 +79,12 @@ class CostSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class _Breakdown:
+    costs: dict[str, str | None]
+    is_truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CostSummaryView:
     """A summary of the costs that filters and a window select."""
 
@@ -95,8 +101,8 @@ class CostSummaryView:
         summary = _summarise(scene, totals, breakdowns)
         return Shown(summary, lambda: _as_csv(summary))
 
-    def _breakdown(self, store: UsageQuestions, name: str, currency: str) -> dict[str, str | None]:
-        """Cost by one dimension, the largest first, and one entry more than is shown."""
+    def _breakdown(self, store: UsageQuestions, name: str, currency: str) -> _Breakdown:
+        """Cost by one dimension, the largest first; names that cost only in other currencies are left out."""
         dimension = BREAKDOWNS[name]
         query = UsageQuery(
             window=self.scene.window,
@@ -107,13 +113,15 @@ class CostSummaryView:
             order=(Order("cost", is_descending=True),),
             limit=ENTRIES_LIMIT + 1,
         )
+        rows = store.rows(self.tenant_id, query)
         costs: dict[str, str | None] = {}
-        for row in store.rows(self.tenant_id, query):
+        for row in rows[:ENTRIES_LIMIT]:
             key = ABSENT_KEY if row[dimension] is None else str(row[dimension])
-            costs.setdefault(key, None)
             if row["currency"] == currency:
                 costs[key] = render_decimal(row["cost"])
-        return costs
+            elif row["cost"] is None:
+                costs.setdefault(key, None)
+        return _Breakdown(costs, len(rows) > ENTRIES_LIMIT)
 
 
 def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
@@ -128,10 +136,9 @@ def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
     return CostSummaryView(asker.tenant_id, scene)
 
 
-def _summarise(scene: Scene, totals: Totals, breakdowns: dict[str, dict[str, str | None]]) -> CostSummary:
+def _summarise(scene: Scene, totals: Totals, breakdowns: dict[str, _Breakdown]) -> CostSummary:
     figures, amounts = totals.figures, totals.amounts["cost"]
     currency = choose_currency(amounts)
-    shown = {name: dict(list(costs.items())[:ENTRIES_LIMIT]) for name, costs in breakdowns.items()}
     return CostSummary(
         period_start=scene.window.start,
         period_end=scene.window.end,
@@ -141,11 +148,11 @@ def _summarise(scene: Scene, totals: Totals, breakdowns: dict[str, dict[str, str
         costs=render_amounts(amounts),
         unpriced=Unpriced(totals.unpriced_events),
         total_transactions=totals.events,
-        cost_by_provider=shown["provider"],
-        cost_by_model=shown["model"],
-        cost_by_user=shown["user"],
-        cost_by_project=shown["project"],
-        truncated=[name for name, costs in breakdowns.items() if len(costs) > ENTRIES_LIMIT],
+        cost_by_provider=breakdowns["provider"].costs,
+        cost_by_model=breakdowns["model"].costs,
+        cost_by_user=breakdowns["user"].costs,
+        cost_by_project=breakdowns["project"].costs,
+        truncated=[name for name, breakdown in breakdowns.items() if breakdown.is_truncated],
         total_input_tokens=_whole(figures["input_tokens"]),
         total_output_tokens=_whole(figures["output_tokens"]),
         total_tokens=_whole(figures["total_tokens"]),

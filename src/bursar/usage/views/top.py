@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bursar.usage.asked import must
 from bursar.usage.csv_table import Cell, Text, write_csv
-from bursar.usage.query import Order, UsageQuery
+from bursar.usage.query import Filter, FilterOp, Order, UsageQuery
 from bursar.usage.query_answer import (
     Amount,
     Row,
+    Totals,
     Unpriced,
     UsageAnswer,
     WindowShown,
@@ -23,6 +24,7 @@ from bursar.usage.query_answer import (
 from bursar.usage.query_measures import Money, Sum, find_measure
 from bursar.usage.query_reader import Asker, canonical_measure, read_group_by, read_scene
 from bursar.usage.shares import share_of
+from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
 
 if TYPE_CHECKING:
@@ -43,10 +45,8 @@ class TopItem:
     """The user, model, … ; null stands for events without one."""
     value: WireValue
     share: str | None
-    """Of the total (in the same currency, where it is money), from 0 to 1; null where nothing adds up."""
+    """Of the total, from 0 to 1; null where the measure doesn't add up to one."""
     events: int
-    currency: str | None
-    """Where the value is money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Top:
 
     dimension: str
     metric: str
+    currency: str | None
+    """The currency of the values, where they are money."""
     items: list[TopItem]
     totals: dict[str, WireValue | list[Amount]]
     window: WindowShown
@@ -70,8 +72,14 @@ class TopView:
     query: UsageQuery
 
     def answer(self, store: UsageQuestions) -> Shown:
-        """The largest, with their shares of the whole."""
-        top = _show(store.answer(self.tenant_id, self.query))
+        """The largest, with their shares of the whole; amounts are ranked within one currency."""
+        answer = store.answer(self.tenant_id, self.query)
+        totals, currency = answer.totals, None
+        if self.query.asks_money:
+            currency = choose_currency(totals.amounts[self.query.measures[0]])
+            only = Filter("currency", FilterOp.IN, (currency,))
+            answer = store.answer(self.tenant_id, replace(self.query, filters=(*self.query.filters, only)))
+        top = _show(answer, totals, currency)
         return Shown(top, lambda: _as_csv(top))
 
 
@@ -107,16 +115,16 @@ def read_top_view(asked: Asked, asker: Asker) -> TopView:
     return TopView(asker.tenant_id, must(query))
 
 
-def _show(answer: UsageAnswer) -> Top:
+def _show(answer: UsageAnswer, totals: Totals, currency: str | None) -> Top:
     query = answer.query
-    first = query.offset + 1
     return Top(
         dimension=query.dimensions[0],
         metric=query.measures[0],
-        items=[_item(answer, row, rank) for rank, row in enumerate(answer.rows, first)],
-        totals=render_totals(query, answer.totals),
+        currency=currency,
+        items=[_item(answer, row, rank) for rank, row in enumerate(answer.rows, query.offset + 1)],
+        totals=render_totals(query, totals),
         window=show_window(query.window, query.zone),
-        unpriced=Unpriced(answer.totals.unpriced_events),
+        unpriced=Unpriced(totals.unpriced_events),
         has_more=answer.has_more,
     )
 
@@ -124,9 +132,8 @@ def _show(answer: UsageAnswer) -> Top:
 def _item(answer: UsageAnswer, row: Row, rank: int) -> TopItem:
     query, totals = answer.query, answer.totals
     measure = query.asked_measures[0]
-    currency = str(row["currency"]) if query.asks_money else None
-    if currency is not None:
-        whole = totals.amounts[measure.name].get(currency)
+    if measure.is_money:
+        whole = totals.amounts[measure.name].get(str(row["currency"]))
     else:
         whole = totals.figures[measure.name]
     adds_up = isinstance(measure.figure, Sum | Money)
@@ -137,17 +144,15 @@ def _item(answer: UsageAnswer, row: Row, rank: int) -> TopItem:
         value=render_value(row[measure.name]),
         share=render_decimal(share_of(row[measure.name], whole)) if adds_up else None,
         events=events if isinstance(events, int) else 0,
-        currency=currency,
     )
 
 
 def _as_csv(top: Top) -> str:
-    header = ("rank", top.dimension, top.metric, "share", "events", "currency")
     rows = (
-        [item.rank, _name_cell(item.name), item.value, item.share, item.events, item.currency]
+        [item.rank, _name_cell(item.name), item.value, item.share, item.events, top.currency]
         for item in top.items
     )
-    return write_csv(header, rows)
+    return write_csv(("rank", "name", "value", "share", "events", "currency"), rows)
 
 
 def _name_cell(name: WireValue) -> Cell:

@@ -1,0 +1,30 @@
+"""Figures that the tests of whole flows found, printed when the run is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Takes a text to print at the end of the run, whether the test passed or not."""
+    found = request.config.stash.setdefault(_FIGURES, [])
+
+    def keep(text: str) -> None:
+        found.append(f"{request.node.nodeid}\n{text}")
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was kept."""
+    for text in config.stash.get(_FIGURES, []):
+        terminalreporter.section("figures")
+        terminalreporter.write_line(text)

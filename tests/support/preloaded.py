@@ -1,0 +1,17 @@
+"""What a server process needs before it opens anything: imported and read here, once, to be forked from.
+
+Only `server.py` has use for this module. Nothing in it may open a store or start a thread, for neither
+survives a fork.
+"""
+
+from __future__ import annotations
+
+import bursar.cli.serve
+from bursar.app.http import make_bare_api
+from bursar.app.server import run_server
+from bursar.pricing.genai_source import load_book
+
+__all__ = ["bursar", "run_server"]
+
+load_book()
+make_bare_api().openapi()

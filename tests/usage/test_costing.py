@@ -1,0 +1,106 @@
+"""A cost is exact, or it is unknown for a named reason; it is never a silent zero."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from bursar.errors import Invalid
+from bursar.pricing.book import PriceBook
+from bursar.pricing.genai_source import load_book
+from bursar.pricing.rating import CostStatus
+from bursar.usage.costing import FAILED_WITHOUT_USAGE, Costed, cost_event
+from bursar.usage.event import ReportedCost, UsageEvent
+from bursar.usage.measure import measure_usage
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def book() -> PriceBook:
+    return load_book()
+
+
+def cost(book: PriceBook, event: UsageEvent) -> Costed:
+    return cost_event(book, event, measure_usage(event), event.time or NOW)
+
+
+def test_the_answered_model_decides_the_price(book: PriceBook) -> None:
+    """gpt-5 costs 1.25 USD and gpt-5-mini 0.25 USD per million input tokens (openai.com/api/pricing)."""
+    asked = UsageEvent(provider="openai", model="gpt-5", response_model="gpt-5-mini", input_tokens=1_000_000)
+
+    assert cost(book, asked).picos == 250_000_000_000
+
+
+def test_an_unknown_model_is_unpriced_and_never_zero(book: PriceBook) -> None:
+    costed = cost(book, UsageEvent(provider="openai", model="no-such-model", input_tokens=5))
+
+    assert (costed.status, costed.picos, costed.reason) == (CostStatus.UNPRICED, None, "unknown_model")
+
+
+def test_the_callers_own_figure_stands_in_where_ours_is_unknown(book: PriceBook) -> None:
+    known = UsageEvent(
+        provider="openai", model="gpt-5", input_tokens=1000, cost=ReportedCost(Decimal(9), "EUR")
+    )
+    unknown = UsageEvent(model="no-such-model", input_tokens=5, cost=ReportedCost(Decimal("0.125"), "EUR"))
+
+    assert cost(book, known).status is CostStatus.PRICED
+    costed = cost(book, unknown)
+    assert (costed.status, costed.picos, costed.currency) == (
+        CostStatus.CLIENT_REPORTED,
+        125_000_000_000,
+        "EUR",
+    )
+
+
+def test_a_failed_call_without_usage_is_known_to_be_free(book: PriceBook) -> None:
+    costed = cost(book, UsageEvent(provider="openai", model="gpt-5", status="error"))
+
+    assert (costed.status, costed.picos, costed.reason) == (CostStatus.PRICED, 0, FAILED_WITHOUT_USAGE)
+
+
+def test_a_successful_call_without_usage_is_not(book: PriceBook) -> None:
+    assert cost(book, UsageEvent(provider="openai", model="gpt-5")).reason == "no_usage"
+
+
+def test_another_model_in_the_same_answer_is_billed_at_its_own_price(book: PriceBook) -> None:
+    """Sonnet 4.5 costs 3 USD and Opus 4.5 5 USD per million input tokens (claude.com/pricing)."""
+    usage = {
+        "input_tokens": 1000,
+        "output_tokens": 0,
+        "iterations": [
+            {"type": "message", "input_tokens": 1000, "output_tokens": 0},
+            {"type": "advisor_message", "model": "claude-opus-4-5", "input_tokens": 2000, "output_tokens": 0},
+        ],
+    }
+    costed = cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+
+    expected = 3_000_000 * 1000 + 5_000_000 * 2000
+    assert costed.picos == expected
+    assert [part.model for part in costed.parts] == ["claude-sonnet-4-5", "claude-opus-4-5"]
+
+
+def test_one_unknown_share_makes_the_whole_unknown(book: PriceBook) -> None:
+    usage = {
+        "input_tokens": 1000,
+        "output_tokens": 0,
+        "iterations": [
+            {"type": "message", "input_tokens": 1000, "output_tokens": 0},
+            {"type": "advisor_message", "model": "claude-of-tomorrow", "input_tokens": 5, "output_tokens": 0},
+        ],
+    }
+    costed = cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+
+    assert (costed.status, costed.picos, costed.reason) == (CostStatus.UNPRICED, None, "unknown_model")
+
+
+@pytest.mark.parametrize("amount", ["-1", "1000000", "0.0000000000001", "NaN", "1e400"])
+def test_an_impossible_reported_cost_is_refused(book: PriceBook, amount: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        cost(
+            book, UsageEvent(model="no-such-model", input_tokens=5, cost=ReportedCost(Decimal(amount), "USD"))
+        )
+
+    assert refusal.value.reasons[0].field == "cost.amount"
