@@ -175,8 +175,9 @@ def test_the_operators_key_may_name_any_tenant_that_exists(office: Office) -> No
     headers = {"X-API-Key": office.key(terms)}
     acting = ask(office.app(), "GET", "/who?tenant_id=acme", headers=headers)
     assert (acting.json()["tenant"], acting.json()["zone"]) == ("acme", "Europe/Berlin")
-    lost = ask(office.app(), "GET", "/who?tenant_id=nobody-has-this", headers=headers)
-    assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
+    for unknown in ("nobody-has-this", "%00", "%ff", "a/b"):
+        lost = ask(office.app(), "GET", f"/who?tenant_id={unknown}", headers=headers)
+        assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
     assert ask(office.app(), "GET", "/operator", headers=headers).status_code == 200
 
 

@@ -284,5 +284,6 @@ def test_usage_counts_and_pages_as_clients_of_the_tracking_system_expect(busy: H
     assert (page["total_count"], page["limit"], page["offset"], page["has_more"]) == (5, 2, 0, True)
     last = busy.get("/api/v1/usage?limit=2&offset=4").json()
     assert (len(last["events"]), last["has_more"], last["next_cursor"]) == (1, False, None)
-    named = busy.get("/api/v1/usage?start_date=2026-10-13&end_date=2026-10-13").json()
+    named = busy.get("/api/v1/usage?start_date=2026-10-13&end_date=2026-10-13&zone=Asia/Tokyo").json()
+    assert named["window"]["zone"] == "Asia/Tokyo"
     assert [event["event_id"] for event in named["events"]] == ["evt-4", "evt-3"]

@@ -214,6 +214,13 @@ def test_verify_tells_its_progress_and_then_what_it_found(server: RunningServer)
     assert '"is_clean": true' in result
 
 
+def test_only_one_recount_runs_at_a_time(server: RunningServer) -> None:
+    with server.operator.stream("POST", "/control/verify", timeout=60) as first:
+        second = server.client.post("/control/verify")
+        assert b"result" in first.read()
+    assert b"result" in second.content or second.json()["code"] == "conflict"
+
+
 def test_the_operator_can_stop_it(tmp_path: Path) -> None:
     with started(tmp_path / "data") as process:
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(process.data / "bursar.sock"))) as operator:

@@ -20,7 +20,6 @@ from bursar.cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 PROCESS_TIMEOUT_SECONDS = 60
 SERVES = "serves http://"
@@ -95,15 +94,6 @@ def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
             return lines
     said = process.stderr.read() if process.stderr else ""
     raise EOFError("\n".join([*lines, said]))
-
-
-def served_folder(folder: Path) -> Path:
-    """A data folder that a server has used, though none uses it now."""
-    with started("serve", "--port", 0, "--data", folder) as process:
-        read_until(process, SERVES)
-        process.terminate()
-        assert process.wait(PROCESS_TIMEOUT_SECONDS) == 0
-    return folder
 
 
 def _command(*arguments: object) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from bursar import clock
 from bursar.cli.diagnosis import show_bytes, size_of
-from tests.cli.command_line import bursar, served_folder
+from tests.cli.command_line import bursar
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ Found = dict[tuple[str, str], dict[str, Any]]
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that a server has used."""
-    return served_folder(tmp_path_factory.mktemp("used"))
+    folder = tmp_path_factory.mktemp("used")
+    with running_server(folder):
+        return folder
 
 
 @pytest.fixture(autouse=True)
@@ -130,11 +132,12 @@ def test_a_database_that_does_not_answer_is_wrong(used: Path) -> None:
 
 
 def test_a_clock_behind_the_journal_is_wrong(tmp_path: Path) -> None:
-    segment = served_folder(tmp_path / "data") / "journal" / "later"
+    segment = tmp_path / "journal" / "segment"
+    segment.parent.mkdir()
     segment.touch()
     ahead = (clock.now() + timedelta(hours=3)).timestamp()
     os.utime(segment, (ahead, ahead))
-    found = examined(tmp_path / "data", code=1)
+    found = examined(tmp_path, code=1)
     assert "NTP" in found["machine", "clock"]["advice"]
 
 

@@ -108,19 +108,19 @@ def test_an_event_changed_under_its_id_is_a_conflict(data: Path, tmp_path: Path)
 
 
 def test_refused_lines_are_named_and_the_others_are_recorded(data: Path, tmp_path: Path) -> None:
-    unknown = {**EVENT, "modle": "typo"}
+    unknown = {**EVENT, "mood": "typo"}
     file = lines(tmp_path / "mixed.ndjson", EVENT, "{broken", unknown, "[1]", '{"latency_ms": NaN}', EVENT)
     said = bursar("import", file, "--data", data)
     assert said.code == 1
     assert "2 events recorded, 4 refused." in said.out
     assert "mixed.ndjson:2" in said.err
-    assert "mixed.ndjson:3: modle" in said.err
+    assert "mixed.ndjson:3: mood" in said.err
     assert "mixed.ndjson:4: It is no JSON object." in said.err
     assert "NaN is no JSON" in said.err
 
 
 def test_a_file_in_which_nothing_is_right_records_nothing(data: Path, tmp_path: Path) -> None:
-    file = lines(tmp_path / "bad.ndjson", *({"modle": n} for n in range(30)))
+    file = lines(tmp_path / "bad.ndjson", *({"mood": n} for n in range(30)))
     said = bursar("import", file, "--data", data)
     assert said.code == 1
     assert "0 events recorded, 30 refused." in said.out

@@ -56,16 +56,16 @@ def test_sending_the_same_events_again_counts_them_once(client: BursarClient) ->
 
 
 def test_refused_events_come_back_with_every_reason_and_the_others_are_in(client: BursarClient) -> None:
-    wrong: dict[str, Any] = {**CALL, "modle": 1, "input_tokens": -1}
+    wrong: dict[str, Any] = {**CALL, "mood": 1, "input_tokens": -1}
     result = client.send([CALL, wrong, CALL])
     assert result.accepted == 2
     (refused,) = result.rejected
     assert refused.index == 1
-    assert {reason.field for reason in refused.errors} == {"modle", "input_tokens"}
+    assert {reason.field for reason in refused.errors} == {"mood", "input_tokens"}
 
 
 def test_a_body_in_which_nothing_is_right_is_a_result_too(client: BursarClient) -> None:
-    result = client.send([{"modle": 1}, {"modle": 2}])
+    result = client.send([{"mood": 1}, {"mood": 2}])
     assert result.accepted == 0
     assert [one.index for one in result.rejected] == [0, 1]
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bursar.errors import Invalid
-from bursar.pricing.book import PriceBook
 from bursar.pricing.genai_source import load_book
 from bursar.pricing.rating import CostStatus
 from bursar.usage.costing import FAILED_WITHOUT_USAGE, Costed, cost_event
 from bursar.usage.event import ReportedCost, UsageEvent
 from bursar.usage.measure import measure_usage
+
+if TYPE_CHECKING:
+    from bursar.pricing.book import PriceBook
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -61,7 +61,7 @@ def test_a_document_event_becomes_units_and_metadata() -> None:
     )
 
     assert event.units == {"pages": 5, "characters": 1200}
-    assert event.latency_ms == 900.0  # noqa: RUF069 - converted, not computed
+    assert event.latency_ms == 900.0
     assert event.metadata == {"accuracy": Decimal("0.98"), "document_type": "invoice"}
 
 

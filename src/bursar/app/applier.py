@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from bursar.storage.journal.reader import JournalReader
     from bursar.storage.journal.writer import DurableMark
 
-BATCH_BYTES = 32 * 2**20
-"""Journal bytes applied in one transaction at most: about 50,000 events, well under a second."""
+BATCH_BYTES = 128 * 2**20
+"""Journal bytes applied in one transaction at most, about 150,000 events. A backlog is taken in large
+bites: from 122,880 rows on, DuckDB writes whole row groups past its write-ahead log, which took 11
+instead of 17 µs of CPU per event. Without a backlog a batch is what came in since the last one."""
 GATHER_SECONDS = 0.05
 """How long single posts may gather before they are applied: far below the promised second."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 COMPACT_EVERY_SECONDS = 60.0
-_STOP_SECONDS = 8.0
+CATCH_UP_SECONDS = 3.0
+"""A stopping server begins no batch after this long; the next start applies what is left."""
+_STOP_SECONDS = 6.0
 
 log = structlog.get_logger()
 
@@ -61,6 +65,8 @@ class Watch:
     last_seq: int
     future: asyncio.Future[dict[int, Repeat]]
     repeats: dict[int, Repeat] = field(default_factory=dict[int, Repeat])
+    is_spoiled: bool = False
+    """Applying failed half-way, so that some outcomes may be lost; nobody is told a wrong one."""
 
 
 class Applier:
@@ -80,6 +86,7 @@ class Applier:
         self._compact = compact
         self._wake = threading.Event()
         self._stopping = False
+        self._stop_at = 0.0
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
@@ -105,7 +112,8 @@ class Applier:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Apply what is durable, within a bound, and end the thread."""
+        """Apply what is durable, within a bound, and end the thread; the journal keeps the rest."""
+        self._stop_at = clock.monotonic() + CATCH_UP_SECONDS
         self._stopping = True
         self._wake.set()
         await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
@@ -120,9 +128,11 @@ class Applier:
     async def outcomes(self, watch: Watch, timeout_seconds: float) -> dict[int, Repeat] | None:
         """Those of the watched records that were repeats, once all are applied; None after the timeout."""
         try:
-            return await asyncio.wait_for(watch.future, timeout_seconds)
+            repeats = await asyncio.wait_for(watch.future, timeout_seconds)
         except TimeoutError:
             return None
+        else:
+            return None if watch.is_spoiled else repeats
         finally:
             self.forget(watch)
 
@@ -159,6 +169,9 @@ class Applier:
         self.state.errors += 1
         self.state.failing = f"{type(error).__name__}: {error}"
         self._reader.rewind(self.state.applied_seq)
+        with self._lock:
+            for watch in self._watches:
+                watch.is_spoiled = True
         log.error("applying failed; it will be retried", error=self.state.failing)
 
     def _apply_all(self) -> None:
@@ -167,6 +180,8 @@ class Applier:
             mark = self._mark()
             if self.state.applied_seq >= mark.last_seq:
                 self.state.behind_since = None
+                return
+            if self._stopping and clock.monotonic() > self._stop_at:
                 return
             if not self._stopping and gather:
                 threading.Event().wait(GATHER_SECONDS)

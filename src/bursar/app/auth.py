@@ -10,6 +10,7 @@ judged in `identity/authenticate.py`.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import cache
@@ -21,9 +22,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from bursar import clock
-from bursar.errors import BursarError, Forbidden, Unauthenticated
+from bursar.errors import BursarError, Forbidden, NotFound, Unauthenticated
 from bursar.identity.caller import Caller, Scope
-from bursar.identity.tenant import DEFAULT_TENANT_ID
+from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Send
@@ -38,6 +39,8 @@ CALLER_MARK = "bursar.caller"
 """Key of the ASGI scope under which the caller is found once it is known."""
 SOCKET_KEY_ID = "socket"
 ANONYMOUS_KEY_ID = "anonymous"
+_NO_TENANT = "There is no such tenant."
+_TENANT_ID = re.compile(ID_PATTERN)
 _KEY_HEADERS = (b"x-api-key", b"x-ingest-key")
 _PROXY_HEADERS = frozenset([b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"])
 
@@ -110,9 +113,13 @@ class Doorkeeper:
             TenantMismatch: it is another one than the caller's, and the caller is no operator.
             NotFound: there is no such tenant.
         """
-        if caller.tenant_for(tenant_id) == caller.tenant_id:
+        named = caller.tenant_for(tenant_id)
+        if named == caller.tenant_id:
             return caller
-        tenant = await run_in_threadpool(self._tenants.tenant, cast("str", tenant_id))
+        if _TENANT_ID.fullmatch(named) is None:
+            # Nothing that can't be an id reaches a store: PostgreSQL takes no NUL.
+            raise NotFound(_NO_TENANT)
+        tenant = await run_in_threadpool(self._tenants.tenant, named)
         return replace(caller, tenant_id=tenant.id, zone=tenant.zone)
 
     async def _identify(self, scope: Connection) -> Caller:

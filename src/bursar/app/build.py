@@ -90,6 +90,10 @@ class Platform:
                 await task
         await self.journal.close()
         await self.applier.stop()
+        if self.applier.is_alive:
+            # Closing a store under a writer would crash it; the process ends now and loses nothing.
+            log.warning("the applier is still at work; the next start applies what is missing")
+            return
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:

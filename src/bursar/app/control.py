@@ -26,8 +26,9 @@ from pydantic import BaseModel
 import bursar
 from bursar import clock
 from bursar.app import auth
+from bursar.app.problems import InternalError
 from bursar.app.readings import read_platform
-from bursar.errors import Conflict, Unavailable
+from bursar.errors import BursarError, Conflict, Unavailable
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
@@ -147,9 +148,12 @@ def _run_recount(
 
     try:
         lines.put({"result": _shown(platform.stores.recount(progress))})
+    except BursarError as error:
+        lines.put({"error": {"code": error.code, "detail": error.detail}})
     except Exception:
         log.exception("the recount failed")
-        lines.put({"error": "The recount failed; the server's log says why."})
+        detail = "The recount failed; the server's log says why."
+        lines.put({"error": {"code": InternalError.code, "detail": detail}})
     finally:
         lines.put(None)
         recounting.release()

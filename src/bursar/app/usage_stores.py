@@ -20,7 +20,7 @@ from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
 from bursar.storage.duckdb.connection import Database, DuckDBLimits, open_store, read_position
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.recount import Recount, Recounter
-from bursar.storage.duckdb.rollup import compact_rollups
+from bursar.storage.duckdb.rollup import RollupCompactor
 from bursar.storage.journal.batches import batches_up_to
 from bursar.storage.journal.recover import RecoveredJournal, recover_journal
 from bursar.storage.keyindex.index import LmdbKeyIndex
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 COMPACT_OLDER_THAN = timedelta(hours=2)
 """Rollup rows of younger periods still grow; older ones get few late events."""
-APPLY_BYTES = 32 * 2**20
+APPLY_BYTES = 128 * 2**20
+"""As much as the applier takes at once of a backlog (`applier.py`)."""
 
 log = structlog.get_logger()
 
@@ -49,11 +50,12 @@ class UsageStores:
     database: Database
     index: LmdbKeyIndex
     applier: DuckDBApplier
+    compactor: RollupCompactor
 
     def compact(self) -> None:
         """Replace rollup rows of past periods by their sums. Call from the applier's thread."""
         before = (clock.now() - COMPACT_OLDER_THAN).replace(minute=0, second=0, microsecond=0, tzinfo=None)
-        compact_rollups(self.database, before)
+        self.compactor.compact(before)
 
     def catch_up(self, progress: Callable[[str, int], None]) -> None:
         """Apply everything that the journal holds and the store doesn't. Only where no server runs."""
@@ -100,7 +102,7 @@ def open_stores(folder: DataFolder, limits: DuckDBLimits, quarantine_limit: int)
     applier = make_applier(
         database.cursor(), index, journal.identity.journal_id, folder.scratch, quarantine_limit
     )
-    return UsageStores(folder, journal, database, index, applier)
+    return UsageStores(folder, journal, database, index, applier, RollupCompactor(database.cursor()))
 
 
 def rebuild_stores(

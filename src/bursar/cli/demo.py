@@ -70,6 +70,8 @@ def _run(settings: Settings, plan: DemoPlan, *, stop: threading.Event, exit_afte
         key = _make_key(operator)
         with BursarClient(url, key) as client:
             _load(client, plan, stop)
+            if stop.is_set():
+                return
             _introduce(client, url, key)
         if not exit_after_load:
             print("\nServing until Ctrl-C.", flush=True)

@@ -16,6 +16,7 @@ import uvloop
 from bursar.app.build import build_platform
 from bursar.app.logs import configure_logging
 from bursar.app.server import Serving, bind_address
+from bursar.cli.printing import say
 from bursar.errors import BursarError
 
 if TYPE_CHECKING:
@@ -57,8 +58,11 @@ def serving_address(settings: Settings) -> Generator[LocalServer]:
 def _serving(settings: Settings, tcp: socket | None) -> Generator[LocalServer]:
     # A command's own words are what its user reads; of the log only what is wrong.
     configure_logging(settings.model_copy(update={"log_level": "warning"}))
-    server = LocalServer(Serving(build_platform(settings), tcp))
+    platform = build_platform(settings)
+    server = LocalServer(Serving(platform, tcp))
     server.start()
+    if platform.first_start.generated is not None:
+        say(f"Admin key, shown only this once: {platform.first_start.generated}")
     try:
         yield server
     finally:

@@ -19,9 +19,8 @@ from bursar.storage.relational.migrate import status, upgrade
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from sqlalchemy import Engine
-
     from bursar.settings import Settings
+    from bursar.storage.relational.engine import StateEngine
     from bursar.storage.relational.migrate import MigrationStatus
 
 
@@ -68,7 +67,7 @@ def upgrade_state(settings: Settings) -> MigrationStatus:
 
 
 @contextmanager
-def _state_store(settings: Settings) -> Generator[Engine]:
+def _state_store(settings: Settings) -> Generator[StateEngine]:
     engine = make_engine(settings.database_url or f"sqlite:///{DataFolder(settings.data_dir).state}")
     try:
         yield engine

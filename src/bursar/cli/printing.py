@@ -43,7 +43,9 @@ def print_table(
     right = set(numbers)
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        is_number = column in right
+        # A figure that is broken in two is misread; names may be folded.
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for row in rows:
         # Text, not markup: values may hold brackets.
         table.add_row(*(Text(_shown(cell)) for cell in row))

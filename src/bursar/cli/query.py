@@ -22,7 +22,7 @@ EXAMPLES = examples(
     "bursar query --measures latency_p95_ms,error_rate --by model --filter environment!=staging",
     "bursar query --by tag:team --window 2026-10-01/2026-11-01 --zone Europe/Berlin --format csv",
 )
-DEFAULT_MEASURES = "cost,events,unpriced_events,input_tokens,output_tokens"
+DEFAULT_MEASURES = "cost,events,input_tokens,output_tokens"
 _FILTER = re.compile(r"(?P<name>[^=!^]+)(?P<operator>!=|\^=|=)(?P<values>.*)", re.DOTALL)
 _OPERATORS = {"=": "in", "!=": "not", "^=": "prefix"}
 _ABSENT = "null"

@@ -1,4 +1,4 @@
-"""`bursar serve`: runs the server until SIGTERM or Ctrl-C."""
+"""`bursar serve`: runs the server of a data folder until SIGTERM or Ctrl-C stops it in order."""
 
 from __future__ import annotations
 

@@ -19,11 +19,10 @@ from bursar.ids import EventIds, derived_event_id
 from bursar.usage.bodies import Items, Refused
 from bursar.usage.checks import check_event, check_json_parts
 from bursar.usage.costing import Costed, cost_event, reported_picos
-from bursar.usage.event import UsageEvent
 from bursar.usage.measure import Measured, measure_usage
 from bursar.usage.record import RecordCost, RecordExtras, RecordHead, encode_event, encode_record, fingerprint
-from bursar.usage.redact import redact_text
 from bursar.usage.record_parts import extras_of, shown_amount, stored_amount
+from bursar.usage.redact import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from bursar.pricing.book import PriceBook
     from bursar.pricing.card import RateCard
     from bursar.usage.checks import Receipt
+    from bursar.usage.event import UsageEvent
 
 
 class EventJournal(Protocol):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bursar.clock import rfc3339
 from bursar.money import format_decimal
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Measure, Percentile, Ratio, Sum
+from bursar.usage.stored_event import DESCRIBED
 from bursar.window import Window, zone_name
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Amount:
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
     """The answer to a query, as JSON."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     columns: list[Column]
     rows: list[dict[str, WireValue]]

@@ -107,8 +107,10 @@ def read_query(asked: Asked, asker: Asker) -> UsageQuery:
     return must(query)
 
 
-def read_event_page(asked: Asked, asker: Asker, *, default_window: str, is_counted: bool) -> EventPage:
-    """The event page of a query string.
+def read_event_page(
+    asked: Asked, asker: Asker, *, default_window: str, is_counted: bool
+) -> tuple[EventPage, tzinfo]:
+    """The event page of a query string, and the zone in which its window was named.
 
     Raises:
         Invalid: with every reason.
@@ -122,7 +124,7 @@ def read_event_page(asked: Asked, asker: Asker, *, default_window: str, is_count
         lambda: EventPage(scene.window, scene.filters, cursor, limit, offset, is_counted=counted)
     )
     asked.finish()
-    return must(page)
+    return must(page), scene.zone
 
 
 def read_group_by(asked: Asked) -> tuple[Grain | None, tuple[str, ...]]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from bursar.usage.query import EventCursor
 
 Quantity = int | str
+DESCRIBED = {"use_attribute_docstrings": True}
+"""Has pydantic put the words below each field into the OpenAPI document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class StoredReportedCost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
     """One usage event."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     event_id: str
     time: datetime

@@ -102,8 +102,10 @@ def test_a_page_of_events_is_found_by_key_and_not_by_counting() -> None:
         "SELECT count(*) FROM usage_events WHERE tenant_id = $v2 AND time >= $v0 AND time < $v1"
     )
     assert listing.text.endswith(
-        "FROM usage_events WHERE tenant_id = $v2 AND time >= $v0 AND time < $v1"
+        " FROM usage_events WHERE tenant_id = $v2 AND seq IN ("
+        "SELECT seq FROM usage_events WHERE tenant_id = $v2 AND time >= $v0 AND time < $v1"
         " AND time <= $v3 AND (time < $v3 OR seq < $v4) ORDER BY time DESC, seq DESC LIMIT $v5 OFFSET $v6"
+        ") ORDER BY time DESC, seq DESC"
     )
     assert listing.values["v5"] == 6
 

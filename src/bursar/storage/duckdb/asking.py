@@ -186,17 +186,12 @@ class DuckDBQuestions:
 
     def _watch(self) -> None:
         """Interrupt questions that should be over; sleep while there is nothing to end."""
-        while True:
-            with self._changed:
+        with self._changed:
+            while self._under_way or not self._is_closed:
                 ending = [asked for asked in self._under_way if asked.over()]
-                if not ending:
-                    if self._is_closed and not self._under_way:
-                        return
-                    self._changed.wait(self._pause())
-                    continue
-            for asked in ending:
-                asked.interrupt()
-            threading.Event().wait(INSIST_SECONDS)
+                for asked in ending:
+                    asked.interrupt()
+                self._changed.wait(INSIST_SECONDS if ending else self._pause())
 
     def _pause(self) -> float | None:
         deadlines = [asked.deadline for asked in self._under_way]

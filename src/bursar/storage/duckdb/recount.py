@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from bursar.usage.applying import KeyIndex, RecordBatch
 
+LOAD_BYTES = 16 * 2**20
+"""Journal bytes loaded at once: a load costs milliseconds however little it brings."""
 DIFFERENCES_SHOWN = 20
 """Differences listed per comparison; all of them are counted."""
 COMPARED = tuple(name for name in EVENT_COLUMNS if name != "temperature")
@@ -80,7 +82,6 @@ class Recounter:
         progress: Callable[[str, int], None],
     ) -> None:
         """`progress` is told the step and the records read so far."""
-        self._database = database
         self._folder = scratch_folder
         self._snapshot = database.cursor()
         self._scratch = database.cursor()
@@ -98,7 +99,7 @@ class Recounter:
         """
         path = self._folder / "recount.duckdb"
         path.unlink(missing_ok=True)
-        self._database.execute(f"ATTACH '{path}' AS recount")
+        self._scratch.execute(f"ATTACH '{path}' AS recount")
         try:
             self._snapshot.begin()
             rows = self._snapshot.execute("SELECT seq FROM applied").fetchall()
@@ -107,8 +108,8 @@ class Recounter:
             self._compare(index)
         finally:
             self._snapshot.close()
+            self._scratch.execute("DETACH recount")
             self._scratch.close()
-            self._database.execute("DETACH recount")
             path.unlink(missing_ok=True)
         return self.result
 
@@ -132,17 +133,25 @@ class Recounter:
         self._snapshot.rollback()
 
     def _read_journal(self, batches: Iterable[RecordBatch]) -> None:
-        read = 0
+        read, waiting, size = 0, list[bytes](), 0
         for batch in batches:
             if batch.usage_only:
-                self._staging.fill([batch.payload])
-                self._scratch.execute(f"INSERT INTO recount.expected SELECT * FROM {STAGED}")
+                waiting.append(batch.payload)
+                size += len(batch.payload)
             else:
                 for line in batch.payload.splitlines():
                     self._note_change(line)
+            if size >= LOAD_BYTES:
+                self._load(waiting)
+                waiting, size = [], 0
             read += batch.last_seq - batch.first_seq + 1
             self._progress("reading the journal", read)
+        self._load(waiting)
         self.result.journal_events = self._count(self._scratch, "recount.expected")
+
+    def _load(self, payloads: list[bytes]) -> None:
+        self._staging.fill(payloads)
+        self._scratch.execute(f"INSERT INTO recount.expected SELECT * FROM {STAGED}")
 
     def _note_change(self, line: bytes) -> None:
         try:

@@ -67,27 +67,45 @@ def rollup_sums(table: str) -> str:
     return f"SELECT {dimensions}, {sums} FROM {table} GROUP BY {dimensions} HAVING sum(events) <> 0"
 
 
-def compact_rollups(connection: duckdb.DuckDBPyConnection, before: datetime) -> int:
-    """Replace the rollup rows of periods before `before` by their sums; returns rows saved.
+class RollupCompactor:
+    """Replaces the rollup rows of past periods by their sums, once enough have come in."""
 
-    Readers see either all of the old rows or all of the new ones.
-    """
-    saved = 0
-    for table, dimensions in ROLLUPS.items():
-        period = next(iter(dimensions))
-        condition = f"{period} < ?"
-        counts = connection.execute(
-            f"SELECT count(*), count(DISTINCT ({', '.join(dimensions)})) FROM {table} WHERE {condition}",
-            [before],
-        ).fetchall()
-        rows, distinct = counts[0]
-        if rows <= distinct * 2:
-            continue
-        connection.begin()
-        summed = rollup_sums(table).replace(" GROUP BY ", f" WHERE {condition} GROUP BY ", 1)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE compacted AS {summed}", [before])
-        connection.execute(f"DELETE FROM {table} WHERE {condition}", [before])
-        connection.execute(f"INSERT INTO {table} SELECT * FROM compacted")
-        connection.commit()
-        saved += rows - distinct
-    return saved
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Use this connection; call from the thread that applies, so that there is one writer."""
+        self._connection = connection
+        self._rows_after: dict[str, int] = dict.fromkeys(ROLLUPS, 0)
+
+    def compact(self, before: datetime) -> int:
+        """Compact periods before `before` where that is worth it; returns the rows saved.
+
+        Readers see either all of the old rows or all of the new ones.
+        """
+        saved = 0
+        for table in ROLLUPS:
+            rows = self._count(table)
+            if rows > 2 * self._rows_after[table] + WORTH_COMPACTING_ROWS:
+                self._replace(table, before)
+                self._rows_after[table] = self._count(table)
+                saved += rows - self._rows_after[table]
+        return saved
+
+    def _replace(self, table: str, before: datetime) -> None:
+        period = next(iter(ROLLUPS[table]))
+        summed = rollup_sums(table).replace(" GROUP BY ", f" WHERE {period} < ? GROUP BY ", 1)
+        self._connection.begin()
+        try:
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE compacted AS {summed}", [before])
+            self._connection.execute(f"DELETE FROM {table} WHERE {period} < ?", [before])
+            self._connection.execute(f"INSERT INTO {table} SELECT * FROM compacted")
+            self._connection.execute("DROP TABLE compacted")
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+    def _count(self, table: str) -> int:
+        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+
+WORTH_COMPACTING_ROWS = 50_000
+"""A rollup is summed up in under 10 ms below this many rows; compacting sooner saves nothing."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from bursar.storage.journal.frame import FrameKind
 from bursar.storage.journal.reader import JournalReader
-from bursar.storage.journal.recover import find_end
 from bursar.storage.journal.segments import load_segments
 from bursar.storage.journal.writer import DurableMark
 from bursar.usage.applying import RecordBatch
@@ -27,7 +26,7 @@ def batch_of(frame: Frame) -> RecordBatch:
 
 
 def batches_up_to(folder: Path, last_seq: int) -> Iterator[RecordBatch]:
-    """Every record up to `last_seq`, in order.
+    """Every record up to `last_seq`, in order. Safe beside a writer: what is behind may still be written.
 
     Raises:
         ConfigurationError: the journal is damaged.
@@ -35,10 +34,10 @@ def batches_up_to(folder: Path, last_seq: int) -> Iterator[RecordBatch]:
     segments = load_segments(folder)
     if not segments:
         return
-    end, _ = find_end(segments[-1])
+    last = segments[-1].path
     reader = JournalReader(folder, after_seq=0)
     try:
-        mark = DurableMark(segments[-1].path, end, last_seq)
+        mark = DurableMark(last, last.stat().st_size, last_seq)
         while reader.position < last_seq:
             before = reader.position
             for frame in reader.read(mark, READ_BYTES):

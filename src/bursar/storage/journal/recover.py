@@ -1,9 +1,11 @@
-"""What happens to the journal at start: find its end, cut a torn tail, and say so.
+"""What happens to the journal at start: find its end, cut a torn tail off, and say so.
 
 A write that a crash interrupted leaves half a frame at the end of the last segment. It was never
-acknowledged, so it is cut. Half a frame *followed by whole ones* can't come from a crash, because
-each group was synced before the next was written: that is damage, and the start is refused rather
-than losing what was acknowledged.
+acknowledged, so it is cut off: the next segment, which the first write begins, says how much of this
+one is valid, and every reader stops there. (The bytes stay in the file. Were they removed, a second
+start before any write would no longer know which seqs were used.) Half a frame *followed by whole
+ones* can't come from a crash, because each group was synced before the next was written: that is
+damage, and the start is refused rather than losing what was acknowledged.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ holds fewer records than this: the writer closes a group at 8 MiB plus one body.
 
 @dataclass(frozen=True, slots=True)
 class CutTail:
-    """What recovery removed: bytes that were written but never acknowledged."""
+    """What recovery left out: bytes that were written but never acknowledged."""
 
     path: Path
     kept_bytes: int
@@ -54,6 +56,18 @@ class RecoveredJournal:
     """The highest seq that is durable; 0 in a new journal."""
     next_seq: int
     cut: CutTail | None
+    """If there is one, the last segment can't be continued."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where the whole frames of a segment end."""
+
+    offset: int
+    last_seq: int | None
+    """None in a segment without frames."""
+    last_frame: int
+    """Where the last whole frame starts; the end itself where there is none."""
 
 
 def recover_journal(folder: Path) -> RecoveredJournal:
@@ -71,25 +85,37 @@ def recover_journal(folder: Path) -> RecoveredJournal:
     if last.header.journal_id != identity.journal_id:
         message = f"{last.path} belongs to journal {last.header.journal_id}, not {identity.journal_id}."
         raise ConfigurationError(message)
-    end, last_seq = find_end(last)
-    cut = _cut_tail(last.path, end)
-    last_seq = last_seq or last.header.first_seq - 1
-    next_seq = last_seq + 1 + (SEQ_GAP if cut else 0)
-    return RecoveredJournal(folder, identity, last, end, last_seq, next_seq, cut)
+    end = _find_end(last)
+    _make_durable(last.path, end)
+    cut_bytes = last.path.stat().st_size - end.offset
+    cut = CutTail(last.path, end.offset, cut_bytes) if cut_bytes else None
+    last_seq = end.last_seq or _last_seq_before(segments)
+    next_seq = max(last_seq + 1, last.header.first_seq) + (SEQ_GAP if cut else 0)
+    return RecoveredJournal(folder, identity, last, end.offset, last_seq, next_seq, cut)
 
 
-def find_end(segment: Segment) -> tuple[int, int | None]:
-    """Offset after the last whole frame, and its last seq (None in an empty segment).
+def _last_seq_before(segments: list[Segment]) -> int:
+    """The seq of the last record before the last segment, which has none; 0 if there is no record."""
+    last_seq = 0
+    for segment in reversed(segments[:-1]):
+        offset = segment.data_start
+        with segment.path.open("rb") as file:
+            file.seek(offset)
+            while offset < (segment.valid_length or 0) and (header := decode_header(file.read(HEADER_BYTES))):
+                last_seq = header.last_seq
+                offset = file.seek(header.length, os.SEEK_CUR)
+        if last_seq:
+            break
+    return last_seq
 
-    Raises:
-        ConfigurationError: whole frames follow a broken one.
-    """
+
+def _find_end(segment: Segment) -> _End:
     last_seq: int | None = None
-    offset = segment.data_start
+    offset = last_frame = segment.data_start
     with segment.path.open("rb") as file:
         file.seek(offset)
         while header := _read_intact(file):
-            last_seq = header.last_seq
+            last_seq, last_frame = header.last_seq, offset
             offset += HEADER_BYTES + header.length
         if _whole_frame_after(file, offset):
             message = (
@@ -97,7 +123,7 @@ def find_end(segment: Segment) -> tuple[int, int | None]:
                 " by whole ones. Restore the segment from a backup; nothing was changed."
             )
             raise ConfigurationError(message)
-    return offset, last_seq
+    return _End(offset, last_seq, last_frame)
 
 
 def _read_intact(file: BinaryIO) -> FrameHeader | None:
@@ -122,17 +148,21 @@ def _whole_frame_after(file: BinaryIO, offset: int) -> bool:
     return False
 
 
-def _cut_tail(path: Path, end: int) -> CutTail | None:
-    size = path.stat().st_size
+def _make_durable(path: Path, end: _End) -> None:
+    """Make the last whole frame durable: it was written before the crash, but perhaps not synced.
+
+    It is written again first. If its sync failed, the kernel holds its pages for clean, and another
+    sync would report a success that never was.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if size > end:
-            os.ftruncate(descriptor, end)
-        # Frames written before a crash but not yet synced are whole, so they count; make them durable.
+        frame = os.pread(descriptor, end.offset - end.last_frame, end.last_frame)
+        written = 0
+        while written < len(frame):
+            written += os.pwrite(descriptor, frame[written:], end.last_frame + written)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return CutTail(path, end, size - end) if size > end else None
 
 
 def _drop_unborn_segment(folder: Path) -> None:

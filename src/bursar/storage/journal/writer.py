@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bursar import clock
 from bursar.errors import BursarError, DiskFull, Overloaded, Unavailable
 from bursar.storage.journal.frame import FrameKind, encode_frame
@@ -27,6 +29,7 @@ from bursar.storage.journal.segments import (
     sync_folder,
     write_all,
 )
+from bursar.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +41,9 @@ GROUP_BYTES = 8 * 2**20
 """A group stops growing here, so that one frame stays small enough to check and apply in memory."""
 DISK_RETRY_SECONDS = 5
 _ROOM_CHECK_SECONDS = 0.2
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class JournalWriter:
         self._path = recovered.last.path if recovered.last else None
         self._offset = recovered.last_length
         self._descriptor: int | None = None
+        self._continues = recovered.cut is None
         self._groups: list[_Group] = []
         self._pending_bytes = 0
         self._committing: asyncio.Task[None] | None = None
@@ -194,6 +201,10 @@ class JournalWriter:
                 await loop.run_in_executor(self._thread, self._commit, group)
             except OSError as error:
                 failure = _refusal(error)
+            except Exception:
+                # Waiters must hear of it whatever it was, or they and all after them would hang.
+                log.exception("a commit of the journal failed")
+                failure = Unavailable("The journal could not be written; nothing was accepted.")
             self._pending_bytes -= group.size
             for waiter in group.waiters:
                 if not waiter.done():
@@ -204,8 +215,8 @@ class JournalWriter:
         payload = b"\n".join(group.lines) + b"\n"
         frame = encode_frame(group.first_seq, len(group.lines), group.kind, payload)
         try:
-            descriptor = self._segment_for(group.first_seq)
-            self._write(descriptor, frame)
+            with span("journal.commit", records=len(group.lines), bytes=len(frame)):
+                self._write(self._segment_for(group.first_seq), frame)
         except OSError:
             self.counters.failures += 1
             raise
@@ -247,17 +258,17 @@ class JournalWriter:
         os.close(descriptor)
 
     def _segment_for(self, first_seq: int) -> int:
-        if self._descriptor is not None and self._offset < self._limits.segment_bytes:
-            return self._descriptor
+        continues, self._continues = self._continues, False
+        has_room = self._offset < self._limits.segment_bytes
         if self._descriptor is not None:
+            if has_room:
+                return self._descriptor
             self._leave_segment(self._descriptor)
-        elif self.counters.commits == self.counters.failures == 0 and self._path is not None:
+        elif continues and has_room and self._path is not None:
             # The first write after a start continues the recovered segment.
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
             os.lseek(self._descriptor, self._offset, os.SEEK_SET)
-            if self._offset < self._limits.segment_bytes:
-                return self._descriptor
-            self._leave_segment(self._descriptor)
+            return self._descriptor
         return self._start_segment(first_seq)
 
     def _start_segment(self, first_seq: int) -> int:

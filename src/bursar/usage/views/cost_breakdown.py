@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bursar.usage.asked import must
 from bursar.usage.csv_table import rows_as_csv
@@ -24,6 +24,7 @@ from bursar.usage.query_answer import (
 )
 from bursar.usage.query_reader import Asker, read_group_by, read_scene
 from bursar.usage.shares import share_of
+from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.views.shown import Shown
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _SHARE = Column("share", "measure", "decimal", "of the total cost in the row's c
 @dataclass(frozen=True, slots=True)
 class CostBreakdown:
     """Cost by dimensions; a row per currency where there are several."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     group_by: list[str]
     columns: list[Column]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bursar.usage.csv_table import Cell, text_cell, write_csv
 from bursar.usage.query import Order, UsageQuery
@@ -23,6 +23,7 @@ from bursar.usage.query_answer import (
     show_window,
 )
 from bursar.usage.query_reader import Asker, Scene, read_scene
+from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.trend import percent
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
@@ -51,6 +52,8 @@ _MEASURES = (
 @dataclass(frozen=True, slots=True)
 class CostSummary:
     """What was spent in a window."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     period_start: datetime
     period_end: datetime

@@ -6,20 +6,21 @@ Pages follow a cursor; `/usage` also counts and takes an offset, because its cli
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bursar.clock import rfc3339
 from bursar.errors import NotFound
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage.csv_table import Cell, json_cell, text_cell, write_csv
-from bursar.usage.query_answer import WindowShown
+from bursar.usage.query_answer import WindowShown, show_window
 from bursar.usage.query_reader import Asker, format_cursor, read_event_page
-from bursar.usage.stored_event import StoredEvent  # noqa: TC001 - FastAPI reads the annotations
+from bursar.usage.stored_event import DESCRIBED, StoredEvent
 from bursar.usage.views.shown import Shown
 from bursar.window import DEFAULT_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
 
     from bursar.usage.asked import Asked
     from bursar.usage.query import EventPage
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class EventsAnswer:
     """One page of events, newest first."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     items: list[StoredEvent]
     next_cursor: str | None
@@ -41,6 +44,8 @@ class EventsAnswer:
 @dataclass(frozen=True, slots=True)
 class UsageListAnswer:
     """One page of events, newest first, in the words of the usage tracking system."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     events: list[StoredEvent]
     total_count: int
@@ -57,12 +62,13 @@ class EventsView:
 
     tenant_id: str
     page: EventPage
+    zone: tzinfo
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The events and where the next page begins."""
         listed = store.list_events(self.tenant_id, self.page)
         cursor = format_cursor(listed.next_cursor) if listed.next_cursor else None
-        window = _shown_window(self.page)
+        window = show_window(self.page.window, self.zone)
         body = EventsAnswer(list(listed.events), cursor, listed.total_count, window)
         return Shown(body, lambda: events_as_csv(listed.events))
 
@@ -73,6 +79,7 @@ class UsageListView:
 
     tenant_id: str
     page: EventPage
+    zone: tzinfo
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The events, how many there are in all, and how to go on."""
@@ -84,7 +91,7 @@ class UsageListView:
             offset=self.page.offset,
             has_more=listed.next_cursor is not None,
             next_cursor=format_cursor(listed.next_cursor) if listed.next_cursor else None,
-            window=_shown_window(self.page),
+            window=show_window(self.page.window, self.zone),
         )
         return Shown(body, lambda: events_as_csv(listed.events))
 
@@ -115,8 +122,8 @@ def read_events_view(asked: Asked, asker: Asker) -> EventsView:
     Raises:
         Invalid: with every reason.
     """
-    page = read_event_page(asked, asker, default_window="all", is_counted=False)
-    return EventsView(asker.tenant_id, page)
+    page, zone = read_event_page(asked, asker, default_window="all", is_counted=False)
+    return EventsView(asker.tenant_id, page, zone)
 
 
 def read_usage_list_view(asked: Asked, asker: Asker) -> UsageListView:
@@ -126,8 +133,8 @@ def read_usage_list_view(asked: Asked, asker: Asker) -> UsageListView:
         Invalid: with every reason.
     """
     asked.flag("include_billing")  # The cost is always included.
-    page = read_event_page(asked, asker, default_window=DEFAULT_WINDOW, is_counted=True)
-    return UsageListView(asker.tenant_id, page)
+    page, zone = read_event_page(asked, asker, default_window=DEFAULT_WINDOW, is_counted=True)
+    return UsageListView(asker.tenant_id, page, zone)
 
 
 def events_as_csv(events: Sequence[StoredEvent]) -> str:
@@ -199,7 +206,3 @@ def _csv_row(event: StoredEvent) -> list[Cell]:
         json_cell(event.tags),
         json_cell(event.metadata),
     ]
-
-
-def _shown_window(page: EventPage) -> WindowShown:
-    return WindowShown(page.window.start, page.window.end, "UTC")

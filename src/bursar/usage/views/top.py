@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bursar.usage.asked import must
 from bursar.usage.csv_table import Cell, Text, write_csv
@@ -24,6 +24,7 @@ from bursar.usage.query_answer import (
 from bursar.usage.query_measures import Money, Sum, find_measure
 from bursar.usage.query_reader import Asker, canonical_measure, read_group_by, read_scene
 from bursar.usage.shares import share_of
+from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
 
@@ -52,6 +53,8 @@ class TopItem:
 @dataclass(frozen=True, slots=True)
 class Top:
     """The largest by one measure."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     dimension: str
     metric: str

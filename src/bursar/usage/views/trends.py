@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from bursar.errors import Invalid, Reason
 from bursar.usage.asked import must
@@ -27,6 +27,7 @@ from bursar.usage.query_answer import (
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Measure, Money, Sum, find_measure
 from bursar.usage.query_reader import Asker, canonical_measure, read_scene
+from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.trend import Direction, judge_trend
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
@@ -56,6 +57,8 @@ class DataPoint:
 @dataclass(frozen=True, slots=True)
 class Trends:
     """One measure over time."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     metric: str
     period: str
