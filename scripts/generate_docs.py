@@ -8,9 +8,6 @@ settings and commands are laid out, and where each page lies.
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +34,6 @@ tools use. Sizes are powers of 1024 with `KiB`, `MiB`, `GiB`, of 1000 with `kB`,
 _ENV_HEAD = """\
 # Settings of Bursar with their defaults. Copy to `.env` and uncomment what you change.
 # Written by `make docs` from src/bursar/settings/fields.py.
-"""
-_COMMANDS_NOTE = """\
-This page is written by `make docs` from `src/bursar/cli`; a test fails when it is stale.
 """
 
 
@@ -69,15 +63,10 @@ def env_example() -> str:
 
 
 def commands_page() -> str:
-    """The reference of the command line, as typer itself describes it."""
-    command = [sys.executable, "-m", "typer", "bursar.cli.main", "utils", "docs", "--name", "bursar"]
-    done = subprocess.run(
-        [*command, "--title", "Commands"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
-    heading, _, rest = done.stdout.strip().partition("\n\n")
-    # A paragraph that begins with a backspace is printed as it stands; in Markdown that is a code block.
-    blocks = re.sub(r"\x08\n((?:.+\n?)+)", r"```text\n\1```\n", rest + "\n")
-    return f"{heading}\n\n{_COMMANDS_NOTE}\n" + re.sub(r"\n{3,}", "\n\n", blocks)
+    """The reference of the command line, with every option, example and exit code."""
+    from bursar.cli.reference import markdown  # noqa: PLC0415 - the other pages need no commands
+
+    return markdown()
 
 
 def errors_page() -> str:

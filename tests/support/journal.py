@@ -73,3 +73,24 @@ def names_in(folder: Path) -> list[str]:
 def contents_of(folder: Path) -> dict[str, bytes]:
     """Every segment's bytes by file name."""
     return {path.name: path.read_bytes() for path in segment_paths(folder)}
+
+
+class Follower:
+    """Reads a journal on and on, as the applier does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.names: list[str] = []
+        self._reader = JournalReader(folder, after_seq=0)
+
+    def see(self, mark: DurableMark, max_bytes: int = EVERYTHING) -> None:
+        """Read what is new up to the mark."""
+        for frame in self._reader.read(mark, max_bytes):
+            self.names += [msgspec.json.decode(line)["name"] for line in frame.payload.splitlines()]
+
+    def go_back(self, after_seq: int) -> None:
+        """Read again from behind `after_seq`."""
+        self._reader.rewind(after_seq)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._reader.close()
