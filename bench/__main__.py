@@ -8,6 +8,7 @@ import statistics
 import sys
 from typing import TYPE_CHECKING
 
+from bench.client import Load
 from bench.ingest import IngestRun, run_ingest
 from bench.machine import decode_rate, duckdb_load_rate, sync_rate
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 EVENTS = 1_000_000
 EVENTS_PER_BODY = 1_000
 CONNECTIONS = 8
+PATH = "/api/v1/events"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,15 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"{'msgspec alone decodes':<42}{decode_rate():>12,.0f} events/s on one core")
     _say(f"{'DuckDB alone loads the same JSON':<42}{duckdb_load_rate():>12,.0f} events/s on one core")
     _say(f"{'64 kB append and fdatasync':<42}{sync_rate():>12,.0f} commits/s")
-    runs = [_shown(run_ingest(asked.events, asked.per_body, asked.connections)) for _ in range(asked.runs)]
-    _say("median:")
+    bodies = asked.events // asked.per_body
+    refused = 0
+    for title, path in (("a line per event in the answer", PATH), ("?return=none", f"{PATH}?return=none")):
+        _say(f"{title}:")
+        load = Load(bodies, asked.per_body, asked.connections, path)
+        runs = [_shown(run_ingest(load)) for _ in range(asked.runs)]
+        _say_median(runs)
+        refused += sum(run.refused for run in runs)
+    return 1 if refused else 0
+
+
+def _say_median(runs: Sequence[IngestRun]) -> None:
     acknowledged = statistics.median(run.acknowledged_per_second for run in runs)
     applied = statistics.median(run.applied_per_second for run in runs)
     cpu = statistics.median(run.cpu_micros_per_event for run in runs)
-    _say(f"{'acknowledged durable':<42}{acknowledged:>12,.0f} events/s")
-    _say(f"{'applied (queryable)':<42}{applied:>12,.0f} events/s")
-    _say(f"{'server CPU':<42}{cpu:>12,.1f} µs/event")
-    return 1 if any(run.refused for run in runs) else 0
+    _say(f"{'  median acknowledged durable':<42}{acknowledged:>12,.0f} events/s")
+    _say(f"{'  median applied (queryable)':<42}{applied:>12,.0f} events/s")
+    _say(f"{'  median server CPU':<42}{cpu:>12,.1f} µs/event")
 
 
 def _shown(run: IngestRun) -> IngestRun:

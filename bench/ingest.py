@@ -27,12 +27,12 @@ class IngestRun:
     memory_bytes: int
 
 
-def run_ingest(events: int, events_per_body: int, connections: int) -> IngestRun:
+def run_ingest(load: Load) -> IngestRun:
     """Send unique events in bodies of equal size to a fresh server, and wait until all are applied."""
     with BenchServer() as server:
-        load = LoadProcess(Load(server.port, events // events_per_body, events_per_body, connections))
+        sender = LoadProcess(server.port, load)
         cpu, started = server.cpu_seconds(), clock.monotonic()
-        sent = load.send()
+        sent = sender.send()
         _wait_until_applied(server, sent.events)
         seconds = clock.monotonic() - started
         millis = sorted(one * 1000 for one in sent.latencies)

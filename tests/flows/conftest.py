@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.used_folder import UsedFolder, make_used_folder
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,3 +30,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for text in config.stash.get(_FIGURES, []):
         terminalreporter.section("figures")
         terminalreporter.write_line(text)
+
+
+@pytest.fixture(scope="session")
+def used_folder(tmp_path_factory: pytest.TempPathFactory) -> UsedFolder:
+    """A data folder as a killed server leaves it; copy it before you touch it."""
+    return make_used_folder(tmp_path_factory.mktemp("used") / "data")

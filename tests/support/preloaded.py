@@ -1,6 +1,6 @@
 """What a server process needs before it opens anything: imported and read here, once, to be forked from.
 
-Only `server.py` has use for this module. Nothing in it may open a store or start a thread, for neither
+Only `child.py` has use for this module. Nothing in it may open a store or start a thread, for neither
 survives a fork.
 """
 

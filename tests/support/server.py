@@ -8,16 +8,15 @@ that need no process of their own use the quicker `serving.py`.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from bursar.cli.main import app as command_line
+from tests.support.child import Child
 from tests.support.patience import wait_until
 from tests.support.serving import ADMIN_KEY
 
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
+    from tests.support.small_disk import SmallDisk
+
 _SERVES = "serves "
 _FOREIGN = ("BURSAR_", "API_KEY", "INGEST_KEY", "DATABASE_URL", "HOST", "PORT", "LOG_LEVEL")
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.support.preloaded", "tests.support.server"])
 
 
 class StartRefused(Exception):
@@ -39,13 +38,14 @@ class StartRefused(Exception):
 class ServerProcess:
     """One data folder, and the server process on it, if one runs."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        """Settings by their field's name; they hold for every start."""
+    def __init__(self, folder: Path, disk: SmallDisk | None = None, **settings: object) -> None:
+        """Settings by their field's name; they hold for every start. The folder may be on a small disk."""
         self.folder = folder
         self.url = ""
+        self._disk = disk
         self._settings = {"admin_key": ADMIN_KEY, "log_format": "json", **settings}
-        self._said = folder.with_name(f"{folder.name}.out")
-        self._logged = folder.with_name(f"{folder.name}.log")
+        beside = disk.mount_point if disk else folder
+        self._said, self._logged = beside.with_suffix(".out"), beside.with_suffix(".log")
         self._process: ForkServerProcess | None = None
 
     def spawn(self) -> None:
@@ -54,9 +54,8 @@ class ServerProcess:
         self._said.write_bytes(b"")
         environ = {f"BURSAR_{name.upper()}": str(value) for name, value in self._settings.items()}
         arguments = ["serve", "--port", "0", "--data", str(self.folder)]
-        outputs = (str(self._said), str(self._logged))
-        self._process = _PROCESSES.Process(target=_run, args=(arguments, environ, outputs), daemon=True)
-        self._process.start()
+        child = Child(self._said, self._logged, self._disk)
+        self._process = child.start(_serve, arguments, environ)
 
     def start(self) -> None:
         """Start, and return once `/ready` says so.
@@ -91,7 +90,8 @@ class ServerProcess:
 
     def verify(self) -> dict[str, Any]:
         """What a recount finds, asked for through the socket in the data folder."""
-        by_socket = httpx.HTTPTransport(uds=str(self.folder / "bursar.sock"))
+        folder = self._disk.path / self.folder.name if self._disk else self.folder
+        by_socket = httpx.HTTPTransport(uds=str(folder / "bursar.sock"))
         with httpx.Client(base_url="http://bursar.socket", transport=by_socket, timeout=60) as operator:
             answer = operator.post("/control/verify").raise_for_status()
         last = json.loads(answer.text.splitlines()[-1])
@@ -135,9 +135,11 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(folder: Path, **settings: object) -> Generator[ServerProcess]:
+def server_process(
+    folder: Path, disk: SmallDisk | None = None, **settings: object
+) -> Generator[ServerProcess]:
     """A server that isn't started yet; killed at the end of the block, if it runs then."""
-    server = ServerProcess(folder, **settings)
+    server = ServerProcess(folder, disk, **settings)
     try:
         yield server
     finally:
@@ -149,12 +151,7 @@ def _is_applied(client: httpx.Client) -> bool:
     return status["applied_seq"] >= status["durable_seq"]
 
 
-def _run(arguments: list[str], environ: dict[str, str], outputs: tuple[str, str]) -> None:
-    """The process: standard output and error into files, then the command."""
-    for number, path in enumerate(outputs, start=1):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
+def _serve(arguments: list[str], environ: dict[str, str]) -> None:
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
     os.environ.update(environ)

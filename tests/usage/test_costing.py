@@ -11,7 +11,7 @@ import pytest
 from bursar.errors import Invalid
 from bursar.pricing.genai_source import load_book
 from bursar.pricing.rating import CostStatus
-from bursar.usage.costing import FAILED_WITHOUT_USAGE, Costed, cost_event
+from bursar.usage.costing import FAILED_WITHOUT_USAGE, Costed, cost_event, parts_of
 from bursar.usage.event import ReportedCost, UsageEvent
 from bursar.usage.measure import measure_usage
 
@@ -82,7 +82,7 @@ def test_another_model_in_the_same_answer_is_billed_at_its_own_price(book: Price
 
     expected = 3_000_000 * 1000 + 5_000_000 * 2000
     assert costed.picos == expected
-    assert [part.model for part in costed.parts] == ["claude-sonnet-4-5", "claude-opus-4-5"]
+    assert [part.model for part in parts_of(costed)] == ["claude-sonnet-4-5", "claude-opus-4-5"]
 
 
 def test_one_unknown_share_makes_the_whole_unknown(book: PriceBook) -> None:

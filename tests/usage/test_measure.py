@@ -99,4 +99,4 @@ def test_quantities_that_cannot_be_are_refused_by_name(name: str, quantity: int 
 def test_nothing_reported_is_nothing_measured() -> None:
     measured = measure_usage(UsageEvent(model="gpt-5"))
 
-    assert (measured.units, measured.source) == ({}, None)
+    assert (measured.units, measured.source, measured.custom) == ({}, None, None)

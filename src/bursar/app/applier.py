@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bursar import clock
+from bursar.errors import ConfigurationError
 from bursar.storage.journal.batches import batch_of
 from bursar.tracing import span
 from bursar.usage.applying import Applied, Repeat
@@ -159,6 +160,7 @@ class Applier:
                 self._note_failure(error)
                 if not self._stopping:
                     threading.Event().wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                    self._recover_store()
                     self._wake.set()
                 failures += 1
             if self._stopping:
@@ -173,6 +175,12 @@ class Applier:
             for watch in self._watches:
                 watch.is_spoiled = True
         log.error("applying failed; it will be retried", error=self.state.failing)
+
+    def _recover_store(self) -> None:
+        try:
+            self._store.recover()
+        except Exception as error:  # noqa: BLE001 - as when applying: it may work the next time
+            log.warning("the usage store can't be used yet", error=f"{type(error).__name__}: {error}")
 
     def _apply_all(self) -> None:
         gather = True
@@ -193,9 +201,8 @@ class Applier:
         started = clock.monotonic()
         batches = [batch_of(frame) for frame in self._reader.read(mark, BATCH_BYTES)]
         if not batches:
-            # Seqs that a failed commit skipped: there is nothing to apply between here and the mark.
-            self.state.applied_seq = mark.last_seq
-            return 0
+            message = f"The journal has no record between {self.state.applied_seq} and {mark.last_seq}."
+            raise ConfigurationError(message)
         with span("applier.apply", batches=len(batches)):
             applied = self._store.apply(batches)
         state = self.state

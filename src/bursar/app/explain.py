@@ -25,10 +25,10 @@ from bursar.money import format_picos, parse_picos
 from bursar.pricing.book import PriceBook
 from bursar.pricing.card import RateCard
 from bursar.pricing.explain import Explanation, explain_card, explain_rating
-from bursar.pricing.rating import CostStatus, Rating
+from bursar.pricing.rating import CostStatus
 from bursar.units import Quantities, format_steps, to_steps
 from bursar.usage.bodies import Item, Refused, Shape, read_items
-from bursar.usage.costing import Costed, cost_event
+from bursar.usage.costing import Costed, cost_event, parts_of
 from bursar.usage.measure import measure_usage
 
 if TYPE_CHECKING:
@@ -206,20 +206,19 @@ def _check(book: PriceBook, item: Item, index: int, now: datetime) -> Check:
 def _rate(book: PriceBook, event: UsageEvent, index: int, now: datetime) -> Check:
     measured = measure_usage(event)
     costed = cost_event(book, event, measured, event.time or now)
-    units = {**measured.units, **measured.custom}
+    units = {**measured.units, **(measured.custom or {})}
     parts = [
         PartExplanation(part.model, _shown(part.units), explain_rating(part.rating, part.units))
-        for part in costed.parts
+        for part in parts_of(costed)
     ]
     return Check(index, _shown(units), _explain_costed(costed, units), parts, [])
 
 
 def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
-    if costed.card is None or costed.parts:
+    if costed.card is None or parts_of(costed):
         total = None if costed.picos is None else format_picos(costed.picos)
         return Explanation(costed.status, costed.reason, costed.currency, total, (), None)
-    rating = Rating(costed.status, costed.picos, costed.currency, costed.card, costed.reason)
-    return explain_rating(rating, units)
+    return explain_rating(costed, units)
 
 
 def _parts_of(event: StoredEvent) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ async def answer_accepted(
     accepted: Accepted, *, applied: bool | None, wants_events: bool, batch: bool
 ) -> Answer:
     """202 when durable, 200 when applied; `applied` is None where nobody asked to wait."""
-    parts = [b'{"accepted":%d,"rejected":%b' % (len(accepted.answers), _encode(_rejected(accepted)))]
+    parts = [b'{"accepted":%d,"rejected":%b' % (accepted.count, _encode(_rejected(accepted)))]
     if applied is not None:
         parts.append(b',"applied":%b' % (b"true" if applied else b"false"))
     if accepted.single:
@@ -102,10 +102,10 @@ def _batch(accepted: Accepted) -> dict[str, Any]:
     ]
     return {
         "success": not failed,
-        "processed_count": len(accepted.answers),
+        "processed_count": accepted.count,
         "failed_count": len(failed),
         "failed_events": failed,
-        "message": f"{len(accepted.answers)} events stored durably, {len(failed)} refused.",
+        "message": f"{accepted.count} events stored durably, {len(failed)} refused.",
     }
 
 

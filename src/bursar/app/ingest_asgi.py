@@ -134,11 +134,14 @@ class IngestDoor:
             watches.append(parts.applier.watch(first_seq, count))
 
         options = AcceptOptions(
-            ask.idempotency_key, lambda: self._refusal(scope), watch if ask.wait else None
+            idempotency_key=ask.idempotency_key,
+            admit=lambda: self._refusal(scope),
+            wants_answers=ask.wants_events,
+            on_appended=watch if ask.wait else None,
         )
         try:
             accepted = await parts.ingestor.accept(items, receipt, options)
-            if not accepted.answers:
+            if not accepted.count:
                 return refuse_all(accepted, ask.path, scope.get(REQUEST_ID, ""))
             applied = await self._note_outcomes(accepted, watches[0]) if watches else None
         finally:

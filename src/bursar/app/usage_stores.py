@@ -17,7 +17,7 @@ import structlog
 from bursar import clock
 from bursar.errors import ConfigurationError
 from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
-from bursar.storage.duckdb.connection import Database, DuckDBLimits, open_store, read_position
+from bursar.storage.duckdb.connection import DuckDBLimits, StoreDatabase, open_store, read_position
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.recount import Recount, Recounter
 from bursar.storage.duckdb.rollup import RollupCompactor
@@ -47,7 +47,7 @@ class UsageStores:
 
     folder: DataFolder
     journal: RecoveredJournal
-    database: Database
+    database: StoreDatabase
     index: LmdbKeyIndex
     applier: DuckDBApplier
     compactor: RollupCompactor
@@ -92,16 +92,14 @@ def open_stores(folder: DataFolder, limits: DuckDBLimits, quarantine_limit: int)
     try:
         applied_seq = _check_position(database, journal)
         index, distrust = open_index(
-            folder.index, journal.identity.journal_id, applied_seq, lambda: read_keys(database)
+            folder.index, journal.identity.journal_id, applied_seq, lambda: read_keys(database.cursor())
         )
     except BaseException:
         database.close()
         raise
     if distrust is not None:
         log.warning("rebuilt the key index from the raw rows", because=distrust, keys=index.count())
-    applier = make_applier(
-        database.cursor(), index, journal.identity.journal_id, folder.scratch, quarantine_limit
-    )
+    applier = make_applier(database, index, journal.identity.journal_id, folder.scratch, quarantine_limit)
     return UsageStores(folder, journal, database, index, applier, RollupCompactor(database.cursor()))
 
 
@@ -118,9 +116,7 @@ def rebuild_stores(
     _remove(fresh_store, fresh_index)
     database = open_store(fresh_store, limits, folder.scratch / "duckdb")
     index, _ = open_index(fresh_index, journal.identity.journal_id, 0, lambda: ())
-    applier = make_applier(
-        database.cursor(), index, journal.identity.journal_id, folder.scratch, quarantine_limit
-    )
+    applier = make_applier(database, index, journal.identity.journal_id, folder.scratch, quarantine_limit)
     apply_journal(applier, folder.journal, 0, journal.last_seq, progress)
     close_index(index, fresh_index, journal.identity.journal_id)
     database.close()
@@ -155,16 +151,17 @@ def apply_journal(
         progress("applying the journal", waiting[-1].last_seq)
 
 
-def _check_position(database: Database, journal: RecoveredJournal) -> int:
+def _check_position(database: StoreDatabase, journal: RecoveredJournal) -> int:
     """The store's position, which must lie within this journal."""
-    position = read_position(database)
+    position = read_position(database.cursor())
     if position is None:
         return 0
     journal_id, seq = position
     if journal_id != journal.identity.journal_id:
         message = (
             f"The usage store belongs to journal {journal_id}, the folder's journal is"
-            f" {journal.identity.journal_id}. `bursar rebuild` derives the store from this journal."
+            f" {journal.identity.journal_id}. Restore the one that is missing from a backup."
+            " (`bursar rebuild` would derive the store from this journal alone.)"
         )
         raise ConfigurationError(message)
     if seq > journal.last_seq:

@@ -91,7 +91,7 @@ def _as_sent(event: UsageEvent) -> dict[str, Any]:
 def _units_of(event: UsageEvent) -> str:
     """The event's units in words; the server counts them by the same function."""
     measured = measure_usage(event)
-    units = {**measured.units, **measured.custom}
+    units = {**measured.units, **(measured.custom or {})}
     return ", ".join(f"{format_steps(name, steps)} {name}" for name, steps in units.items())
 
 

@@ -15,7 +15,8 @@ import msgspec
 
 from bursar.errors import ConfigurationError, FolderInUse, NewerFormat
 from bursar.storage.duckdb.schema import STORE_VERSION
-from bursar.storage.journal.segments import JOURNAL_VERSION, write_durably
+from bursar.storage.durable_files import write_durably
+from bursar.storage.journal.segments import JOURNAL_VERSION
 from bursar.storage.keyindex.index import INDEX_VERSION
 
 if TYPE_CHECKING:

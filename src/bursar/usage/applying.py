@@ -99,6 +99,10 @@ class KeyIndex(Protocol):
         """The seq of a key's first delivery, if it was seen."""
         ...
 
+    def count_up_to(self, seq: int) -> int:
+        """How many keys have their first delivery at or before `seq`."""
+        ...
+
     def advance(self, seq: int) -> None:
         """Note that everything up to `seq` has been looked at."""
         ...

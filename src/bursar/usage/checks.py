@@ -70,7 +70,10 @@ def check_event(event: UsageEvent, receipt: Receipt) -> tuple[Reason, ...]:
 
 def check_json_parts(event: UsageEvent, encoded: bytes) -> tuple[Reason, ...]:
     """Reasons against `metadata` and `usage` that are too large or too deep."""
-    if len(encoded) <= JSON_BYTES_LIMIT and _is_flat(event.metadata) and _is_flat(event.usage):
+    metadata, usage = event.metadata, event.usage
+    if len(encoded) <= JSON_BYTES_LIMIT and (
+        metadata is usage is None or (_is_flat(metadata) and _is_flat(usage))
+    ):
         return _NO_REASONS
     reasons: list[Reason] = []
     for name in ("metadata", "usage"):

@@ -10,11 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
-from bursar.pricing.card import RateCard
 from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage
 
 if TYPE_CHECKING:
@@ -38,16 +35,20 @@ class CostedPart:
     rating: Rating
 
 
-class Costed(msgspec.Struct, frozen=True, gc=False):
-    """The cost of one event and how it was found."""
+class Shared(Rating, frozen=True, gc=False):
+    """The rating of an answer in which several models took part."""
 
-    status: CostStatus
-    picos: int | None
-    currency: str
-    reason: str | None = None
-    card: RateCard | None = None
     parts: tuple[CostedPart, ...] = ()
-    """Only where several models took part; the first is the event's own model."""
+    """The first is the event's own model."""
+
+
+Costed = Rating
+"""The cost of one event and how it was found; a `Shared` where several models took part."""
+
+
+def parts_of(costed: Costed) -> tuple[CostedPart, ...]:
+    """The shares of an answer in which several models took part; empty for all others."""
+    return costed.parts if isinstance(costed, Shared) else ()
 
 
 def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> PricingSubject:
@@ -89,13 +90,12 @@ def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: dat
     units = {**measured.units, **measured.custom} if measured.custom else measured.units
     if not units and event.status == "error":
         # A call that failed and reports no usage was not billed: this zero is known.
-        return Costed(CostStatus.PRICED, 0, DEFAULT_CURRENCY, FAILED_WITHOUT_USAGE)
+        return Rating(CostStatus.PRICED, 0, DEFAULT_CURRENCY, None, FAILED_WITHOUT_USAGE)
     subject = subject_of(event, measured, time)
     if measured.provider is not None and measured.provider.parts:
         costed = _cost_parts(book, subject, measured)
     else:
-        rating = rate_usage(book, subject, units)
-        costed = Costed(rating.status, rating.picos, rating.currency, rating.reason, rating.card)
+        costed = rate_usage(book, subject, units)
     if costed.picos is None and event.cost is not None:
         return _client_reported(event, costed)
     return costed
@@ -103,7 +103,7 @@ def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: dat
 
 def _client_reported(event: UsageEvent, unpriced: Costed) -> Costed:
     currency = event.cost.currency if event.cost else DEFAULT_CURRENCY
-    return Costed(CostStatus.CLIENT_REPORTED, reported_picos(event), currency, unpriced.reason)
+    return Rating(CostStatus.CLIENT_REPORTED, reported_picos(event), currency, None, unpriced.reason)
 
 
 def reported_picos(event: UsageEvent) -> int | None:
@@ -144,9 +144,9 @@ def _cost_parts(book: PriceBook, subject: PricingSubject, measured: Measured) ->
     unknown = next((part.rating for part in parts if part.rating.picos is None), None)
     card = parts[0].rating.card
     if unknown is not None:
-        return Costed(unknown.status, None, unknown.currency, unknown.reason, None, parts)
+        return Shared(unknown.status, None, unknown.currency, None, unknown.reason, parts)
     total = sum(part.rating.picos or 0 for part in parts)
-    return Costed(parts[0].rating.status, total, parts[0].rating.currency, None, card, parts)
+    return Shared(parts[0].rating.status, total, parts[0].rating.currency, card, None, parts)
 
 
 def _for_model(subject: PricingSubject, model: str) -> PricingSubject:

@@ -18,7 +18,7 @@ from bursar.errors import Invalid, Reason
 from bursar.ids import EventIds, derived_event_id
 from bursar.usage.bodies import Items, Refused
 from bursar.usage.checks import check_event, check_json_parts
-from bursar.usage.costing import Costed, cost_event, reported_picos
+from bursar.usage.costing import Costed, cost_event, parts_of, reported_picos
 from bursar.usage.measure import Measured, measure_usage
 from bursar.usage.record import RecordCost, RecordExtras, RecordHead, encode_event, encode_record, fingerprint
 from bursar.usage.record_parts import extras_of, shown_amount, stored_amount
@@ -88,10 +88,13 @@ class Rejection:
 
 @dataclass(slots=True)
 class Accepted:
-    """The account of one body: every item is in exactly one of the two lists."""
+    """The account of one body: every item is either counted as accepted or listed as rejected."""
 
     single: bool
+    count: int = 0
+    """How many items were accepted."""
     answers: list[EventAnswer] = field(default_factory=list[EventAnswer])
+    """What became of each of them, unless nobody wants to know."""
     rejections: list[Rejection] = field(default_factory=list[Rejection])
     first_seq: int = 0
     """The seq of the first accepted item; the others follow without a gap."""
@@ -107,6 +110,8 @@ class AcceptOptions:
     """Ids of items without one are derived from it and the item's index."""
     admit: Callable[[], Reason | None] = lambda: None
     """Asked once, right before the journal: a named refusal of the whole body, or None."""
+    wants_answers: bool = True
+    """Whether the caller reads what became of each accepted item of a batch."""
     on_appended: Callable[[int, int], None] | None = None
     """Called with first seq and count once the records have their seqs, before they can be applied."""
 
@@ -128,16 +133,18 @@ class _Request:
     idempotency_key: str | None
     accepted: Accepted
     received_micros: int
+    wants_answers: bool
     records: list[bytes] = field(default_factory=list[bytes])
     cards: dict[str, RateCard] = field(default_factory=dict["str", "RateCard"])
     heads: dict[str, bytes] = field(default_factory=dict["str", bytes])
     unpriced: int = 0
 
     def head_for(self, tenant_id: str) -> bytes:
-        """The encoded head of this body's records for a tenant."""
+        """The encoded fields that this body's records of a tenant begin with."""
         head = self.heads.get(tenant_id)
         if head is None:
             receipt = self.receipt
+            self.accepted.tenants.add(tenant_id)
             head = self.heads[tenant_id] = encode_record(
                 RecordHead(
                     received=self.received_micros,
@@ -145,7 +152,7 @@ class _Request:
                     key_id=receipt.caller.key_id,
                     door=receipt.door,
                 )
-            )
+            )[1:-1]
         return head
 
 
@@ -175,7 +182,9 @@ class Ingestor:
         """
         self._journal.check_room()
         accepted = Accepted(items.single)
-        request = _Request(receipt, options.idempotency_key, accepted, clock.to_micros(receipt.now))
+        wants_answers = options.wants_answers or items.single
+        received = clock.to_micros(receipt.now)
+        request = _Request(receipt, options.idempotency_key, accepted, received, wants_answers)
         index = 0
         for batch in items.slices:
             for item in batch:
@@ -188,6 +197,7 @@ class Ingestor:
             accepted.rejections = [Rejection(i, (refusal,)) for i in range(items.count)]
             accepted.answers = []
         elif request.records:
+            accepted.count = len(request.records)
             await self._save_cards(request.cards)
             accepted.first_seq, durable = self._journal.append(request.records, usage_only=True)
             if options.on_appended is not None:
@@ -227,9 +237,12 @@ class Ingestor:
         """Add the event's record and answer; False or `Invalid` where something is wrong with it."""
         receipt = request.receipt
         measured = measure_usage(event)
-        costed = cost_event(self._book, event, measured, event.time or receipt.now)
+        time = event.time
+        costed = cost_event(self._book, event, measured, time or receipt.now)
         tenant_id = event.tenant_id or receipt.caller.tenant_id
-        event.tenant_id = None
+        micros = clock.to_micros(time) if time else request.received_micros
+        # The record says both, so the caller's part needn't; the time is in the fingerprint all the same.
+        event.tenant_id = event.time = None
         if event.message is not None:
             event.message = redact_text(event.message)
         content = encode_event(event)
@@ -245,24 +258,24 @@ class Ingestor:
         request.records.append(
             b'{%b,"fingerprint":%d,"time":%d%b%b%b,"event":%b}'
             % (
-                request.head_for(tenant_id)[1:-1],
-                fingerprint(content),
-                clock.to_micros(event.time) if event.time else request.received_micros,
+                request.head_for(tenant_id),
+                fingerprint(content, micros if time else None),
+                micros,
                 _units_part(measured),
                 self._cost_part(costed, cost_text),
                 b"" if extras is None else _following(encode_record(extras)),
                 content,
             )
         )
-        request.accepted.tenants.add(tenant_id)
-        if costed.card is None or costed.parts:
+        if costed.card is None or measured.provider is not None:
             _note_parts(costed, request)
         elif costed.card.id not in self._saved_cards:
             request.cards[costed.card.id] = costed.card
-        total = None if cost_text is None else shown_amount(cost_text)
-        cost = CostAnswer(costed.status, costed.currency, total, costed.reason)
-        safe = event.event_id is not None or request.idempotency_key is not None
-        request.accepted.answers.append(EventAnswer(event_id, safe, cost))
+        if request.wants_answers:
+            total = None if cost_text is None else shown_amount(cost_text)
+            cost = CostAnswer(costed.status, costed.currency, total, costed.reason)
+            safe = event.event_id is not None or request.idempotency_key is not None
+            request.accepted.answers.append(EventAnswer(event_id, safe, cost))
         return True
 
     def _id_for(self, index: int, request: _Request) -> str:
@@ -284,10 +297,8 @@ class Ingestor:
                     cost_reason=costed.reason,
                     rate_card=key[0],
                 )
-            )
-        if cost_text is None:
-            return b"," + part[1:-1]
-        return b',"cost":"%b",%b' % (cost_text.encode(), part[1:-1])
+            )[1:-1]
+        return b',"cost":"%b",%b' % (cost_text.encode(), part) if cost_text else b"," + part
 
     async def _save_cards(self, cards: dict[str, RateCard]) -> None:
         for card in cards.values():
@@ -298,22 +309,17 @@ class Ingestor:
     def _count(self, request: _Request) -> None:
         counters, door = self.counters, request.receipt.door
         accepted = request.accepted
-        counters.accepted[door] = counters.accepted.get(door, 0) + len(accepted.answers)
+        counters.accepted[door] = counters.accepted.get(door, 0) + accepted.count
         counters.rejected[door] = counters.rejected.get(door, 0) + len(accepted.rejections)
-        if accepted.answers:
+        if accepted.count:
             counters.unpriced[door] = counters.unpriced.get(door, 0) + request.unpriced
 
 
 def _is_plain(event: UsageEvent, measured: Measured, costed: Costed) -> bool:
     """Whether the record needs nothing of `RecordExtras`."""
-    return (
-        measured.provider is None
-        and event.provider is not None
-        and event.model is not None
-        and event.cost is None
-        and not measured.custom
-        and not costed.parts
-    )
+    if event.provider is None or event.model is None or event.cost is not None:
+        return False
+    return measured.source == "totals" or not (measured.provider or measured.custom or parts_of(costed))
 
 
 def _following(encoded: bytes) -> bytes:
@@ -322,9 +328,14 @@ def _following(encoded: bytes) -> bytes:
 
 
 def _units_part(measured: Measured) -> bytes:
-    if measured.source is None:
-        return b""
-    return b',"units":%b,"units_source":"%b"' % (encode_record(measured.units), measured.source.encode())
+    source = measured.source
+    return b"" if source is None else b',"units":%b%b' % (encode_record(measured.units), _SOURCES[source])
+
+
+_SOURCES = {
+    source: b',"units_source":"%b"' % source.encode() for source in ("units", "usage", "totals", "estimated")
+}
+"""Where units came from, encoded."""
 
 
 def _note_parts(costed: Costed, request: _Request) -> None:
@@ -333,6 +344,6 @@ def _note_parts(costed: Costed, request: _Request) -> None:
         request.unpriced += 1
     if costed.card is not None:
         request.cards[costed.card.id] = costed.card
-    for part in costed.parts:
+    for part in parts_of(costed):
         if part.rating.card is not None:
             request.cards[part.rating.card.id] = part.rating.card

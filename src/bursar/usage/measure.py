@@ -28,8 +28,8 @@ class Measured(msgspec.Struct, gc=False):
 
     units: Quantities
     source: str | None = None
-    """`units`, `usage` or `totals`; None where nothing was reported."""
-    custom: Quantities = msgspec.field(default_factory=dict[str, int])
+    """`units`, `usage` or `totals`; None where nothing was reported. `totals` means nothing but totals."""
+    custom: Quantities | None = None
     """Units that aren't built in."""
     provider: ProviderUsage | None = None
     """What a raw usage object said besides units."""
@@ -42,7 +42,8 @@ def measure_usage(event: UsageEvent) -> Measured:
         Invalid: quantities that can't be, or two reports that contradict each other.
     """
     if event.usage is None and event.units is None:
-        return Measured(_split_totals(event), "totals") if _has_totals(event) else Measured({})
+        units = _split_totals(event)
+        return Measured({}) if units is None else Measured(units, "totals")
     measured = Measured({})
     if event.usage is not None:
         measured.provider = normalise_usage(event.usage, event.provider)
@@ -50,19 +51,11 @@ def measure_usage(event: UsageEvent) -> Measured:
         measured.source = "usage"
     if event.units is not None:
         _add_units(event, measured)
-    if _has_totals(event):
-        _add_totals(event, measured)
+    if _TOKEN_UNITS.isdisjoint(measured.units):
+        measured.units |= _split_totals(event) or {}
+    else:
+        _require_agreement(event, measured.units)
     return measured
-
-
-def _has_totals(event: UsageEvent) -> bool:
-    return (
-        event.input_tokens is not None
-        or event.output_tokens is not None
-        or event.cached_tokens is not None
-        or event.cache_write_tokens is not None
-        or event.reasoning_tokens is not None
-    )
 
 
 def _add_units(event: UsageEvent, measured: Measured) -> None:
@@ -79,30 +72,27 @@ def _add_units(event: UsageEvent, measured: Measured) -> None:
                 reasons.append(Reason(f"units.{name}", "contradiction", text))
             measured.units[name] = steps
         elif steps:
-            measured.custom[name] = steps
+            measured.custom = {**(measured.custom or {}), name: steps}
     if reasons:
         raise Invalid("The units were refused.", reasons=tuple(reasons))
     measured.source = measured.source or "units"
 
 
-def _add_totals(event: UsageEvent, measured: Measured) -> None:
-    if not _TOKEN_UNITS.isdisjoint(measured.units):
-        _require_agreement(event, measured.units)
-        return
-    measured.units |= _split_totals(event)
-
-
-def _split_totals(event: UsageEvent) -> Quantities:
-    """The totals that people know, taken apart into disjoint units."""
-    text, answer = event.input_tokens or 0, event.output_tokens or 0
+def _split_totals(event: UsageEvent) -> Quantities | None:
+    """The totals that people know, taken apart into disjoint units; None where there are none."""
+    total_in, total_out, cached = event.input_tokens, event.output_tokens, event.cached_tokens
+    written, reasoning = event.cache_write_tokens, event.reasoning_tokens
+    if total_in is total_out is cached is written is reasoning is None:
+        return None
+    text, answer = total_in or 0, total_out or 0
     units: Quantities = {}
-    if cached := event.cached_tokens:
+    if cached:
         units["cache_read_text"] = cached
         text -= cached
-    if written := event.cache_write_tokens:
+    if written:
         units["cache_write_5m"] = written
         text -= written
-    if reasoning := event.reasoning_tokens:
+    if reasoning:
         units["output_reasoning"] = reasoning
         answer -= reasoning
     if text < 0 or answer < 0:

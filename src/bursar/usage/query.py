@@ -8,7 +8,7 @@ requests, `store.py` says who answers them, `storage/` holds the SQL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from math import isfinite
@@ -146,7 +146,7 @@ class EventPage:
     cursor: EventCursor | None = None
     limit: int = EVENTS_DEFAULT
     offset: int = 0
-    is_counted: bool = field(default=False)
+    is_counted: bool = False
     """Whether the answer says how many events there are in all."""
 
     def __post_init__(self) -> None:

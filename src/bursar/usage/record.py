@@ -1,10 +1,10 @@
 """What the journal keeps of an accepted event: the caller's words, and what Bursar made of them.
 
-The caller's part (`event`) stands apart, byte for byte as it was fingerprinted; defaults, units and
-cost stand beside it. Every record carries its kind and version, and every reader accepts older
-versions; in version 1 an absent `service_type` means `llm_service`, an absent `status` means `ok`.
-Money is a decimal string and quantities are whole steps, because DuckDB's JSON reader would take a
-JSON fraction through a double.
+The caller's part (`event`) stands apart, byte for byte as it was fingerprinted; its tenant and time,
+defaults, units and cost stand beside it. Every record carries its kind and version, and every reader
+accepts older versions; in version 1 an absent `service_type` means `llm_service`, an absent `status`
+means `ok`. Money is a decimal string and quantities are whole steps, because DuckDB's JSON reader
+would take a JSON fraction through a double.
 """
 
 from __future__ import annotations
@@ -22,13 +22,23 @@ CORRECTION = "correction"
 VOID = "void"
 
 
+class UsagePartLine(msgspec.Struct, omit_defaults=True):
+    """One model's share of an event in which several took part."""
+
+    model: str
+    units: dict[str, int]
+    rate_card: str | None = None
+    cost: str | None = None
+    cost_reason: str | None = None
+
+
 class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A priced usage event as the journal keeps it; `seq` is added when it is appended."""
 
     v: int
     kind: str
     fingerprint: int
-    """XXH3-64 of the caller's part."""
+    """XXH3-64 of the caller's part, seeded with the time if the caller said one."""
     received: int
     """Microseconds since 1970."""
     time: int
@@ -54,7 +64,7 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     cost_status: str
     cost_reason: str | None = None
     rate_card: str | None = None
-    parts: msgspec.Raw | None = None
+    parts: list[UsagePartLine] | None = None
     """Where several models took part: units, rate card and cost of each."""
     reported_cost: str | None = None
     reported_currency: str | None = None
@@ -88,16 +98,6 @@ class CorrectionRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str
     usage: UsageRecord
     """The whole event as it is from now on."""
-
-
-class UsagePartLine(msgspec.Struct, omit_defaults=True):
-    """One model's share of an event in which several took part."""
-
-    model: str
-    units: dict[str, int]
-    rate_card: str | None = None
-    cost: str | None = None
-    cost_reason: str | None = None
 
 
 class RecordHead(msgspec.Struct, kw_only=True):
@@ -140,8 +140,16 @@ class RecordExtras(msgspec.Struct, kw_only=True, omit_defaults=True):
 encode_event = msgspec.json.Encoder(decimal_format="number").encode
 """Encodes the caller's part; decimals stay the numbers that they were."""
 encode_record = msgspec.json.Encoder().encode
-fingerprint = xxhash.xxh3_64_intdigest
-"""Of the caller's part as encoded: 64 bits tell a repeated delivery from a changed one."""
+
+
+def fingerprint(content: bytes, time: int | None) -> int:
+    """64 bits that tell a repeated delivery from a changed one.
+
+    Args:
+        content: the caller's part as encoded.
+        time: microseconds since 1970 where the caller said the time; it is kept outside `content`.
+    """
+    return xxhash.xxh3_64_intdigest(content, 0 if time is None else time % 2**64)
 
 
 def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON value

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.money import PICOS_PER_UNIT
-from bursar.usage.costing import reported_picos
+from bursar.usage.costing import parts_of, reported_picos
 from bursar.usage.record import RecordExtras, UsagePartLine
 
 if TYPE_CHECKING:
@@ -18,7 +17,8 @@ def stored_amount(picos: int | None) -> str | None:
     """An amount with all its twelve places, as DuckDB reads it exactly."""
     if picos is None:
         return None
-    return f"{picos // PICOS_PER_UNIT}.{picos % PICOS_PER_UNIT:012d}"
+    digits = f"{picos:013d}"
+    return f"{digits[:-12]}.{digits[-12:]}"
 
 
 def shown_amount(stored: str) -> str:
@@ -41,8 +41,8 @@ def extras_of(event: UsageEvent, measured: Measured, costed: Costed) -> RecordEx
         speed=said.speed if said else None,
         region=said.region if said else None,
         context_tokens=said.context_tokens if said else None,
-        custom_units=measured.custom or None,
-        parts=[_part_line(part) for part in costed.parts] or None,
+        custom_units=measured.custom,
+        parts=[_part_line(part) for part in parts_of(costed)] or None,
         reported_cost=stored_amount(reported_picos(event)),
         reported_currency=event.cost.currency if event.cost else None,
     )

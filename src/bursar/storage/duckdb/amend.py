@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _COLUMNS = ", ".join(f'"{name}"' for name in EVENT_COLUMNS)
 
 
-class _Record(msgspec.Struct):
+class Change(msgspec.Struct):
     """What every amending record says."""
 
     seq: int
@@ -34,7 +34,12 @@ class _Record(msgspec.Struct):
     kind: str
     tenant_id: str
     event_id: str
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    """A correction's whole event; a void has none."""
+
+    def replacement(self, seq: int) -> bytes:
+        """A correction's event as the line of a usage record at this position."""
+        return b'{"seq":%d,%b\n' % (seq, bytes(self.usage)[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,30 @@ class AmendRefusal:
     detail: str
 
 
+def read_change(line: bytes) -> Change | AmendRefusal:
+    """The change that a journal line asks for, or why it isn't one that this version can make."""
+    try:
+        change = msgspec.json.decode(line, type=Change)
+    except msgspec.DecodeError as error:
+        return AmendRefusal("unreadable_record", str(error))
+    if change.kind not in {CORRECTION, VOID} or change.v > RECORD_VERSION:
+        text = f"Kind {change.kind!r} version {change.v} is not known to this Bursar."
+        return AmendRefusal("unknown_kind", text)
+    return change
+
+
+def stage_replacement(staging: Staging, change: Change, seq: int) -> AmendRefusal | None:
+    """Load a correction's event for this position, or say why it can't take the old one's place."""
+    staging.fill([change.replacement(seq)])
+    if staging.bad:
+        return AmendRefusal("unreadable_record", staging.bad[0].detail)
+    staged = staging.connection.execute(f"SELECT tenant_id, event_id FROM {STAGED}").fetchall()
+    if staged != [(change.tenant_id, change.event_id)]:
+        text = f"A correction of {change.event_id!r} must be the same event of the same tenant."
+        return AmendRefusal("other_event", text)
+    return None
+
+
 class Amender:
     """Applies amending records, one transaction each."""
 
@@ -66,23 +95,17 @@ class Amender:
 
     def stage(self, line: bytes) -> Amendment | AmendRefusal:
         """Read one record and load what it brings; call it outside a transaction."""
-        try:
-            record = msgspec.json.decode(line, type=_Record)
-        except msgspec.DecodeError as error:
-            return AmendRefusal("unreadable_record", str(error))
-        if record.kind not in {CORRECTION, VOID} or record.v > RECORD_VERSION:
-            text = f"Kind {record.kind!r} version {record.v} is not known to this Bursar."
-            return AmendRefusal("unknown_kind", text)
-        seq = self._index.find(event_key(record.tenant_id, record.event_id))
-        if seq is None or not self._is_current(record.tenant_id, seq):
-            return AmendRefusal("no_such_event", f"There is no event {record.event_id!r} to change.")
-        if record.kind == CORRECTION:
-            if record.usage is None:
-                return AmendRefusal("unreadable_record", "A correction needs the whole event in 'usage'.")
-            self._staging.fill([b'{"seq":%d,%b\n' % (seq, bytes(record.usage)[1:])])
-            if self._staging.bad:
-                return AmendRefusal("unreadable_record", self._staging.bad[0].detail)
-        return Amendment(record.seq, record.kind, record.tenant_id, seq)
+        change = read_change(line)
+        if isinstance(change, AmendRefusal):
+            return change
+        seq = self._index.find(event_key(change.tenant_id, change.event_id))
+        if seq is None or not self._is_current(change.tenant_id, seq):
+            return AmendRefusal("no_such_event", f"There is no event {change.event_id!r} to change.")
+        if change.kind == CORRECTION:
+            refusal = stage_replacement(self._staging, change, seq)
+            if refusal is not None:
+                return refusal
+        return Amendment(change.seq, change.kind, change.tenant_id, seq)
 
     def carry_out(self, amendment: Amendment) -> None:
         """Make a staged change, inside the applier's transaction."""

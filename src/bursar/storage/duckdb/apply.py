@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bursar.storage.duckdb.amend import Amender, AmendRefusal
-from bursar.storage.duckdb.connection import fetch_columns, read_position
-from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes
+from bursar.storage.duckdb.connection import fetch_columns, read_position, transaction
+from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups
 from bursar.storage.duckdb.staging import STAGED, Staging
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import duckdb
-
+    from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.usage.applying import KeyIndex, RecordBatch, Seen
 
-_KEYS = f"SELECT {KEY_COLUMNS} FROM {STAGED} ORDER BY ALL"
+_KEYS = f"SELECT {KEY_COLUMNS} FROM {STAGED}"
 
 
 class DuckDBApplier:
     """The only writer of the DuckDB store. Use from one thread."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, index: KeyIndex, journal_id: str, quarantine: Quarantine
+        self, database: StoreDatabase, index: KeyIndex, journal_id: str, quarantine: Quarantine
     ) -> None:
-        """Write through this connection, for the journal of this id."""
-        self._connection = connection
+        """Write to this database, for the journal of this id."""
+        self._database = database
+        self._connection = connection = database.cursor()
         self._index = index
         self._journal_id = journal_id
         self._quarantine = quarantine
@@ -47,6 +47,10 @@ class DuckDBApplier:
     def position(self) -> tuple[str, int] | None:
         """Journal id and seq up to which records were applied; None in a new store."""
         return read_position(self._connection)
+
+    def recover(self) -> None:
+        """Bring the store back into use after a failure, where that is needed and possible."""
+        self._database.recover()
 
     def apply(self, batches: Sequence[RecordBatch]) -> Applied:
         """Apply records in order; records at or before the position are skipped."""
@@ -66,22 +70,17 @@ class DuckDBApplier:
         applied = Applied(last_seq=batches[-1].last_seq)
         # `fill` may have found lines that can't be read; they are in the journal, so they are shown.
         bad = [QuarantinedRecord.of_line(b.line, "unreadable_record", b.detail) for b in self._staging.bad]
-        self._connection.begin()
-        try:
+        with transaction(self._connection):
             conflicts = self._drop_repeats(applied, batches)
             self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
             add_to_rollups(self._connection, STAGED)
             self._keep_aside(applied, [*bad, *conflicts])
             self._move_position(applied.last_seq)
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
         return applied
 
     def _drop_repeats(self, applied: Applied, batches: list[RecordBatch]) -> list[QuarantinedRecord]:
         """Leave only first deliveries in the staging table; returns the conflicts."""
-        rows = fetch_columns(self._connection, _KEYS)
+        rows = sorted_by_key(fetch_columns(self._connection, _KEYS))
         seqs = as_unsigned(rows["seq"])
         self._index.advance(applied.last_seq)
         if not len(seqs):
@@ -109,8 +108,7 @@ class DuckDBApplier:
                 continue
             staged = self._amender.stage(line)
             self._index.advance(batch.first_seq + i)
-            self._connection.begin()
-            try:
+            with transaction(self._connection):
                 if isinstance(staged, AmendRefusal):
                     refused = QuarantinedRecord.of_line(line, staged.reason, staged.detail)
                     self._keep_aside(applied, [refused])
@@ -118,10 +116,6 @@ class DuckDBApplier:
                     self._amender.carry_out(staged)
                     applied.amended += 1
                 self._move_position(batch.first_seq + i)
-                self._connection.commit()
-            except BaseException:
-                self._connection.rollback()
-                raise
         return applied
 
     def _keep_aside(self, applied: Applied, records: Sequence[QuarantinedRecord]) -> None:
@@ -137,7 +131,7 @@ class DuckDBApplier:
 
 
 def make_applier(
-    connection: duckdb.DuckDBPyConnection,
+    database: StoreDatabase,
     index: KeyIndex,
     journal_id: str,
     scratch_folder: Path,
@@ -146,7 +140,7 @@ def make_applier(
     """An applier with its scratch file and a quarantine of bounded size."""
     scratch_folder.mkdir(parents=True, exist_ok=True)
     quarantine = Quarantine(scratch_folder / "applying.ndjson", quarantine_limit)
-    return DuckDBApplier(connection, index, journal_id, quarantine)
+    return DuckDBApplier(database, index, journal_id, quarantine)
 
 
 def _note_repeats(applied: Applied, seqs: np.ndarray[Any, Any], seen: Seen) -> None:

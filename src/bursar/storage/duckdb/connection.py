@@ -6,6 +6,7 @@ own. DuckDB releases the GIL while it works. Never fork after opening.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +16,7 @@ from bursar.errors import ConfigurationError
 from bursar.storage.duckdb.schema import create_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +28,13 @@ Database = duckdb.DuckDBPyConnection
 """An open database, or a cursor of one."""
 
 
+_CATALOG = "usage"
+ROW_GROUP_ROWS = 16_384
+"""Rows of a row group; DuckDB's default is 122,880. Batches of whole row groups are written past the
+write-ahead log, so smaller groups let ordinary batches do that (13 instead of 18 µs of CPU per event),
+and a look-up by position reads less. Only an attached file can choose, hence `ATTACH`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DuckDBLimits:
     """What one DuckDB instance may take of the machine."""
@@ -36,11 +44,58 @@ class DuckDBLimits:
     temp: str = "20GB"
 
 
-def open_duckdb(path: Path | None, limits: DuckDBLimits, temp_folder: Path) -> duckdb.DuckDBPyConnection:
-    """An open database with limits set; `None` opens one in memory.
+class StoreDatabase:
+    """The open database file: hands out cursors that see its tables, one for each thread."""
+
+    def __init__(self, connection: Database, path: Path) -> None:
+        """Attach this file to the connection."""
+        quoted = str(path).replace("'", "''")
+        self._attach = f"ATTACH '{quoted}' AS {_CATALOG} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        self._connection = connection
+        self._connection.execute(self._attach)
+        self._connection.execute(f"USE {_CATALOG}")
+
+    def cursor(self) -> Database:
+        """A connection of its own to the same file; close it after use."""
+        cursor = self._connection.cursor()
+        cursor.execute(f"USE {_CATALOG}")
+        return cursor
+
+    def execute(self, statement: str) -> Database:
+        """Run one statement, from the thread that opened the file."""
+        return self._connection.execute(statement)
+
+    def recover(self) -> None:
+        """Attach the file anew if DuckDB has given it up, as it does when a disk is too full to checkpoint.
+
+        Cursors that were handed out go on working. Nothing is lost: what was committed is in the
+        write-ahead log.
+
+        Raises:
+            duckdb.Error: it can't be attached yet.
+        """
+        # A connection of its own, for only one that doesn't use the file by default can let go of it.
+        with self._connection.cursor() as cursor:
+            try:
+                cursor.execute(f"SELECT seq FROM {_CATALOG}.applied").fetchall()
+            except duckdb.Error:
+                with contextlib.suppress(duckdb.Error):
+                    cursor.execute(f"DETACH {_CATALOG}")
+                cursor.execute(self._attach)
+
+    def close(self) -> None:
+        """Checkpoint and close the file."""
+        self._connection.close()
+
+
+def open_store(path: Path, limits: DuckDBLimits, temp_folder: Path) -> StoreDatabase:
+    """The usage store of a data folder, with limits set and its tables made if need be.
 
     Times are stored as naive UTC; the session's zone is UTC so that no cast shifts them. Extensions
     are never fetched from the network.
+
+    Raises:
+        ConfigurationError: the file can't be opened.
     """
     temp_folder.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
@@ -50,28 +105,33 @@ def open_duckdb(path: Path | None, limits: DuckDBLimits, temp_folder: Path) -> d
         "max_temp_directory_size": limits.temp,
         "autoinstall_known_extensions": False,
         # Replaying a WAL costs about as much as a checkpoint: 256 MB keeps start-up within a second
-        # or two and lets large appliers' batches skip most checkpoints.
+        # or two and lets most batches go without a checkpoint.
         "checkpoint_threshold": "256MB",
         "preserve_insertion_order": True,
     }
-    connection = duckdb.connect(str(path) if path else ":memory:", config=config)
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def open_store(path: Path, limits: DuckDBLimits, temp_folder: Path) -> Database:
-    """The usage store of a data folder, its tables made if need be.
-
-    Raises:
-        ConfigurationError: the file can't be opened.
-    """
     try:
-        database = open_duckdb(path, limits, temp_folder)
-        create_tables(database)
+        connection = duckdb.connect(":memory:", config=config)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        database = StoreDatabase(connection, path)
+        create_tables(connection)
     except duckdb.Error as error:
         message = f"{path} can't be opened ({error}). `bursar rebuild` derives it anew from the journal."
         raise ConfigurationError(message) from error
     return database
+
+
+@contextlib.contextmanager
+def transaction(database: Database) -> Generator[None]:
+    """Commit what the block does, or nothing of it."""
+    database.begin()
+    try:
+        yield
+        database.commit()
+    except BaseException:
+        # A commit that failed has ended the transaction already.
+        with contextlib.suppress(duckdb.Error):
+            database.rollback()
+        raise
 
 
 def fetch_columns(database: Database, statement: str, values: Sequence[object] = ()) -> dict[str, Column]:

@@ -25,10 +25,12 @@ KEY_COLUMNS = (
 """SQL of an event's key (see `usage/applying.py`), its position and fingerprint."""
 _VERSIONS = f"SELECT {KEY_COLUMNS}, coalesce(revised_seq, 0) AS version FROM"
 _ALL_KEYS = (
-    "SELECT upper, lower, seq, arg_min(fingerprint, version) AS fingerprint"
+    "SELECT upper, lower, seq, arg_min(fingerprint, version) AS fingerprint,"
+    " row_number() OVER (ORDER BY upper, lower, seq) AS place"
     f" FROM ({_VERSIONS} usage_events UNION ALL {_VERSIONS} usage_history)"
-    " GROUP BY upper, lower, seq ORDER BY upper, lower, seq"
+    " GROUP BY upper, lower, seq"
 )
+"""`place` stands for the row's id, which within the transaction that makes a table isn't its place."""
 
 
 def read_keys(database: Database) -> Iterator[tuple[list[bytes], NDArray[Any], NDArray[Any]]]:
@@ -39,7 +41,7 @@ def read_keys(database: Database) -> Iterator[tuple[list[bytes], NDArray[Any], N
     """
     database.execute(f"CREATE OR REPLACE TEMP TABLE all_keys AS {_ALL_KEYS}")
     total = int(database.execute("SELECT count(*) FROM all_keys").fetchall()[0][0])
-    page = "SELECT * FROM all_keys WHERE rowid >= ? AND rowid < ? ORDER BY rowid"
+    page = "SELECT * FROM all_keys WHERE place > ? AND place <= ? ORDER BY place"
     for start in range(0, total, BATCH_ROWS):
         rows = fetch_columns(database, page, [start, start + BATCH_ROWS])
         yield key_bytes(rows), as_unsigned(rows["seq"]), as_unsigned(rows["fingerprint"])
@@ -57,3 +59,9 @@ def key_bytes(rows: dict[str, Any]) -> list[bytes]:
 def as_unsigned(column: Any) -> NDArray[np.uint64]:  # noqa: ANN401 - numpy's own array or masked array
     """A fetched UBIGINT column as plain unsigned integers."""
     return np.asarray(column, dtype=np.uint64)
+
+
+def sorted_by_key(rows: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Fetched rows in the order of their keys, equal keys by seq."""
+    order = np.lexsort((rows["seq"], rows["lower"], rows["upper"]))
+    return {name: column[order] for name, column in rows.items()}

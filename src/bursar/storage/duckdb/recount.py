@@ -11,13 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from bursar.storage.duckdb.amend import Change, read_change, stage_replacement
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.rollup import ROLLUPS, rollup_select, rollup_sums
 from bursar.storage.duckdb.schema import EVENT_COLUMNS
 from bursar.storage.duckdb.staging import STAGED, Staging
-from bursar.usage.record import CORRECTION, VOID
+from bursar.usage.record import CORRECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.usage.applying import KeyIndex, RecordBatch
 
 LOAD_BYTES = 16 * 2**20
@@ -64,20 +64,12 @@ class Recount:
         return self.difference_count == 0
 
 
-class _Change(msgspec.Struct):
-    seq: int
-    kind: str
-    tenant_id: str
-    event_id: str
-    usage: msgspec.Raw | None = None
-
-
 class Recounter:
     """One recount over a read snapshot of the store and a scratch database for what is expected."""
 
     def __init__(
         self,
-        database: duckdb.DuckDBPyConnection,
+        database: StoreDatabase,
         scratch_folder: Path,
         progress: Callable[[str, int], None],
     ) -> None:
@@ -87,7 +79,7 @@ class Recounter:
         self._scratch = database.cursor()
         self._staging = Staging(self._scratch, scratch_folder / "recount.ndjson")
         self._progress = progress
-        self._changes: list[_Change] = []
+        self._changes: list[Change] = []
         self.result = Recount()
 
     def run(self, batches: Callable[[int], Iterable[RecordBatch]], index: KeyIndex | None) -> Recount:
@@ -98,8 +90,9 @@ class Recounter:
             index: the key index to compare, if there is one.
         """
         path = self._folder / "recount.duckdb"
-        path.unlink(missing_ok=True)
-        self._scratch.execute(f"ATTACH '{path}' AS recount")
+        _remove_database(path)
+        quoted = str(path).replace("'", "''")
+        self._scratch.execute(f"ATTACH '{quoted}' AS recount")
         try:
             self._snapshot.begin()
             rows = self._snapshot.execute("SELECT seq FROM applied").fetchall()
@@ -110,7 +103,7 @@ class Recounter:
             self._snapshot.close()
             self._scratch.execute("DETACH recount")
             self._scratch.close()
-            path.unlink(missing_ok=True)
+            _remove_database(path)
         return self.result
 
     def _expect(self, batches: Iterable[RecordBatch]) -> None:
@@ -154,11 +147,8 @@ class Recounter:
         self._scratch.execute(f"INSERT INTO recount.expected SELECT * FROM {STAGED}")
 
     def _note_change(self, line: bytes) -> None:
-        try:
-            change = msgspec.json.decode(line, type=_Change)
-        except msgspec.DecodeError:
-            return
-        if change.kind in {VOID, CORRECTION}:
+        change = read_change(line)
+        if isinstance(change, Change):
             self._changes.append(change)
 
     def _keep_first_deliveries(self) -> None:
@@ -171,17 +161,19 @@ class Recounter:
             "DELETE FROM recount.expected WHERE seq NOT IN (SELECT seq FROM recount.first_deliveries)"
         )
 
-    def _apply_change(self, change: _Change) -> None:
+    def _apply_change(self, change: Change) -> None:
         """Void or replace the event that the record names, if it was counted before the record."""
         where = "WHERE tenant_id = ? AND event_id = ? AND seq < ?"
         key = [change.tenant_id, change.event_id, change.seq]
         found = self._scratch.execute(f"SELECT seq FROM recount.expected {where}", key).fetchall()
         if not found:
             return
-        self._scratch.execute(f"DELETE FROM recount.expected {where}", key)
-        if change.kind == CORRECTION and change.usage is not None:
-            self._staging.fill([b'{"seq":%d,%b\n' % (int(found[0][0]), bytes(change.usage)[1:])])
+        if change.kind == CORRECTION:
+            if stage_replacement(self._staging, change, int(found[0][0])) is not None:
+                return
             self._scratch.execute(f"UPDATE {STAGED} SET revised_seq = ?", [change.seq])
+        self._scratch.execute(f"DELETE FROM recount.expected {where}", key)
+        if change.kind == CORRECTION:
             self._scratch.execute(f"INSERT INTO recount.expected SELECT * FROM {STAGED}")
 
     def _compare_rows(self) -> None:
@@ -206,10 +198,16 @@ class Recounter:
 
     def _compare_index(self, index: KeyIndex) -> None:
         self._progress("comparing the key index", self.result.journal_events)
+        found = 0
         for keys, seqs, _ in read_keys(self._snapshot):
+            found += len(keys)
             for key, seq in zip(keys, seqs.tolist(), strict=True):
                 if index.find(key) != seq:
                     self._add("usage_events/key_index", f"seq {seq}: the index says {index.find(key)}")
+        known = index.count_up_to(self.result.position)
+        if known > found:
+            text = f"the index takes {known - found} ids for counted that are in no row"
+            self._add("usage_events/key_index", text)
 
     def _collect(self, place: str, query: str, says: str) -> None:
         self._snapshot.execute(f"CREATE OR REPLACE TEMP TABLE differences AS {query}")
@@ -239,3 +237,8 @@ class Recounter:
 
     def _count(self, connection: duckdb.DuckDBPyConnection, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+
+def _remove_database(path: Path) -> None:
+    for file in (path, path.with_name(path.name + ".wal")):
+        file.unlink(missing_ok=True)

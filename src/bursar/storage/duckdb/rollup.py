@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.storage.duckdb.connection import transaction
 from bursar.storage.duckdb.schema import (
     HOUR_DIMENSIONS,
     LATENCY_DIMENSIONS,
@@ -64,7 +65,8 @@ def rollup_sums(table: str) -> str:
     dimensions = ", ".join(ROLLUPS[table])
     measures = ["events"] if table == "latency_by_hour" else list(MEASURE_COLUMNS)
     sums = ", ".join(f"sum({name}) AS {name}" for name in measures)
-    return f"SELECT {dimensions}, {sums} FROM {table} GROUP BY {dimensions} HAVING sum(events) <> 0"
+    something = " OR ".join(f"sum({name}) <> 0" for name in measures)
+    return f"SELECT {dimensions}, {sums} FROM {table} GROUP BY {dimensions} HAVING {something}"
 
 
 class RollupCompactor:
@@ -92,16 +94,11 @@ class RollupCompactor:
     def _replace(self, table: str, before: datetime) -> None:
         period = next(iter(ROLLUPS[table]))
         summed = rollup_sums(table).replace(" GROUP BY ", f" WHERE {period} < ? GROUP BY ", 1)
-        self._connection.begin()
-        try:
+        with transaction(self._connection):
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE compacted AS {summed}", [before])
             self._connection.execute(f"DELETE FROM {table} WHERE {period} < ?", [before])
             self._connection.execute(f"INSERT INTO {table} SELECT * FROM compacted")
             self._connection.execute("DROP TABLE compacted")
-            self._connection.commit()
-        except BaseException:
-            self._connection.rollback()
-            raise
 
     def _count(self, table: str) -> int:
         return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])

@@ -85,7 +85,7 @@ def _expression(column: str) -> str:
 _EXPRESSIONS: dict[str, str] = {
     "time": "make_timestamp(time)",
     "received_at": "make_timestamp(received)",
-    "revised_seq": "NULL",
+    "revised_seq": "NULL::UBIGINT",
     **{unit: f'units."{unit}"' for unit in UNITS},
     **{column: f"coalesce(event.{column}, {column})" for column in ("event_id", *_EVENT_WINS)},
     **{column: f"coalesce({column}, event.{column})" for column in _RECORD_WINS},
@@ -96,6 +96,9 @@ SELECT_FROM_JSON = (
     f"SELECT {_SELECTED} FROM read_json(?, format = 'newline_delimited', columns = {_JSON_COLUMNS},"
     " maximum_object_size = 67108864)"
 )
+
+
+_INCOMPLETE = " OR ".join(f'"{name}" IS NULL' for name, kind in EVENT_COLUMNS.items() if "NOT NULL" in kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,28 +118,39 @@ class Staging:
     """A scratch file for the lines; it never needs to be durable."""
     bad: list[BadLine] = field(default_factory=list[BadLine])
 
-    def __post_init__(self) -> None:
-        """Make the empty staging table."""
-        columns = ", ".join(f'"{name}" {kind}' for name, kind in EVENT_COLUMNS.items())
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED} ({columns})")
-
     def fill(self, payloads: Sequence[bytes]) -> None:
         """Load lines of usage records; what can't be loaded is in `bad`."""
         self.bad = []
-        self.connection.execute(f"DELETE FROM {STAGED}")
         try:
-            self._load(payloads)
-        except duckdb.Error:
-            lines = [line for payload in payloads for line in payload.splitlines(keepends=True)]
-            self._load_halves(lines)
+            if not self._load_at_once(payloads):
+                self._load_carefully(payloads)
         finally:
             # An empty file keeps no dirty pages for the kernel to write out.
             os.truncate(self.path, 0)
 
-    def _load(self, payloads: Sequence[bytes]) -> None:
-        with self.path.open("wb") as file:
-            file.writelines(payloads)
+    def _load_at_once(self, payloads: Sequence[bytes]) -> bool:
+        """Make the table out of the lines, which is the cheapest way; False where some don't fit."""
+        self._write(payloads)
+        try:
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {STAGED} AS {SELECT_FROM_JSON}", [str(self.path)]
+            )
+        except duckdb.Error:
+            return False
+        return not self.connection.execute(f"SELECT 1 FROM {STAGED} WHERE {_INCOMPLETE} LIMIT 1").fetchall()
+
+    def _load_carefully(self, payloads: Sequence[bytes]) -> None:
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in EVENT_COLUMNS.items())
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {STAGED} ({columns})")
+        self._load_halves([line for payload in payloads for line in payload.splitlines(keepends=True)])
+
+    def _load(self, lines: Sequence[bytes]) -> None:
+        self._write(lines)
         self.connection.execute(f"INSERT INTO {STAGED} {SELECT_FROM_JSON}", [str(self.path)])
+
+    def _write(self, parts: Sequence[bytes]) -> None:
+        with self.path.open("wb") as file:
+            file.writelines(parts)
 
     def _load_halves(self, lines: Sequence[bytes]) -> None:
         for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):

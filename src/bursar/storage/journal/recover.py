@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConfigurationError
+from bursar.storage.durable_files import sync_folder
 from bursar.storage.journal.frame import HEADER_BYTES, MAGIC, FrameHeader, decode_header, is_intact
 from bursar.storage.journal.segments import (
     JournalIdentity,
@@ -23,7 +24,6 @@ from bursar.storage.journal.segments import (
     load_segments,
     read_segment_header,
     segment_paths,
-    sync_folder,
 )
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ not be on disk and was never acknowledged, so every reader stops at the length r
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bursar.errors import ConfigurationError, NewerFormat
+from bursar.storage.durable_files import write_durably
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,7 @@ def load_identity(folder: Path) -> JournalIdentity:
 
     Raises:
         NewerFormat: a newer Bursar wrote it.
+        ConfigurationError: its file can't be read.
     """
     path = folder / "IDENTITY"
     if not path.exists():
@@ -72,40 +73,15 @@ def load_identity(folder: Path) -> JournalIdentity:
         identity = JournalIdentity(format=JOURNAL_VERSION, journal_id=secrets.token_hex(8))
         write_durably(path, msgspec.json.encode(identity) + b"\n")
         return identity
-    identity = msgspec.json.decode(path.read_bytes(), type=JournalIdentity)
+    try:
+        identity = msgspec.json.decode(path.read_bytes(), type=JournalIdentity)
+    except msgspec.DecodeError as error:
+        message = f"{path} can't be read: {error}. Restore it from a backup."
+        raise ConfigurationError(message) from error
     if identity.format > JOURNAL_VERSION:
         message = f"{path} has format {identity.format}; this Bursar reads up to {JOURNAL_VERSION}."
         raise NewerFormat(message)
     return identity
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a small file so that it is whole or absent after a power cut."""
-    temporary = path.with_suffix(".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def write_all(descriptor: int, content: bytes) -> None:
-    """Write every byte, however the system splits it."""
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make created, renamed and removed names of a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def encode_segment_header(header: SegmentHeader) -> bytes:

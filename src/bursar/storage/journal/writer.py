@@ -20,14 +20,13 @@ import structlog
 
 from bursar import clock
 from bursar.errors import BursarError, DiskFull, Overloaded, Unavailable
+from bursar.storage.durable_files import sync_folder, write_all
 from bursar.storage.journal.frame import FrameKind, encode_frame
 from bursar.storage.journal.segments import (
     JOURNAL_VERSION,
     SegmentHeader,
     encode_segment_header,
     segment_name,
-    sync_folder,
-    write_all,
 )
 from bursar.tracing import span
 
@@ -158,10 +157,10 @@ class JournalWriter:
         kind = FrameKind.USAGE if usage_only else FrameKind.OTHER
         first_seq = self._next_seq
         self._next_seq += len(records)
-        lines = [b'{"seq":%d,%b' % (first_seq + i, record[1:]) for i, record in enumerate(records)]
+        lines = [b'{"seq":%d,%b\n' % (first_seq + i, record[1:]) for i, record in enumerate(records)]
         waiter = asyncio.get_running_loop().create_future()
         group = self._open_group(kind, first_seq)
-        size = sum(map(len, lines)) + len(lines)
+        size = sum(map(len, lines))
         group.lines.extend(lines)
         group.size += size
         group.waiters.append(waiter)
@@ -212,7 +211,7 @@ class JournalWriter:
         self._committing = None
 
     def _commit(self, group: _Group) -> None:
-        payload = b"\n".join(group.lines) + b"\n"
+        payload = b"".join(group.lines)
         frame = encode_frame(group.first_seq, len(group.lines), group.kind, payload)
         try:
             with span("journal.commit", records=len(group.lines), bytes=len(frame)):

@@ -42,7 +42,11 @@ class LmdbKeyIndex:
     """What opening a damaged index raises."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or make the index in this folder."""
+        """Open or make the index in this folder.
+
+        Raises:
+            LmdbKeyIndex.Damaged: it can't be read.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._environment = lmdb.open(
             str(folder),
@@ -54,6 +58,12 @@ class LmdbKeyIndex:
             lock=True,
             readahead=False,
         )
+        pages, size = self._environment.info()["last_pgno"] + 1, (folder / "data.mdb").stat().st_size
+        if pages * self._environment.stat()["psize"] > size:
+            # LMDB would end the process (SIGBUS) as soon as it looked at a page that isn't there.
+            self._environment.close()
+            message = f"{folder} has {pages} pages, but its file is shorter"
+            raise lmdb.CorruptedError(message)
 
     def record(self, keys: Sequence[bytes], seqs: NDArray[np.uint64], prints: NDArray[np.uint64]) -> Seen:
         """Note deliveries and say for each whether it is the first of its key.
@@ -90,6 +100,12 @@ class LmdbKeyIndex:
     def count(self) -> int:
         """How many keys are known."""
         return max(int(self._environment.stat()["entries"]) - 1, 0)
+
+    def count_up_to(self, seq: int) -> int:
+        """How many keys have their first delivery at or before `seq`; reads the whole index."""
+        with self._environment.begin() as transaction:
+            values = transaction.cursor().iternext(keys=False, values=True)
+            return sum(_VALUE.unpack(value)[0] <= seq for value in values if len(value) == _VALUE.size)
 
     def position(self) -> int:
         """The highest seq that was ever recorded."""

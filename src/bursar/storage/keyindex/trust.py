@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bursar.storage.durable_files import sync_folder, write_durably
 from bursar.storage.keyindex.index import FINGERPRINT_SCHEME, INDEX_VERSION, LmdbKeyIndex
 
 if TYPE_CHECKING:
@@ -53,25 +54,51 @@ def open_index(
         applied_seq: how far the usage store is; an index that is behind has lost writes.
         raw_keys: sorted batches of keys, seqs and fingerprints of every event in the store.
     """
-    distrust = _distrust(folder, journal_id)
-    if distrust is None:
-        try:
-            index = LmdbKeyIndex(folder)
-        except LmdbKeyIndex.Damaged as error:
-            distrust = f"it can't be opened ({error})"
-        else:
-            if index.position() >= applied_seq:
-                _note(folder, journal_id, is_clean=False)
-                return index, None
-            distrust = f"it is at {index.position()}, the store at {applied_seq}"
-            index.close()
+    index, distrust = _open_trusted(folder, journal_id, applied_seq)
+    if index is not None:
+        _note(folder, journal_id, is_clean=False)
+        return index, None
+    return _rebuild(folder, journal_id, applied_seq, raw_keys), distrust if applied_seq else None
+
+
+def _rebuild(
+    folder: Path, journal_id: str, applied_seq: int, raw_keys: Callable[[], Iterable[Keys]]
+) -> LmdbKeyIndex:
+    """A new index with the keys of all raw rows; without its state it isn't believed until it is whole."""
+    _state_path(folder).unlink(missing_ok=True)
+    sync_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
     index = LmdbKeyIndex(folder)
-    for keys, seqs, prints in raw_keys():
-        index.record(keys, seqs, prints)
-    index.advance(applied_seq)
+    try:
+        for keys, seqs, prints in raw_keys():
+            index.record(keys, seqs, prints)
+        index.advance(applied_seq)
+    except BaseException:
+        index.close()
+        raise
     _note(folder, journal_id, is_clean=False)
-    return index, distrust if applied_seq else None
+    return index
+
+
+def _open_trusted(folder: Path, journal_id: str, applied_seq: int) -> tuple[LmdbKeyIndex | None, str | None]:
+    """The index as it is on disk, or why it can't be believed."""
+    distrust = _distrust(folder, journal_id)
+    if distrust is not None:
+        return None, distrust
+    try:
+        index = LmdbKeyIndex(folder)
+    except LmdbKeyIndex.Damaged as error:
+        return None, f"it can't be opened ({error})"
+    try:
+        position = index.position()
+    except LmdbKeyIndex.Damaged as error:
+        distrust = f"it can't be read ({error})"
+    else:
+        if position >= applied_seq:
+            return index, None
+        distrust = f"it is at {position}, the store at {applied_seq}"
+    index.close()
+    return None, distrust
 
 
 def close_index(index: LmdbKeyIndex, folder: Path, journal_id: str) -> None:
@@ -97,7 +124,7 @@ def _distrust(folder: Path, journal_id: str) -> str | None:
 
 def _note(folder: Path, journal_id: str, *, is_clean: bool) -> None:
     state = IndexState(INDEX_VERSION, FINGERPRINT_SCHEME, journal_id, boot_id(), is_clean)
-    _state_path(folder).write_bytes(msgspec.json.encode(state))
+    write_durably(_state_path(folder), msgspec.json.encode(state))
 
 
 def _state_path(folder: Path) -> Path:
