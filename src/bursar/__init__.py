@@ -4,6 +4,7 @@ The package is laid out by feature, in the order of the story: who asks (`identi
 costs (`pricing`), what happened (`usage`). Every engine lives in `storage`, the wiring in `app`,
 the commands in `cli`. Start reading at `app/build.py`.
 """
+
 from __future__ import annotations
 
 __version__ = "0.1.0"

@@ -8,12 +8,15 @@ are ISO 4217 codes; amounts of different currencies are never added.
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 
 PICOS_PER_UNIT = 10**12
 """Amounts are kept to 12 decimal places: a line of one token at $0.000001 per million is still exact."""
 AMOUNT_LIMIT_PICOS = 10**6 * PICOS_PER_UNIT
 """An event's amount must stay under one million, so that DECIMAL(18,12) holds it."""
+EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Keeps every digit; Python's usual context would round what has more than 28."""
+_SHOWN_CHARACTERS = 40
 CURRENCY_PATTERN = re.compile(r"[A-Z]{3}")
 
 
@@ -42,16 +45,22 @@ def parse_picos(text: str | int | Decimal) -> int:
     try:
         amount = Decimal(text)
     except InvalidOperation as error:
-        message = f"{text!r} is not a decimal amount"
+        message = f"{_shown(text)} is not a decimal amount"
         raise ValueError(message) from error
     if not amount.is_finite() or amount.adjusted() > 30:  # noqa: PLR2004 - far above any limit, keeps 1e999999 cheap
-        message = f"{text!r} is not an amount that can be kept"
+        message = f"{_shown(text)} is not an amount that can be kept"
         raise ValueError(message)
-    scaled = amount.scaleb(12)
+    scaled = amount.scaleb(12, EXACT)
     if scaled != scaled.to_integral_value():
-        message = f"{text!r} is finer than 1e-12"
+        message = f"{_shown(text)} is finer than 1e-12"
         raise ValueError(message)
     return int(scaled)
+
+
+def _shown(value: str | int | Decimal) -> str:
+    """A caller's value as it may stand in a message: it can be megabytes long."""
+    text = str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bursar.money import format_decimal
+from bursar.money import EXACT, format_decimal
 
 QUANTITY_LIMIT = 10**12
 """No event may claim more than this of any unit (in whole units)."""
@@ -104,7 +104,7 @@ def to_steps(unit_name: str, quantity: int | Decimal) -> int:
         if not quantity.is_finite() or quantity.adjusted() > 12:  # noqa: PLR2004 - beyond the limit anyway
             message = f"must be a number up to {QUANTITY_LIMIT}"
             raise ValueError(message)
-        scaled = quantity.scaleb(scale)
+        scaled = quantity.scaleb(scale, EXACT)
         steps = int(scaled)
         if steps != scaled:
             message = f"must have at most {scale} decimal places"

@@ -37,14 +37,19 @@ class Following:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         folder = ledger.stores.folder.journal
-        self.writer = JournalWriter(recover_journal(folder), LIMITS, on_durable=lambda: self.applier.notify())
+        self.writer = JournalWriter(recover_journal(folder), LIMITS, on_durable=self._notify)
         self.applier = Applier(
             ledger.stores.applier, JournalReader(folder, 0), lambda: self.writer.mark, ledger.stores.compact
         )
 
+    def _notify(self) -> None:
+        self.applier.notify()
+
     async def send(self, *events: dict[str, Any]) -> dict[int, Repeat] | None:
         """Append usage and wait for its outcomes."""
-        first_seq, durable = self.writer.append([msgspec.json.encode(event) for event in events], usage_only=True)
+        first_seq, durable = self.writer.append(
+            [msgspec.json.encode(event) for event in events], usage_only=True
+        )
         watch = self.applier.watch(first_seq, len(events))
         await durable
         return await self.applier.outcomes(watch, PATIENCE_SECONDS)
@@ -52,7 +57,7 @@ class Following:
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait for something about the applier."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not is_so():
+            while not is_so():  # noqa: ASYNC110 - what is waited for happens in another thread
                 await asyncio.sleep(0.01)
 
 

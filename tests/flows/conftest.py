@@ -27,7 +27,8 @@ def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print what was kept."""
-    for text in config.stash.get(_FIGURES, []):
+    found: list[str] = []
+    for text in config.stash.get(_FIGURES, found):
         terminalreporter.section("figures")
         terminalreporter.write_line(text)
 

@@ -1,5 +1,7 @@
-"""Starting on a folder that a crash, a disk or a person has been at: repaired where nothing is lost by it,
-refused by name where something would be, and then left exactly as it was.
+"""Starting on a folder that a crash, a disk or a person has been at.
+
+It is repaired where nothing is lost by it, refused by name where something would be, and then left
+exactly as it was.
 """
 
 from __future__ import annotations
@@ -206,7 +208,10 @@ REPAIRED: dict[str, tuple[Callable[[ServerProcess], None], bool]] = {
 
 @pytest.mark.parametrize(("damage", "is_told"), REPAIRED.values(), ids=REPAIRED)
 def test_what_derives_from_the_journal_is_made_again_and_repeats_are_still_known(
-    server: ServerProcess, used_folder: UsedFolder, damage: Callable[[ServerProcess], None], is_told: bool
+    server: ServerProcess,
+    used_folder: UsedFolder,
+    damage: Callable[[ServerProcess], None],
+    is_told: bool,  # noqa: FBT001 - a column of a table
 ) -> None:
     damage(server)
     server.start()

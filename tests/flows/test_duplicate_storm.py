@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
-from tests.support.serving import ADMIN_KEY
 from tests.support.server import ServerProcess, server_process
+from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,9 @@ def send_all(server: ServerProcess, bodies: list[tuple[str, list[dict[str, Any]]
         with server.client() as client:
             for key, events in bodies[share::THREADS]:
                 headers = {"X-API-Key": key}
-                answer = client.post("/api/v1/events", json=events, headers=headers, params={"return": "none"})
+                answer = client.post(
+                    "/api/v1/events", json=events, headers=headers, params={"return": "none"}
+                )
                 accepted += answer.raise_for_status().json()["accepted"]
         return accepted
 
@@ -84,7 +86,9 @@ def send_all(server: ServerProcess, bodies: list[tuple[str, list[dict[str, Any]]
 def stored(server: ServerProcess, key: str) -> dict[str, dict[str, Any]]:
     """A tenant's events by id, none of them twice."""
     with server.client(key) as client:
-        page = client.get("/api/v1/usage", params={"window": "all", "limit": 10_000}).raise_for_status().json()
+        page = (
+            client.get("/api/v1/usage", params={"window": "all", "limit": 10_000}).raise_for_status().json()
+        )
     found = {event["event_id"]: event for event in page["events"]}
     assert len(found) == len(page["events"]) == page["total_count"]
     return found
@@ -108,7 +112,9 @@ def test_a_thousand_ids_sent_a_hundred_times_count_a_thousand_times(
     for number in range(IDS):
         event = ours[f"storm-{number}"]
         variants = variants_of(number, sent_at)
-        assert (event["units"]["input_text"], event["time"]) in [(one["input_tokens"], one["time"]) for one in variants]
+        assert (event["units"]["input_text"], event["time"]) in [
+            (one["input_tokens"], one["time"]) for one in variants
+        ]
     duplicates, conflicts = (
         int(server.counter(f"bursar_ingest_events_{word}_total")) for word in ("duplicate", "conflict")
     )
@@ -120,7 +126,10 @@ def test_a_thousand_ids_sent_a_hundred_times_count_a_thousand_times(
     recount = server.verify()
     assert recount["is_clean"], recount["differences"]
     assert recount["events"] == IDS + SHARED_IDS
-    figures(f"{IDS * TIMES} deliveries: {IDS} counted, {duplicates - SHARED_IDS} duplicates, {conflicts} conflicts")
+    figures(
+        f"{IDS * TIMES} deliveries: {IDS} counted,"
+        f" {duplicates - SHARED_IDS} duplicates, {conflicts} conflicts"
+    )
 
 
 def test_of_equal_ids_sent_at_once_everybody_is_told_the_stored_cost(server: ServerProcess) -> None:

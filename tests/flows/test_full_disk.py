@@ -46,13 +46,13 @@ class Sender:
         self.sent += count
         with self.server.client() as client:
             answer = client.post("/api/v1/events", json=events)
-        if answer.status_code == httpx.codes.ACCEPTED:
+        if answer.status_code == 202:
             self.costs |= {one["event_id"]: one["cost"]["total"] for one in answer.json()["events"]}
         return answer
 
     def is_taken(self) -> bool:
         """Whether the next events are acknowledged."""
-        return self.send().status_code == httpx.codes.ACCEPTED
+        return self.send().status_code == 202
 
 
 def is_ready(server: ServerProcess) -> bool:
@@ -108,7 +108,9 @@ def test_with_too_little_room_events_are_refused_before_any_is_accepted_until_th
 
 
 def test_a_disk_that_is_full_to_the_last_byte_loses_nothing_acknowledged(disk: SmallDisk) -> None:
-    with server_process(disk.mount_point / "data", disk, min_free_disk_bytes=0, segment_bytes=64 * 1024) as server:
+    with server_process(
+        disk.mount_point / "data", disk, min_free_disk_bytes=0, segment_bytes=64 * 1024
+    ) as server:
         server.start()
         sender = Sender(server)
         assert sender.is_taken()
@@ -118,7 +120,7 @@ def test_a_disk_that_is_full_to_the_last_byte_loses_nothing_acknowledged(disk: S
         for free in FREE_BYTES:
             disk.leave_only(free)
             statuses = [sender.send(10).status_code]
-            assert set(statuses) <= {httpx.codes.ACCEPTED, httpx.codes.SERVICE_UNAVAILABLE}
+            assert set(statuses) <= {202, httpx.codes.SERVICE_UNAVAILABLE}
             refusals += statuses.count(httpx.codes.SERVICE_UNAVAILABLE)
             wait_until(lambda: has_tried(server), "the applier has tried")
             disk.make_room()

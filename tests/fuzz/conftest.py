@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
 from tests.support.door import Door
 from tests.support.serving import running_server

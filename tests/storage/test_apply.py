@@ -61,7 +61,9 @@ def test_applying_again_changes_nothing(ledger: Ledger) -> None:
 @pytest.mark.parametrize("lost", ["store", "index", "both"])
 def test_what_was_lost_comes_back_from_the_journal_as_it_was(tmp_path: Path, lost: str) -> None:
     with opened_ledger(tmp_path) as ledger:
-        ledger.journal_together(a_usage("a"), a_usage("b"), a_usage("a"), a_usage("b", event={"model": "gpt-4o"}))
+        ledger.journal_together(
+            a_usage("a"), a_usage("b"), a_usage("a"), a_usage("b", event={"model": "gpt-4o"})
+        )
         ledger.journal(a_correction("a", a_usage("a", cost="0.5")), a_void("b"), a_usage("b"), a_usage("c"))
         ledger.apply()
         before = ledger.dump()
@@ -124,7 +126,11 @@ def test_quarantine_is_bounded_by_tenant_and_drops_are_counted(ledger: Ledger) -
     ledger.journal_together(*(a_usage("a", event={"model": f"m{i}"}) for i in range(more + 1)))
     ledger.journal_together(*(a_usage("a", tenant_id="umbrella", event={"model": f"m{i}"}) for i in range(3)))
     applied = ledger.apply()
-    assert (applied.conflicts, applied.quarantined, applied.quarantine_dropped) == (more + 2, QUARANTINE_LIMIT + 2, 30)
+    assert (applied.conflicts, applied.quarantined, applied.quarantine_dropped) == (
+        more + 2,
+        QUARANTINE_LIMIT + 2,
+        30,
+    )
     assert ledger.ask("SELECT tenant_id, count(*) FROM quarantine GROUP BY 1 ORDER BY 1") == [
         ("acme", QUARANTINE_LIMIT),
         ("umbrella", 2),
@@ -153,9 +159,7 @@ def test_a_voided_id_stays_used(ledger: Ledger) -> None:
 
 def test_a_correction_replaces_an_event_everywhere_and_keeps_the_old_one(ledger: Ledger) -> None:
     ledger.journal(a_usage("a", event={"user_id": "mara"}))
-    better = a_usage(
-        "a", cost="0.75", units={"input_text": 7}, event={"user_id": "noor", "model": "gpt-4o"}
-    )
+    better = a_usage("a", cost="0.75", units={"input_text": 7}, event={"user_id": "noor", "model": "gpt-4o"})
     ledger.journal(a_correction("a", better), a_usage("a", event={"user_id": "mara"}))
     applied = ledger.apply()
     assert (applied.amended, applied.duplicates) == (1, 1)

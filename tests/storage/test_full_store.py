@@ -6,7 +6,6 @@ would cause is asked for.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -38,7 +37,7 @@ def fill_and_make_room(disk: SmallDisk) -> None:
         disk.leave_only(1 * MIB)
         with pytest.raises(duckdb.Error, match="has been invalidated"):
             server.platform.stores.database.execute("CHECKPOINT usage")
-        os.unlink(disk.mount_point / "filler")
+        (disk.mount_point / "filler").unlink()
 
         send(server, EVENTS)
         wait_until(lambda: is_applied(server), "the events are applied")

@@ -18,6 +18,7 @@ import pytest
 from bursar.errors import DiskFull, Unavailable
 from bursar.storage.journal.recover import recover_journal
 from bursar.storage.journal.segments import segment_paths
+from tests.support.descriptors import path_of
 from tests.support.journal import Follower, journal_writer, names_in, read_records, some_records, write_groups
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class FailingSync:
         self._fdatasync = os.fdatasync
 
     def fdatasync(self, descriptor: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        path = path_of(descriptor)
         if self.failures_left:
             self.failures_left -= 1
             self.failed.append(path)
@@ -59,7 +60,9 @@ async def append(writer: JournalWriter, name: str) -> int:
     return first_seq
 
 
-def test_a_failed_sync_is_told_to_all_who_wait_and_never_tried_again(tmp_path: Path, disk: FailingSync) -> None:
+def test_a_failed_sync_is_told_to_all_who_wait_and_never_tried_again(
+    tmp_path: Path, disk: FailingSync
+) -> None:
     async def write() -> None:
         async with journal_writer(tmp_path) as writer:
             await append(writer, "a")

@@ -38,7 +38,9 @@ def expected(count: int) -> list[str]:
     return [f"{i}-{n}" for i in range(count) for n in range(3)]
 
 
-def test_a_follower_goes_from_segment_to_segment_as_they_are_written(journal: Path, follower: Follower) -> None:
+def test_a_follower_goes_from_segment_to_segment_as_they_are_written(
+    journal: Path, follower: Follower
+) -> None:
     async def write() -> None:
         async with journal_writer(journal, SMALL_SEGMENTS) as writer:
             follower.see(writer.mark)
@@ -117,7 +119,10 @@ def test_a_recount_beside_a_writer_minds_nothing_behind_its_position(journal: Pa
 def test_a_batch_ends_at_the_wanted_seq_in_the_middle_of_a_frame(journal: Path) -> None:
     write_groups(journal, [some_records("a"), some_records("b")], usage_only=False)
     batches = list(batches_up_to(journal, 5))
-    assert [(batch.first_seq, batch.last_seq, batch.payload.count(b"\n")) for batch in batches] == [(1, 3, 3), (4, 5, 2)]
+    assert [(batch.first_seq, batch.last_seq, batch.payload.count(b"\n")) for batch in batches] == [
+        (1, 3, 3),
+        (4, 5, 2),
+    ]
 
 
 def test_an_empty_journal_has_no_batches(journal: Path) -> None:

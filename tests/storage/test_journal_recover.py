@@ -137,7 +137,9 @@ def test_a_damaged_first_line_is_refused(journal: Path) -> None:
         recover_journal(journal)
 
 
-@pytest.mark.parametrize("content", [b"", b"~S1 {", b'~S1 {"format":1,"journal_id":"'], ids=["empty", "begun", "half"])
+@pytest.mark.parametrize(
+    "content", [b"", b"~S1 {", b'~S1 {"format":1,"journal_id":"'], ids=["empty", "begun", "half"]
+)
 def test_a_segment_that_a_crash_kept_from_being_born_is_removed(journal: Path, content: bytes) -> None:
     unborn = journal / f"{10:020d}.journal"
     unborn.write_bytes(content)

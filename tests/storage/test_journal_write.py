@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 from bursar.errors import DiskFull, Overloaded, Unavailable
 from bursar.storage.journal.segments import segment_paths
 from bursar.storage.journal.writer import JournalLimits
+from tests.support.descriptors import path_of
 from tests.support.journal import LIMITS, journal_writer, names_in, read_records, some_records, write_groups
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ def test_requests_of_one_moment_share_one_sync(tmp_path: Path) -> None:
     assert [record["seq"] for record in read_records(tmp_path)] == list(range(1, 151))
 
 
-def test_what_comes_during_a_sync_waits_for_the_next_one_together(tmp_path: Path, slow_disk: SlowDisk) -> None:
+def test_what_comes_during_a_sync_waits_for_the_next_one_together(
+    tmp_path: Path, slow_disk: SlowDisk
+) -> None:
     async def write() -> None:
         async with journal_writer(tmp_path) as writer:
             _, first = writer.append(some_records("first"), usage_only=True)
@@ -89,7 +93,9 @@ def test_usage_and_changes_never_share_a_frame_and_keep_their_order(tmp_path: Pa
     async def write() -> None:
         async with journal_writer(tmp_path) as writer:
             kinds = [True, True, False, True]
-            waiting = [writer.append(some_records(f"{i}-", 1), usage_only=kind)[1] for i, kind in enumerate(kinds)]
+            waiting = [
+                writer.append(some_records(f"{i}-", 1), usage_only=kind)[1] for i, kind in enumerate(kinds)
+            ]
             await asyncio.gather(*waiting)
             assert writer.counters.commits == 3
 
@@ -101,7 +107,7 @@ def test_a_full_segment_is_followed_by_one_that_vouches_for_its_length(tmp_path:
     write_groups(tmp_path, [some_records(f"{i}-", 5) for i in range(12)], limits=SMALL_SEGMENTS)
     paths = segment_paths(tmp_path)
     assert len(paths) > 3
-    for earlier, later in zip(paths, paths[1:], strict=False):
+    for earlier, later in pairwise(paths):
         header = msgspec.json.decode(later.read_bytes().splitlines()[0][4:])
         assert header["previous"] == earlier.name
         assert header["previous_length"] == earlier.stat().st_size
@@ -115,11 +121,11 @@ def test_file_and_folder_are_synced_before_the_first_answer(
     fsync, fdatasync = os.fsync, os.fdatasync
 
     def noting_fsync(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(path_of(descriptor))
         fsync(descriptor)
 
     def noting_fdatasync(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}") + " (data)")
+        synced.append(f"{path_of(descriptor)} (data)")
         fdatasync(descriptor)
 
     async def write() -> None:
@@ -154,9 +160,13 @@ def test_more_than_memory_is_reserved_for_is_refused_and_nothing_of_it_kept(
     async def write() -> int:
         async with journal_writer(tmp_path, tight) as writer:
             waiting: list[asyncio.Future[None]] = []
-            with pytest.raises(Overloaded) as refusal:
+
+            def append_much() -> None:
                 for i in range(1000):
-                    waiting.append(writer.append(some_records(f"{i}-"), usage_only=True)[1])
+                    waiting.append(writer.append(some_records(f"{i}-"), usage_only=True)[1])  # noqa: PERF401 - it raises
+
+            with pytest.raises(Overloaded) as refusal:
+                append_much()
             assert refusal.value.retry_after_seconds > 0
             assert writer.pending_bytes < 1200
             slow_disk.go_on.set()

@@ -6,6 +6,8 @@ A plain dictionary that keeps the lowest position of each key is the measure of 
 from __future__ import annotations
 
 import os
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,10 +19,10 @@ from hypothesis import strategies as st
 from bursar.storage.keyindex.index import LmdbKeyIndex
 from bursar.storage.keyindex.trust import IndexState, boot_id, close_index, open_index
 from bursar.usage.applying import Delivery, event_key
+from tests.support.descriptors import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -115,12 +117,14 @@ def test_runs_replayed_after_crashes_end_as_if_there_had_been_none(
     for name, seq, fingerprint in journal:
         first.setdefault(name, (seq, fingerprint))
     bounds = sorted({0, len(journal), *(one for one in cut if one < len(journal))})
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for committed, end in pairwise(bounds):
         # Before a run is committed a crash may have repeated it from any earlier commit on.
-        start = data.draw(st.sampled_from([one for one in bounds if one <= start]))
+        start = data.draw(st.sampled_from([one for one in bounds if one <= committed]))
         for seq, (outcome, first_seq) in record(opened, *journal[start:end]).items():
             name, _, fingerprint = journal[seq - 1]
-            expected = NEW if first[name][0] == seq else DUPLICATE if first[name][1] == fingerprint else CONFLICT
+            expected = (
+                NEW if first[name][0] == seq else DUPLICATE if first[name][1] == fingerprint else CONFLICT
+            )
             assert (outcome, first_seq) == (expected, first[name][0])
     assert {name: opened.find(key(name)) for name in first} == {name: seq for name, (seq, _) in first.items()}
     opened.close()
@@ -228,7 +232,7 @@ def test_a_rebuild_that_was_cut_short_is_begun_again(folder: Path) -> None:
 
 def test_an_index_ahead_of_the_store_is_believed(folder: Path) -> None:
     # A crash between the two: the run is applied again and finds itself.
-    opened, distrust = open_index(folder, JOURNAL, 1, lambda: [])
+    opened, distrust = open_index(folder, JOURNAL, 1, list)
     assert distrust is None
     assert record(opened, ("b", 2, 12)) == {2: (NEW, 2)}
     opened.close()
@@ -242,13 +246,12 @@ def test_an_index_in_use_is_marked_so_durably_before_it_is_written(
     fsync = os.fsync
 
     def noting_fsync(descriptor: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
-        if not os.path.isdir(path):
-            with open(path, "rb") as file:
-                synced.append(file.read())
+        path = Path(path_of(descriptor))
+        if not path.is_dir():
+            synced.append(path.read_bytes())
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting_fsync)
-    opened, _ = open_index(folder, JOURNAL, 2, lambda: [])
+    opened, _ = open_index(folder, JOURNAL, 2, list)
     assert [msgspec.json.decode(one)["is_clean"] for one in synced] == [False]
     opened.close()

@@ -30,7 +30,9 @@ def full(ledger: Ledger) -> Ledger:
         a_usage("e1", event={"latency_ms": 10.5, "user_id": "u1"}),
         a_usage("e2", event={"model": "another"}),
         a_usage("unpriced", cost=None, cost_status="unpriced"),
-        a_usage("custom", custom_units={"gpu_minutes": 5}, event={"tags": {"team": "x"}, "metadata": {"n": 1.5}}),
+        a_usage(
+            "custom", custom_units={"gpu_minutes": 5}, event={"tags": {"team": "x"}, "metadata": {"n": 1.5}}
+        ),
         a_usage("broken", cost="much"),
     )
     ledger.journal(a_correction("e3", a_usage("e3", cost="0.5")), a_void("e4"), a_void("nobody"))
@@ -61,13 +63,21 @@ def test_an_empty_ledger_ties_out(ledger: Ledger) -> None:
 
 
 TAMPERING = {
-    "an event is gone": (["DELETE FROM usage_events WHERE event_id = 'e5'"], {ROWS, HOURS, DAYS, LATENCIES, INDEX}),
+    "an event is gone": (
+        ["DELETE FROM usage_events WHERE event_id = 'e5'"],
+        {ROWS, HOURS, DAYS, LATENCIES, INDEX},
+    ),
     "an event counts twice": (
         ["INSERT INTO usage_events SELECT * FROM usage_events WHERE event_id = 'e5'"],
         {ROWS, HOURS, DAYS, LATENCIES},
     ),
     "an event was made up": (
-        ["INSERT INTO usage_events SELECT * REPLACE (99 AS seq, 'x' AS event_id) FROM usage_events WHERE event_id = 'e5'"],
+        [
+            (
+                "INSERT INTO usage_events SELECT * REPLACE (99 AS seq, 'x' AS event_id)"
+                " FROM usage_events WHERE event_id = 'e5'"
+            )
+        ],
         {ROWS, HOURS, DAYS, LATENCIES, INDEX},
     ),
     "a cost is off by the last digit": (
@@ -78,13 +88,22 @@ TAMPERING = {
         ["UPDATE usage_events SET cost = NULL, cost_status = 'unpriced' WHERE event_id = 'e5'"],
         {ROWS, HOURS, DAYS},
     ),
-    "a quantity is other": (["UPDATE usage_events SET input_text = 101 WHERE event_id = 'e5'"], {ROWS, HOURS, DAYS}),
+    "a quantity is other": (
+        ["UPDATE usage_events SET input_text = 101 WHERE event_id = 'e5'"],
+        {ROWS, HOURS, DAYS},
+    ),
     "a custom quantity is other": (
         ["UPDATE usage_events SET custom_units = MAP {'gpu_minutes': 6} WHERE event_id = 'custom'"],
         {ROWS},
     ),
-    "a tag is other": (["UPDATE usage_events SET tags = MAP {'team': 'y'} WHERE event_id = 'custom'"], {ROWS}),
-    "metadata is other": (["UPDATE usage_events SET metadata = '{\"n\":2.5}' WHERE event_id = 'custom'"], {ROWS}),
+    "a tag is other": (
+        ["UPDATE usage_events SET tags = MAP {'team': 'y'} WHERE event_id = 'custom'"],
+        {ROWS},
+    ),
+    "metadata is other": (
+        ["UPDATE usage_events SET metadata = '{\"n\":2.5}' WHERE event_id = 'custom'"],
+        {ROWS},
+    ),
     "another user": (["UPDATE usage_events SET user_id = 'u9' WHERE event_id = 'e5'"], {ROWS, DAYS}),
     "another tenant": (
         ["UPDATE usage_events SET tenant_id = 'umbrella' WHERE event_id = 'e5'"],
@@ -98,9 +117,17 @@ TAMPERING = {
         ["UPDATE usage_events SET latency_ms = 52.501 WHERE event_id = 'e5'"],
         {ROWS, HOURS, DAYS},
     ),
-    "a correction was undone": (["UPDATE usage_events SET cost = 0.000021 WHERE event_id = 'e3'"], {ROWS, HOURS, DAYS}),
+    "a correction was undone": (
+        ["UPDATE usage_events SET cost = 0.000021 WHERE event_id = 'e3'"],
+        {ROWS, HOURS, DAYS},
+    ),
     "a void was undone": (
-        ["INSERT INTO usage_events SELECT * EXCLUDE (ended_seq, ended_kind) FROM usage_history WHERE event_id = 'e4'"],
+        [
+            (
+                "INSERT INTO usage_events SELECT * EXCLUDE (ended_seq, ended_kind)"
+                " FROM usage_history WHERE event_id = 'e4'"
+            )
+        ],
         {ROWS, HOURS, DAYS, LATENCIES},
     ),
     "a rollup lost rows": (["DELETE FROM usage_by_hour"], {HOURS}),
@@ -112,9 +139,14 @@ TAMPERING = {
     "a rollup's unit is off": (["UPDATE usage_by_user_day SET output_text = output_text - 1"], {DAYS}),
     "a rollup has money without events": (
         [
-            "INSERT INTO usage_by_hour SELECT * REPLACE (0 AS events, 'x' AS model) FROM usage_by_hour LIMIT 1",
-            "UPDATE usage_by_hour SET errors = 0, input_text = 0, output_text = 0, cost = 1, latency_ms = 0,"
-            " timed_events = 0, timed_output_tokens = 0 WHERE model = 'x'",
+            (
+                "INSERT INTO usage_by_hour SELECT * REPLACE (0 AS events, 'x' AS model)"
+                " FROM usage_by_hour LIMIT 1"
+            ),
+            (
+                "UPDATE usage_by_hour SET errors = 0, input_text = 0, output_text = 0, cost = 1,"
+                " latency_ms = 0, timed_events = 0, timed_output_tokens = 0 WHERE model = 'x'"
+            ),
         ],
         {HOURS},
     ),
@@ -157,8 +189,14 @@ def test_an_index_that_is_ahead_of_the_store_is_no_difference(full: Ledger) -> N
 def test_a_difference_says_which_event_and_how(full: Ledger) -> None:
     tamper(full, "UPDATE usage_events SET cost = 0.7 WHERE event_id = 'e5'")
     text = words(full.recount())
-    assert "in the journal, but not so in usage_events: seq=6, tenant_id=acme, event_id=e5, cost=0.000021" in text
-    assert "in usage_events, but not so in the journal: seq=6, tenant_id=acme, event_id=e5, cost=0.700000" in text
+    assert (
+        "in the journal, but not so in usage_events: seq=6, tenant_id=acme, event_id=e5, cost=0.000021"
+        in text
+    )
+    assert (
+        "in usage_events, but not so in the journal: seq=6, tenant_id=acme, event_id=e5, cost=0.700000"
+        in text
+    )
 
 
 def test_all_differences_are_counted_and_some_of_them_listed(full: Ledger) -> None:

@@ -53,7 +53,10 @@ class Child:
 
 
 def _run(
-    outputs: tuple[str, str], disk_holder: int | None, work: Callable[..., object], arguments: tuple[object, ...]
+    outputs: tuple[str, str],
+    disk_holder: int | None,
+    work: Callable[..., object],
+    arguments: tuple[object, ...],
 ) -> None:
     for number, path in enumerate(outputs, start=1):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -32,7 +32,11 @@ async def journal_writer(folder: Path, limits: JournalLimits = LIMITS) -> AsyncG
 
 
 def write_groups(
-    folder: Path, groups: Sequence[Sequence[bytes]], *, usage_only: bool = True, limits: JournalLimits = LIMITS
+    folder: Path,
+    groups: Sequence[Sequence[bytes]],
+    *,
+    usage_only: bool = True,
+    limits: JournalLimits = LIMITS,
 ) -> list[int]:
     """Append each group in a commit of its own; returns their first seqs."""
 
@@ -54,13 +58,19 @@ def some_records(name: str, count: int = 3) -> list[bytes]:
 
 
 def read_records(folder: Path, mark: DurableMark | None = None, after_seq: int = 0) -> list[dict[str, Any]]:
-    """Every record behind `after_seq`, up to the mark if there is one, else to the journal's recovered end."""
+    """Every record behind `after_seq`, up to the mark, or to the journal's recovered end without one."""
     if mark is None:
         recovered = recover_journal(folder)
-        mark = DurableMark(recovered.last.path if recovered.last else None, recovered.last_length, recovered.last_seq)
+        mark = DurableMark(
+            recovered.last.path if recovered.last else None, recovered.last_length, recovered.last_seq
+        )
     reader = JournalReader(folder, after_seq)
     try:
-        return [msgspec.json.decode(line) for frame in reader.read(mark, EVERYTHING) for line in frame.payload.splitlines()]
+        return [
+            msgspec.json.decode(line)
+            for frame in reader.read(mark, EVERYTHING)
+            for line in frame.payload.splitlines()
+        ]
     finally:
         reader.close()
 

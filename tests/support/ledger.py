@@ -123,7 +123,11 @@ class Ledger:
         tables = ("usage_events", "usage_history", "quarantine")
         found = {table: sorted(self.ask(f"SELECT * FROM {table}"), key=repr) for table in tables}
         for table in ("usage_by_hour", "usage_by_user_day", "latency_by_hour"):
-            totals = "SELECT * EXCLUDE (events), sum(events) AS events" if table == "latency_by_hour" else "SELECT *"
+            totals = (
+                "SELECT * EXCLUDE (events), sum(events) AS events"
+                if table == "latency_by_hour"
+                else "SELECT *"
+            )
             found[table] = sorted(self.ask(f"{totals} FROM {table} GROUP BY ALL"), key=repr)
         found["applied"] = self.ask("SELECT journal_id, seq FROM applied")
         return found

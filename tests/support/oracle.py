@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MODELS = (("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4-5"), ("google", "gemini-2.0-flash"), ("acme", "none"))
+MODELS = (
+    ("openai", "gpt-4o-mini"),
+    ("anthropic", "claude-sonnet-4-5"),
+    ("google", "gemini-2.0-flash"),
+    ("acme", "none"),
+)
 RETRIED_SHARE = 0.5
 """Of the requests whose answer never came, this share is sent again; the others stay open."""
 
@@ -81,7 +86,7 @@ class Account:
         status = line.get("status")
         if status == httpx.codes.ACCEPTED:
             self.costs.update(zip(line["marks"], line["costs"], strict=True))
-        elif status not in {None, httpx.codes.SERVICE_UNAVAILABLE}:
+        elif status not in {None, 503}:
             self.refused += 1
 
 
@@ -141,9 +146,13 @@ class Writer(threading.Thread):
         return True
 
     def _note(self, request: Request, answer: httpx.Response) -> None:
-        accepted = answer.json().get("events", []) if answer.status_code == httpx.codes.ACCEPTED else []
-        self._diary.note(status=answer.status_code, marks=request.marks, costs=[one["cost"] for one in accepted])
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        accepted: list[dict[str, Any]] = []
+        if answer.status_code == 202:
+            accepted = answer.json().get("events", [])
+        self._diary.note(
+            status=answer.status_code, marks=request.marks, costs=[one["cost"] for one in accepted]
+        )
+        if answer.status_code == 503:
             self._open.append(request)
         else:
             self.acknowledged += 1
@@ -154,8 +163,12 @@ class Writer(threading.Thread):
         if self._open and self._random.random() < RETRIED_SHARE:
             self._open.pop()
         count = self._random.choice((1, 1, 1, 2, 10, 40))
-        path = "/api/v1/events/batch" if count > 1 and self._random.random() < RETRIED_SHARE else "/api/v1/events"
-        with_key = self._random.random() < 0.2  # noqa: PLR2004 - a fifth leaves its ids to the server
+        path = (
+            "/api/v1/events/batch"
+            if count > 1 and self._random.random() < RETRIED_SHARE
+            else "/api/v1/events"
+        )
+        with_key = self._random.random() < 0.2
         events = list(self._events(count, with_ids=not with_key))
         return Request(path, events, f"key-{events[0]['tags']['mark']}" if with_key else None)
 

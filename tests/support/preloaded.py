@@ -6,12 +6,12 @@ survives a fork.
 
 from __future__ import annotations
 
-import bursar.cli.serve
 from bursar.app.http import make_bare_api
 from bursar.app.server import run_server
+from bursar.cli import serve
 from bursar.pricing.genai_source import load_book
 
-__all__ = ["bursar", "run_server"]
+__all__ = ["run_server", "serve"]
 
 load_book()
 make_bare_api().openapi()

@@ -107,7 +107,11 @@ class ServerProcess:
         """A series of `/metrics`, summed over its labels."""
         with self.client() as client:
             text = client.get("/metrics").raise_for_status().text
-        values = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+        values = [
+            line.rpartition(" ")[2]
+            for line in text.splitlines()
+            if line.startswith((f"{name} ", f"{name}{{"))
+        ]
         return sum(map(float, values))
 
     def _is_serving(self) -> bool:

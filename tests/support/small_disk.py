@@ -65,15 +65,30 @@ class SmallDisk:
 def small_disk(mount_point: Path, size_bytes: int) -> Generator[SmallDisk]:
     """A file system of this size, mounted where only the helper process sees it."""
     mount_point.mkdir()
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNT, "sh", str(mount_point), str(size_bytes)]
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        _MOUNT,
+        "sh",
+        str(mount_point),
+        str(size_bytes),
+    ]
     try:
-        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        holder = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
     except FileNotFoundError:
         pytest.skip("this machine has no `unshare` to mount a small file system with")
     assert holder.stdout
     try:
         if holder.stdout.readline() != "mounted\n":
-            pytest.skip(f"this machine lets nobody mount a small file system: {holder.communicate()[1].strip()}")
+            pytest.skip(
+                f"this machine lets nobody mount a small file system: {holder.communicate()[1].strip()}"
+            )
         yield SmallDisk(mount_point, holder.pid)
     finally:
         holder.communicate("\n")

@@ -63,7 +63,9 @@ def make_used_folder(path: Path) -> UsedFolder:
 def stored_costs(server: ServerProcess) -> dict[str, str]:
     """The cost of each event that the server has, by id; no id may be there twice."""
     with server.client() as client:
-        page = client.get("/api/v1/usage", params={"window": "all", "limit": 10_000}).raise_for_status().json()
+        page = (
+            client.get("/api/v1/usage", params={"window": "all", "limit": 10_000}).raise_for_status().json()
+        )
     assert not page["has_more"]
     costs = {event["event_id"]: event["cost"]["total"] for event in page["events"]}
     assert len(costs) == len(page["events"]) == page["total_count"]

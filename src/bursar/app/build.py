@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.errors import BursarError, NotFound
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
+from bursar.identity.tenant import ID_PATTERN
 from bursar.pricing.genai_source import load_book
 from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
 from bursar.storage.duckdb.connection import DuckDBLimits
@@ -52,6 +54,7 @@ REFRESH_SECONDS = 2.0
 
 WAITING_PER_THREAD = 4
 """Questions that may wait for each query thread; beyond, the answer is 503 at once."""
+_TENANT_ID = re.compile(ID_PATTERN)
 
 log = structlog.get_logger()
 
@@ -113,6 +116,9 @@ class Platform:
 
     def knows_tenant(self, tenant_id: str) -> bool:
         """Whether there is such a tenant."""
+        if _TENANT_ID.fullmatch(tenant_id) is None:
+            # PostgreSQL would take a NUL in it for an error.
+            return False
         try:
             self.identity.tenant(tenant_id)
         except NotFound:

@@ -166,8 +166,10 @@ def run_server(settings: Settings, announce: Announce) -> int:
 
 
 def _tune_interpreter() -> None:
-    """Look for cycles rarely, since batches make thousands of objects and hardly any cycle; and let
-    the journal's and the applier's threads in soon, since they need the interpreter only for moments.
+    """Look for cycles rarely, and let other threads in soon.
+
+    Batches make thousands of objects and hardly any cycle; the journal's and the applier's threads need
+    the interpreter only for moments.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()

@@ -2,8 +2,8 @@
 
 Canonical bodies are decoded by msgspec in bulk. Only where that fails is the body split into its
 items, so that each is judged on its own: a broken item is refused with its reasons, its neighbours
-are accepted. Nothing here waits; the caller pauses between slices so that the event loop stays
-responsive.
+are accepted. Where it isn't even JSON, `rescued_items` finds the items in another way. Nothing here
+waits; the caller pauses between slices so that the event loop stays responsive.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bursar.usage.event import UsageEvent
 from bursar.usage.formats.cloudevents import body_of_cloudevent, envelope_of_headers, is_cloudevent
 from bursar.usage.json_shape import is_object
 from bursar.usage.record import decode_json
+from bursar.usage.rescue import rescue_items
 from bursar.usage.translate import translate_body
 
 if TYPE_CHECKING:
@@ -111,6 +112,18 @@ def read_items(body: bytes, shape: Shape, headers: Mapping[str, str], max_items:
     raise Malformed(_explain_start(start, shape))
 
 
+def rescued_items(body: bytes, shape: Shape, max_items: int) -> Items | None:
+    """The items of a list that as a whole can't be read, each to be judged by itself.
+
+    None where there is no telling them apart. Takes up to half a second: call it from a thread.
+
+    Raises:
+        TooLarge: it has more than `max_items` items.
+    """
+    raws = rescue_items(body) if shape in {Shape.JSON, Shape.CLOUDEVENT_BATCH} else None
+    return None if raws is None else _judged(raws, max_items, single=False)
+
+
 def _list_items(body: bytes, max_items: int) -> Items:
     if len(body) <= BULK_BYTES:
         try:
@@ -187,6 +200,8 @@ def _translate(body: Any) -> Item:  # noqa: ANN401 - any JSON value
         return Refused((Reason("$", "wrong_type", "Each event must be a JSON object."),))
     try:
         return translate_body(body_of_cloudevent(body) if is_cloudevent(body) else body)
+    except RecursionError:
+        return Refused((Reason("$", "too_deep", "The event is nested too deeply."),))
     except Invalid as refusal:
         named = body.get("event_id", body.get("id"))
         return Refused(refusal.reasons, named if isinstance(named, str) else None)

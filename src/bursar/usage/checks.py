@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bursar.clock import EPOCH
 from bursar.errors import Reason
 from bursar.usage.event import JSON_BYTES_LIMIT, JSON_DEPTH_LIMIT
 from bursar.usage.json_shape import is_list, is_object
@@ -29,7 +30,7 @@ class TimeRules:
     """Which event times a door takes, relative to the moment of receipt."""
 
     max_past: timedelta | None
-    """None takes any past time: imports and compatibility doors rate at it."""
+    """None takes any time since 1970: imports and compatibility doors rate at it."""
     max_future: timedelta
 
 
@@ -40,7 +41,7 @@ class Receipt:
     caller: Caller
     door: str
     now: datetime
-    oldest: datetime | None
+    oldest: datetime
     newest: datetime
     knows_tenant: Callable[[str], bool]
 
@@ -49,7 +50,7 @@ class Receipt:
         cls, caller: Caller, door: str, now: datetime, rules: TimeRules, knows_tenant: Callable[[str], bool]
     ) -> Receipt:
         """A receipt with the door's time rules worked out for this moment."""
-        oldest = now - rules.max_past if rules.max_past is not None else None
+        oldest = EPOCH if rules.max_past is None else max(now - rules.max_past, EPOCH)
         return cls(caller, door, now, oldest, now + rules.max_future, knows_tenant)
 
 
@@ -57,7 +58,7 @@ def check_event(event: UsageEvent, receipt: Receipt) -> tuple[Reason, ...]:
     """Every reason why this event can't be taken from this caller now; empty where it can."""
     named, time = event.tenant_id, event.time
     right_tenant = named is None or named == receipt.caller.tenant_id
-    in_time = time is None or (time <= receipt.newest and (receipt.oldest is None or time >= receipt.oldest))
+    in_time = time is None or receipt.oldest <= time <= receipt.newest
     if right_tenant and in_time:
         return _NO_REASONS
     reasons: list[Reason] = []
@@ -112,7 +113,9 @@ def _time_reason(time: datetime, receipt: Receipt) -> Reason:
         return Reason(
             "time", "in_the_future", f"time may lie at most {seconds} s ahead of the server's clock."
         )
-    days = (receipt.now - receipt.oldest).days if receipt.oldest else 0
+    if receipt.oldest == EPOCH:
+        return Reason("time", "too_old", "time can't lie before 1970.")
+    days = (receipt.now - receipt.oldest).days
     text = f"time may lie at most {days} days back here; send older events to POST /api/v1/events/import."
     return Reason("time", "too_old", text)
 

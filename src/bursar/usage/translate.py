@@ -132,12 +132,13 @@ def _flatten(fields: Body, reasons: list[Reason]) -> None:
         ):
             _set(fields, name, value, reasons)
         elif is_whole(value) or isinstance(value, Decimal):
-            _add_unit(fields, name, value)
+            _add_unit(fields, name, value, reasons)
         else:
-            _add_metadata(fields, name, value)
+            _add_metadata(fields, name, value, reasons)
     metadata = fields.get("metadata")
     if is_object(metadata):
-        for name in LIFTED_FROM_METADATA & metadata.keys():
+        # Canonical names first, in an order that doesn't change from start to start.
+        for name in sorted(LIFTED_FROM_METADATA & metadata.keys(), key=lambda name: (name in ALIASES, name)):
             if name not in fields and ALIASES.get(name, name) not in fields:
                 fields[name] = metadata[name]
 
@@ -147,24 +148,28 @@ def _set(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  #
         reasons.append(Reason(name, "contradiction", f"{name} is given twice with different values."))
 
 
-def _add_unit(fields: Body, name: str, value: int | Decimal) -> None:
+def _add_unit(fields: Body, name: str, value: int | Decimal, reasons: list[Reason]) -> None:
     units = fields.get("units")
     if units is None or is_object(units):
         merged = dict(units or {})
-        merged[name] = merged.get(name, 0) + value
+        there = merged.get(name, 0)
+        if is_whole(there) or isinstance(there, Decimal):
+            merged[name] = there + value
+        else:
+            reasons.append(Reason(f"units.{name}", "wrong_type", f"units.{name} must be a number."))
         fields["units"] = merged
 
 
-def _add_metadata(fields: Body, name: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def _add_metadata(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  # noqa: ANN401 - any JSON value
     metadata = fields.get("metadata")
     if metadata is None or is_object(metadata):
         merged = dict(metadata or {})
-        merged.setdefault(name, value)
+        _set(merged, name, value, reasons)
         fields["metadata"] = merged
 
 
 def _resolve_aliases(fields: Body, reasons: list[Reason]) -> None:
-    for alias in ALIASES.keys() & fields.keys():
+    for alias in sorted(ALIASES.keys() & fields.keys()):
         _set(fields, ALIASES[alias], fields.pop(alias), reasons)
 
 
@@ -172,11 +177,11 @@ def _resolve_units(fields: Body, reasons: list[Reason]) -> None:
     for alias in sorted(UNIT_ALIASES.keys() & fields.keys()):
         value = fields.pop(alias)
         if is_whole(value) and value >= 0:
-            _add_unit(fields, UNIT_ALIASES[alias], value)
+            _add_unit(fields, UNIT_ALIASES[alias], value, reasons)
         elif value is not None:
             reasons.append(Reason(alias, "wrong_type", f"{alias} must be a whole number of at least 0."))
     for name in sorted(SERVICE_FIELDS & fields.keys()):
-        _add_metadata(fields, name, fields.pop(name))
+        _add_metadata(fields, name, fields.pop(name), reasons)
     _resolve_total(fields, reasons)
 
 
@@ -185,31 +190,42 @@ def _resolve_total(fields: Body, reasons: list[Reason]) -> None:
     if total is None:
         return
     parts = [fields.get("input_tokens"), fields.get("output_tokens")]
-    known = [part for part in parts if isinstance(part, int)]
-    if not known:
+    known = [part for part in parts if is_whole(part)]
+    if not is_whole(total):
+        reasons.append(Reason("total_tokens", "wrong_type", "total_tokens must be a whole number."))
+    elif not known:
         # A bare total can't be split into input and output; it is kept, not guessed at.
-        _add_metadata(fields, "total_tokens", total)
+        _add_metadata(fields, "total_tokens", total, reasons)
     elif sum(known) != total:
         text = f"total_tokens is {total}, but input_tokens and output_tokens add up to {sum(known)}."
         reasons.append(Reason("total_tokens", "contradiction", text))
 
 
-def _resolve_words(fields: Body, reasons: list[Reason]) -> None:
+def _resolve_outcome(fields: Body, reasons: list[Reason]) -> None:
+    """What `success`, other words for a status, and a status code say about how it went."""
     success = fields.pop("success", None)
     if isinstance(success, bool):
         _set(fields, "status", "ok" if success else "error", reasons)
+    elif success is not None:
+        reasons.append(Reason("success", "wrong_type", "success must be true or false."))
     status = fields.get("status")
     if isinstance(status, str):
         fields["status"] = STATUS_WORDS.get(status, status)
     code = fields.pop("status_code", None)
     if is_whole(code):
-        _add_metadata(fields, "status_code", code)
+        _add_metadata(fields, "status_code", code, reasons)
         if code >= HTTP_ERROR:
             fields.setdefault("status", "error")
             fields.setdefault("error_code", str(code))
+    elif code is not None:
+        reasons.append(Reason("status_code", "wrong_type", "status_code must be a whole number."))
+
+
+def _resolve_words(fields: Body, reasons: list[Reason]) -> None:
+    _resolve_outcome(fields, reasons)
     cost = fields.pop("cost_usd", None)
     if cost is not None:
-        fields.setdefault("cost", {"amount": cost, "currency": "USD"})
+        _set(fields, "cost", {"amount": cost, "currency": "USD"}, reasons)
     tags = fields.get("tags")
     if is_list(tags):
         fields["tags"] = {word: "true" for word in tags if isinstance(word, str)}

@@ -32,7 +32,8 @@ def add_events(store: duckdb.DuckDBPyConnection, batch: int) -> None:
     store.execute(
         "INSERT INTO usage_events (seq, fingerprint, tenant_id, event_id, time, received_at, door, key_id,"
         " provider, model, service_type, status, input_text, cost, currency, cost_status, latency_ms)"
-        " SELECT ? * 1000 + i, 0, 't', concat(?, '-', i), ?::TIMESTAMP + to_hours(i), ?::TIMESTAMP, 'native', 'k',"
+        " SELECT ? * 1000 + i, 0, 't', concat(?, '-', i), ?::TIMESTAMP + to_hours(i), ?::TIMESTAMP, 'native',"
+        " 'k',"
         " 'openai', 'gpt-5', 'llm_service', 'ok', i, 0.000000000001, 'USD', 'priced', 10 FROM range(?) r(i)",
         [batch, batch, START, START, HOURS],
     )

@@ -8,6 +8,7 @@ Specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from bursar.errors import Invalid, Reason
 from bursar.usage.json_shape import is_object
@@ -38,7 +39,8 @@ def body_of_cloudevent(envelope: Mapping[str, Any]) -> dict[str, Any]:
         for name in _REQUIRED
         if not (isinstance(envelope.get(name), str) and envelope[name])
     ]
-    if envelope.get("specversion") not in {None, "", "1.0"}:
+    # A tuple, for what is there may be a list, and no set can be asked about one.
+    if envelope.get("specversion") not in (None, "", "1.0"):
         reasons.append(
             Reason("specversion", "unsupported", "Only CloudEvents specversion 1.0 is understood.")
         )
@@ -56,13 +58,17 @@ def body_of_cloudevent(envelope: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_id_of(source: str, identifier: str) -> str:
     """One id out of source and id, such that no two different pairs give the same."""
-    return f"{source.replace('#', '%23')}#{identifier}"
+    return f"{source.replace('%', '%25').replace('#', '%23')}#{identifier}"
 
 
 def envelope_of_headers(headers: Mapping[str, str], data: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
-    """The envelope of a CloudEvent sent in binary mode: attributes in `ce-` headers, data as body."""
+    """The envelope of a CloudEvent sent in binary mode: attributes in `ce-` headers, data as body.
+
+    Header values are percent-encoded (HTTP protocol binding, 3.1.3.2), so that either mode gives an event
+    the same id.
+    """
     envelope: dict[str, Any] = {
-        name.removeprefix("ce-"): value for name, value in headers.items() if name.startswith("ce-")
+        name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")
     }
     envelope["data"] = data
     return envelope
@@ -75,7 +81,8 @@ def _fill(body: dict[str, Any], envelope: Mapping[str, Any]) -> None:
         body.setdefault("operation", envelope["type"])
     if envelope.get("subject"):
         body.setdefault("user_id", envelope["subject"])
-    parts = str(envelope.get("traceparent", "")).split("-")
+    traceparent = envelope.get("traceparent")
+    parts = traceparent.split("-") if isinstance(traceparent, str) else []
     if len(parts) == _TRACEPARENT_PARTS:
         body.setdefault("trace_id", parts[1])
         body.setdefault("span_id", parts[2])
