@@ -108,7 +108,7 @@ def test_what_failed_is_tried_again_until_it_works_and_counts_once(ledger: Ledge
             rename("hidden", "usage_by_hour")
             # Outcomes may have been lost with the failure, and nobody is told a wrong one.
             assert await waiting is None
-            assert both.applier.state.failing is None
+            await both.until(lambda: both.applier.state.failing is None)
             assert await both.send(a_usage("b")) == {4: Repeat(Delivery.DUPLICATE, 3)}
 
     asyncio.run(play())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+ACCEPTED, UNAVAILABLE = 202, 503
 KIB = 1024
 MEMORY = 1024 * KIB
 LARGE = 200 * KIB
@@ -40,7 +41,10 @@ def a_body(size: int, name: str) -> bytes:
     """Events that take this many bytes, each with an id of this name."""
     count = size // 500
     filler = "x" * 400
-    events = [b'{"event_id":"%b-%d","tags":{"a":"%b"}}' % (name.encode(), i, filler[:250].encode()) for i in range(count)]
+    events = [
+        b'{"event_id":"%b-%d","tags":{"a":"%b"}}' % (name.encode(), i, filler[:250].encode())
+        for i in range(count)
+    ]
     body = b"[%b]" % b",".join(events)
     return body + b" " * (size - len(body))
 
@@ -66,9 +70,9 @@ def send(server: RunningServer, name: str, size: int = LARGE) -> httpx.Response:
 
 def is_refused(server: RunningServer, name: str) -> bool:
     answer = send(server, name)
-    if answer.status_code == httpx.codes.ACCEPTED:
+    if answer.status_code == ACCEPTED:
         return False
-    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert answer.status_code == UNAVAILABLE
     assert answer.json()["code"] == "overloaded"
     assert int(answer.headers["retry-after"]) > 0
     return True
@@ -116,7 +120,7 @@ def test_a_slow_disk_makes_refusals_not_a_queue_without_end(
 
     def post(number: int) -> tuple[str, int]:
         answer = send(server, f"body{number}")
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        if answer.status_code == UNAVAILABLE:
             assert answer.headers["retry-after"]
             refused.release()
         return f"body{number}", answer.status_code
@@ -128,6 +132,6 @@ def test_a_slow_disk_makes_refusals_not_a_queue_without_end(
         assert server.platform.journal.pending_bytes < 3 * MEMORY
         go_on.set()
         statuses = dict(answer.result() for answer in answers)
-    assert set(statuses.values()) == {httpx.codes.ACCEPTED, httpx.codes.SERVICE_UNAVAILABLE}
-    assert stored_names(server) == {name for name, status in statuses.items() if status == httpx.codes.ACCEPTED}
-    assert send(server, "after").status_code == httpx.codes.ACCEPTED
+    assert set(statuses.values()) == {ACCEPTED, UNAVAILABLE}
+    assert stored_names(server) == {name for name, status in statuses.items() if status == ACCEPTED}
+    assert send(server, "after").status_code == ACCEPTED

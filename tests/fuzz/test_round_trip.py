@@ -98,7 +98,7 @@ OTHERS = {
     ),
     "cost": st.fixed_dictionaries(
         {"amount": decimals(10**6, 12).filter(lambda amount: amount < 10**6)},
-        optional={"currency": st.sampled_from(["USD", "EUR", "XXX"])},
+        optional={"currency": st.sampled_from(["USD", "EUR", "XTS"])},
     ),
 }
 events = st.fixed_dictionaries({}, optional={**SAME, **OTHERS})

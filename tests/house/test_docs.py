@@ -50,7 +50,7 @@ def test_every_command_is_documented() -> None:
     ]
     groups = [group.name for group in cli.registered_groups if group.name]
     assert names
-    assert [name for name in [*names, *groups] if f"`bursar {name.replace('_', '-')}`" not in text] == []
+    assert [name for name in [*names, *groups] if f"## bursar {name.replace('_', '-')}" not in text] == []
 
 
 def test_every_series_is_documented() -> None:

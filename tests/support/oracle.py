@@ -28,6 +28,11 @@ MODELS = (
     ("google", "gemini-2.0-flash"),
     ("acme", "none"),
 )
+ACKNOWLEDGED = frozenset([200, 202])
+WITH_KEY_SHARE = 0.2
+"""So many requests leave the ids of their events to the server and bring an `Idempotency-Key`."""
+WAITING_SHARE = 0.2
+"""So many wait until their events are in the store."""
 RETRIED_SHARE = 0.5
 """Of the requests whose answer never came, this share is sent again; the others stay open."""
 
@@ -84,7 +89,7 @@ class Account:
     def _add(self, line: dict[str, Any]) -> None:
         self.sent.update(line.get("sending", ()))
         status = line.get("status")
-        if status == httpx.codes.ACCEPTED:
+        if status in ACKNOWLEDGED:
             self.costs.update(zip(line["marks"], line["costs"], strict=True))
         elif status not in {None, 503}:
             self.refused += 1
@@ -147,7 +152,7 @@ class Writer(threading.Thread):
 
     def _note(self, request: Request, answer: httpx.Response) -> None:
         accepted: list[dict[str, Any]] = []
-        if answer.status_code == 202:
+        if answer.status_code in ACKNOWLEDGED:
             accepted = answer.json().get("events", [])
         self._diary.note(
             status=answer.status_code, marks=request.marks, costs=[one["cost"] for one in accepted]
@@ -168,7 +173,9 @@ class Writer(threading.Thread):
             if count > 1 and self._random.random() < RETRIED_SHARE
             else "/api/v1/events"
         )
-        with_key = self._random.random() < 0.2
+        if self._random.random() < WAITING_SHARE:
+            path += "?wait=applied"
+        with_key = self._random.random() < WITH_KEY_SHARE
         events = list(self._events(count, with_ids=not with_key))
         return Request(path, events, f"key-{events[0]['tags']['mark']}" if with_key else None)
 

@@ -1,7 +1,7 @@
 """A file system of a few megabytes, for tests that fill it up.
 
 A helper process makes a mount namespace of its own with a `tmpfs` in it, which needs no rights on most
-machines; it goes away with the process. Others look into it through `/proc/<pid>/root`, or enter it.
+machines; it goes away with the process. Others look into it through its `root` below `/proc`, or enter it.
 """
 
 from __future__ import annotations

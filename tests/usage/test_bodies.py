@@ -35,7 +35,9 @@ def ids_of(body: bytes, shape: Shape = Shape.JSON) -> list[str | None]:
 LISTS = st.lists(
     st.recursive(
         st.none() | st.integers() | st.text('a,[]{}"\\\n', max_size=8),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(',[]{}"', max_size=3), inner, max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(',[]{}"', max_size=3), inner, max_size=3)
+        ),
         max_leaves=5,
     ),
     min_size=1,
@@ -43,7 +45,7 @@ LISTS = st.lists(
 )
 
 
-@given(LISTS, st.sampled_from(["[%s]", ' \n[\t%s\r\n] ', '{"events":[%s]}', ' { "events" : [ %s ] } ']))
+@given(LISTS, st.sampled_from(["[%s]", " \n[\t%s\r\n] ", '{"events":[%s]}', ' { "events" : [ %s ] } ']))
 def test_the_items_of_any_list_are_found_without_reading_it(values: list[object], form: str) -> None:
     found = rescue_items((form % ", ".join(map(json.dumps, values))).encode())
     assert found is not None
@@ -67,13 +69,28 @@ def test_what_stands_between_two_commas_is_an_item(body: bytes, items: list[byte
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b'{"a":[1]}', b'{"events":[1],"b":2}', b'{"events":1}', b"[1", b'["a]', b"[1]]", b"[1] x", b'["a\\"]', b"NaN"],
+    [
+        b"",
+        b"{}",
+        b'{"a":[1]}',
+        b'{"events":[1],"b":2}',
+        b'{"events":1}',
+        b"[1",
+        b'["a]',
+        b"[1]]",
+        b"[1] x",
+        b'["a\\"]',
+        b"NaN",
+    ],
 )
 def test_a_list_that_can_not_be_told_apart_is_left_alone(body: bytes) -> None:
     assert rescue_items(body) is None
 
 
-@pytest.mark.parametrize("body", [b'["' + b'\\"' * (RESCUE_BYTES // 2 - 2), b"[" + b"[]" * (RESCUE_BYTES // 2 - 1), b"[" * RESCUE_BYTES])
+@pytest.mark.parametrize(
+    "body",
+    [b'["' + b'\\"' * (RESCUE_BYTES // 2 - 2), b"[" + b"[]" * (RESCUE_BYTES // 2 - 1), b"[" * RESCUE_BYTES],
+)
 def test_no_body_takes_long(body: bytes) -> None:
     begun = time.process_time()
     assert rescue_items(body) is None
@@ -103,7 +120,11 @@ def test_only_lists_are_rescued() -> None:
 
 
 def test_too_many_items_are_refused_in_every_form() -> None:
-    forms = [(b"[{},{},{}]", Shape.JSON), (b'{"events":[{},{},{}]}', Shape.JSON), (b"{}\n{}\n{}", Shape.NDJSON)]
+    forms = [
+        (b"[{},{},{}]", Shape.JSON),
+        (b'{"events":[{},{},{}]}', Shape.JSON),
+        (b"{}\n{}\n{}", Shape.NDJSON),
+    ]
     for body, shape in forms:
         with pytest.raises(TooLarge, match="has 3 events; at most 2"):
             read_items(body, shape, {}, 2)
@@ -120,7 +141,11 @@ def test_a_large_list_is_split_and_read_alike() -> None:
 
 
 def test_lines_end_in_any_way_and_empty_ones_are_none() -> None:
-    assert ids_of(b'{"event_id":"a"}\r\n\n  \n{"event_id":"b"}\n{"event_id":"c"}', Shape.NDJSON) == ["a", "b", "c"]
+    assert ids_of(b'{"event_id":"a"}\r\n\n  \n{"event_id":"b"}\n{"event_id":"c"}', Shape.NDJSON) == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_a_cloudevent_has_the_same_id_in_binary_and_in_structured_mode() -> None:

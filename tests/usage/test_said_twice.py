@@ -16,7 +16,10 @@ from bursar.usage.translate import translate_body
 
 CONTRADICTIONS = {
     "a count and its other name": ({"input_tokens": 1, "prompt_tokens": 2}, "input_tokens"),
-    "two other names": ({"cached_input_tokens": 1, "cache_read_tokens": 2}, "cached_tokens"),
+    "two other names": (
+        {"input_tokens": 9, "cached_input_tokens": 1, "cache_read_tokens": 2},
+        "cached_tokens",
+    ),
     "metrics and the top": ({"metrics": {"input_tokens": 1}, "input_tokens": 2}, "input_tokens"),
     "a field of a service and metadata": ({"method": "GET", "metadata": {"method": "POST"}}, "method"),
     "a status code and metadata": ({"status_code": 200, "metadata": {"status_code": 404}}, "status_code"),
@@ -34,7 +37,9 @@ def test_two_different_values_are_a_contradiction(body: dict[str, Any], field: s
 
 
 def test_the_same_value_twice_is_no_contradiction() -> None:
-    event = translate_body({"method": "GET", "metadata": {"method": "GET"}, "input_tokens": 1, "prompt_tokens": 1})
+    event = translate_body(
+        {"method": "GET", "metadata": {"method": "GET"}, "input_tokens": 1, "prompt_tokens": 1}
+    )
     assert (event.metadata, event.input_tokens) == ({"method": "GET"}, 1)
 
 

@@ -272,10 +272,8 @@ class Ingestor:
         elif costed.card.id not in self._saved_cards:
             request.cards[costed.card.id] = costed.card
         if request.wants_answers:
-            total = None if cost_text is None else shown_amount(cost_text)
-            cost = CostAnswer(costed.status, costed.currency, total, costed.reason)
             safe = event.event_id is not None or request.idempotency_key is not None
-            request.accepted.answers.append(EventAnswer(event_id, safe, cost))
+            request.accepted.answers.append(EventAnswer(event_id, safe, _cost_answer(costed, cost_text)))
         return True
 
     def _id_for(self, index: int, request: _Request) -> str:
@@ -313,6 +311,11 @@ class Ingestor:
         counters.rejected[door] = counters.rejected.get(door, 0) + len(accepted.rejections)
         if accepted.count:
             counters.unpriced[door] = counters.unpriced.get(door, 0) + request.unpriced
+
+
+def _cost_answer(costed: Costed, cost_text: str | None) -> CostAnswer:
+    total = None if cost_text is None else shown_amount(cost_text)
+    return CostAnswer(costed.status, costed.currency, total, costed.reason)
 
 
 def _is_plain(event: UsageEvent, measured: Measured, costed: Costed) -> bool:

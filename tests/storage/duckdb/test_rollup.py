@@ -1,4 +1,4 @@
-"""Compaction makes rollups smaller and changes no figure."""
+"""Compaction makes rollups smaller, and changes no figure that anybody can ask for."""
 
 from __future__ import annotations
 
