@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -13,7 +14,7 @@ import zstandard
 
 from bursar import clock
 from bursar.ids import EventIds
-from tests.support.serving import running_server
+from tests.support.serving import ADMIN_KEY, running_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -302,6 +303,25 @@ def test_a_body_over_the_limit_or_a_bomb_is_refused_before_it_is_read(tmp_path: 
 
         assert (large.status_code, bomb.status_code) == (413, 413)
         assert post(server, an_event()).status_code == 202
+
+
+def test_bodies_that_are_only_announced_shut_nobody_out(tmp_path: Path) -> None:
+    limits = {"max_body_bytes": 2**20, "max_inflated_bytes": 2**20, "pending_bytes_limit": 2**20}
+    with running_server(tmp_path, **limits) as server:
+        address = (server.platform.settings.host, int(server.url.rpartition(":")[2]))
+        head = (
+            f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nX-API-Key: {ADMIN_KEY}\r\nContent-Length: 1000000\r\n\r\n"
+        )
+        stalled = [socket.create_connection(address) for _ in range(8)]
+        try:
+            for connection in stalled:
+                connection.sendall(head.encode() + b"[")
+            answer = post(server, an_event())
+        finally:
+            for connection in stalled:
+                connection.close()
+
+        assert answer.status_code == 202
 
 
 def test_an_error_message_is_kept_without_the_key_it_quotes(server: RunningServer) -> None:

@@ -88,7 +88,7 @@ def kill_and_compare(folder: Path, cycles: int, figures: Callable[[str], None]) 
 
 def load_and_kill(server: ServerProcess, writers: list[Writer], number: int, chance: random.Random) -> None:
     """Kill the server after a random number of answers, while other requests are on their way."""
-    enough = sum(writer.acknowledged for writer in writers) + chance.randint(20, 120)
+    enough = sum(writer.acknowledged for writer in writers) + chance.randint(15, 80)
     for writer in writers:
         writer.resume(server.url, number)
     wait_until(lambda: sum(writer.acknowledged for writer in writers) >= enough, "the writers get answers")

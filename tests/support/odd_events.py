@@ -26,7 +26,8 @@ ALL_CHECKS = (
     HealthCheck.function_scoped_fixture,
 )
 """hypothesis warns of slow and large data; slow and large is what these tests are about."""
-EXAMPLES = int(os.environ.get("BURSAR_FUZZ_EXAMPLES", "150"))
+DEFAULT_EXAMPLES = 150
+EXAMPLES = int(os.environ.get("BURSAR_FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
 """Examples of each property; `test_long_runs.py` asks for more."""
 fuzzing = settings(max_examples=EXAMPLES, suppress_health_check=ALL_CHECKS, deadline=None)
 

@@ -107,3 +107,40 @@ def test_an_impossible_reported_cost_is_refused(book: PriceBook, amount: str) ->
         )
 
     assert refusal.value.reasons[0].field == "cost.amount"
+
+
+def test_an_answer_of_several_models_that_used_nothing_is_unpriced(book: PriceBook) -> None:
+    nothing = {"input_tokens": 0, "output_tokens": 0}
+    advisor = {"type": "advisor_message", "model": "claude-opus-4-5", **nothing}
+    usage = {**nothing, "iterations": [{"type": "message", **nothing}, advisor]}
+    costed = cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+
+    assert (costed.status, costed.reason) == (CostStatus.UNPRICED, "no_usage")
+
+
+def test_the_sum_of_several_models_shares_is_bounded_like_any_amount(book: PriceBook) -> None:
+    """Each share stays under a million; 35 billion output tokens at 15 and at 25 USD per million."""
+    much = {"input_tokens": 0, "output_tokens": 35_000_000_000}
+    advisor = {"type": "advisor_message", "model": "claude-opus-4-5", **much}
+    usage = {**much, "iterations": [{"type": "message", **much}, advisor]}
+
+    with pytest.raises(Invalid) as refusal:
+        cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+
+    assert refusal.value.reasons[0].code == "out_of_range"
+
+
+def test_a_unit_without_a_price_counts_beside_several_models_too(book: PriceBook) -> None:
+    used = {"input_tokens": 10, "output_tokens": 0}
+    advisor = {"type": "advisor_message", "model": "claude-opus-4-5", **used}
+    usage = {**used, "iterations": [{"type": "message", **used}, advisor]}
+    event = UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage, units={"widgets": 5})
+
+    assert cost(book, event).reason == "no_price_for_unit:widgets"
+
+
+def test_the_callers_figure_for_a_failed_call_is_not_overruled_by_a_zero(book: PriceBook) -> None:
+    reported = ReportedCost(Decimal("0.50"), "EUR")
+    costed = cost(book, UsageEvent(provider="openai", model="gpt-5", status="error", cost=reported))
+
+    assert (costed.status, costed.picos, costed.currency) == (CostStatus.CLIENT_REPORTED, 5 * 10**11, "EUR")

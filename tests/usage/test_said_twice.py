@@ -52,7 +52,7 @@ def test_the_same_value_twice_is_no_contradiction() -> None:
         ({"total_tokens": "many"}, "total_tokens"),
         ({"input_tokens": 1, "total_tokens": [1]}, "total_tokens"),
         ({"units": {"pages": "x"}, "pages_processed": 3}, "units.pages"),
-        ({"units": {"foo": [1]}, "metrics": {"foo": 3}}, "units.foo"),
+        ({"service_type": "own", "units": {"foo": [1]}, "metrics": {"foo": 3}}, "units.foo"),
     ],
 )
 def test_a_value_of_another_type_is_refused_not_forgotten(body: dict[str, Any], field: str) -> None:

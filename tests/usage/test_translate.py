@@ -166,3 +166,23 @@ def test_a_bare_total_is_kept_but_not_guessed_apart() -> None:
     assert event.input_tokens is None
     assert event.output_tokens is None
     assert event.metadata == {"total_tokens": 99}
+
+
+def test_remarks_among_the_metrics_of_an_ai_call_are_no_billable_units() -> None:
+    event = translate_body(
+        {
+            "event_type": "x",
+            "model": "gpt-5",
+            "metrics": {
+                "input_tokens": 1,
+                "quality": Decimal("0.5"),
+                "success": False,
+                "cost_usd": Decimal("0.5"),
+            },
+        }
+    )
+
+    assert event.units is None
+    assert event.metadata == {"quality": Decimal("0.5")}
+    assert event.status == "error"
+    assert event.cost == ReportedCost(Decimal("0.5"), "USD")

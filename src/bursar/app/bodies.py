@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _igzip: Any = isal_zlib
 """isal's stubs leave its signatures open; it has zlib's."""
+BODY_SECONDS = 60.0
+"""A body of the largest size arrives in this time over 2 Mbit/s; a stalled one holds memory no longer."""
+ALWAYS_TAKEN_BYTES = 16 * 1024
+"""Bodies up to this size are taken however much larger ones hold, so that those never shut out small posts.
+Connections are bounded, so this is too."""
 OFF_LOOP_BYTES = 64 * 1024
 """Bodies above this are inflated in a thread; isal and zstandard release the GIL."""
 MEMORY_FACTOR = 4
@@ -38,13 +43,13 @@ class MemoryBudget:
     limit: int
     taken: int = 0
 
-    def reserve(self, size: int) -> None:
-        """Take memory for a body of `size` bytes; give it back with `release`.
+    def reserve(self, size: int, *, is_small: bool = False) -> None:
+        """Take memory for `size` bytes of a body; give it back with `release`.
 
         Raises:
-            Overloaded: it doesn't fit beside what is in flight.
+            Overloaded: it doesn't fit beside what is in flight, and the body isn't a small one.
         """
-        if self.taken and self.taken + size * MEMORY_FACTOR > self.limit:
+        if not is_small and self.taken and self.taken + size * MEMORY_FACTOR > self.limit:
             message = "Too many large bodies are being read at once; try again shortly."
             raise Overloaded(message)
         self.taken += size * MEMORY_FACTOR
@@ -60,6 +65,7 @@ class Reservation:
 
     budget: MemoryBudget
     sizes: list[int] = field(default_factory=list[int])
+    total: int = 0
 
     def __enter__(self) -> Self:
         """Start with nothing taken."""
@@ -72,7 +78,8 @@ class Reservation:
 
     def take(self, size: int) -> None:
         """Take memory for this request too."""
-        self.budget.reserve(size)
+        self.total += size
+        self.budget.reserve(size, is_small=self.total <= ALWAYS_TAKEN_BYTES)
         self.sizes.append(size)
 
 
@@ -85,30 +92,32 @@ class BodyLimits:
 
 
 async def read_body(receive: Receive, declared: str | None, limits: BodyLimits, memory: Reservation) -> bytes:
-    """The body as sent.
+    """The body as sent. Memory is taken as it arrives, so that a claim alone takes none.
 
     Raises:
         TooLarge: it is over the limit; the rest is not read.
+        Malformed: it took longer than `BODY_SECONDS` to arrive.
         ClientDisconnect: the client left before the end.
     """
     if declared is not None and declared.isdigit():
         _check_size(int(declared), limits.max_bytes)
-        memory.take(int(declared))
     chunks: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        if chunk:
-            size += len(chunk)
-            _check_size(size, limits.max_bytes)
-            if declared is None:
-                memory.take(len(chunk))
-            chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                if chunk := message.get("body", b""):
+                    size += len(chunk)
+                    _check_size(size, limits.max_bytes)
+                    memory.take(len(chunk))
+                    chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except TimeoutError as error:
+        raise Malformed(f"The body did not arrive within {BODY_SECONDS:.0f} s.") from error
 
 
 async def inflate_body(body: bytes, encoding: str, limits: BodyLimits, memory: Reservation) -> bytes:

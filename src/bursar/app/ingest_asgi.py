@@ -22,10 +22,12 @@ from bursar.app.middleware import REQUEST_ID
 from bursar.app.problems import problem_response
 from bursar.errors import BursarError, Invalid, Malformed, Reason, Unauthenticated, UnsupportedMedia
 from bursar.identity.caller import Caller, Scope
+from bursar.pricing.rating import CostStatus
 from bursar.tracing import span
+from bursar.usage.applying import Delivery
 from bursar.usage.bodies import MEDIA_TYPES, Shape, read_items, rescued_items
 from bursar.usage.checks import Receipt, TimeRules
-from bursar.usage.ingest import AcceptOptions
+from bursar.usage.ingest import AcceptOptions, CostAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,6 +179,8 @@ class IngestDoor:
             answer.outcome = "new" if repeat is None else repeat.outcome.name.lower()
             if repeat is not None and repeat.first_seq in stored:
                 answer.cost = stored[repeat.first_seq]
+            elif repeat is not None and repeat.outcome is Delivery.QUARANTINED:
+                answer.cost = CostAnswer(CostStatus.UNPRICED, answer.cost.currency, None, "quarantined")
         return True
 
 

@@ -31,6 +31,8 @@ class Delivery(IntEnum):
     """Same id, same content: counted before."""
     CONFLICT = 2
     """Same id, other content: the first one stays, this one goes to quarantine."""
+    QUARANTINED = 3
+    """The record can't be applied; it is kept aside and counts nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
-from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage
+from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,7 +88,7 @@ def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: dat
         Invalid: the amount is beyond what an event may cost.
     """
     units = {**measured.units, **measured.custom} if measured.custom else measured.units
-    if not units and event.status == "error":
+    if not units and event.status == "error" and event.cost is None:
         # A call that failed and reports no usage was not billed: this zero is known.
         return Rating(CostStatus.PRICED, 0, DEFAULT_CURRENCY, None, FAILED_WITHOUT_USAGE)
     subject = subject_of(event, measured, time)
@@ -101,9 +101,9 @@ def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: dat
     return costed
 
 
-def _client_reported(event: UsageEvent, unpriced: Costed) -> Costed:
+def _client_reported(event: UsageEvent, unknown: Costed) -> Costed:
     currency = event.cost.currency if event.cost else DEFAULT_CURRENCY
-    return Rating(CostStatus.CLIENT_REPORTED, reported_picos(event), currency, None, unpriced.reason)
+    return Rating(CostStatus.CLIENT_REPORTED, reported_picos(event), currency, None, unknown.reason)
 
 
 def reported_picos(event: UsageEvent) -> int | None:
@@ -130,7 +130,7 @@ def reported_picos(event: UsageEvent) -> int | None:
 def _cost_parts(book: PriceBook, subject: PricingSubject, measured: Measured) -> Costed:
     """The sum over the event's own model and every other model that took part."""
     assert measured.provider is not None  # noqa: S101 - the caller checked
-    own = dict(measured.units)
+    own = {**measured.units, **(measured.custom or {})}
     for part in measured.provider.parts:
         for name, quantity in part.units.items():
             own[name] = own.get(name, 0) - quantity
@@ -141,12 +141,17 @@ def _cost_parts(book: PriceBook, subject: PricingSubject, measured: Measured) ->
         for model, units in shares
         if units
     )
+    if not parts:
+        return unpriced("no_usage")
     unknown = next((part.rating for part in parts if part.rating.picos is None), None)
-    card = parts[0].rating.card
     if unknown is not None:
         return Shared(unknown.status, None, unknown.currency, None, unknown.reason, parts)
     total = sum(part.rating.picos or 0 for part in parts)
-    return Shared(parts[0].rating.status, total, parts[0].rating.currency, card, None, parts)
+    if total >= AMOUNT_LIMIT_PICOS:
+        reason = Reason("usage", "out_of_range", "The models' shares together cost 1000000 or more.")
+        raise Invalid("The usage was refused.", reasons=(reason,))
+    own_rating = parts[0].rating
+    return Shared(own_rating.status, total, own_rating.currency, own_rating.card, None, parts)
 
 
 def _for_model(subject: PricingSubject, model: str) -> PricingSubject:

@@ -88,6 +88,9 @@ LIFTED_FROM_METADATA = frozenset(
     }
 )
 """What a nested body may say inside `metadata` about the call itself."""
+_WORDS = frozenset({"total_tokens", "status_code", "success", "cost_usd"})
+"""Names that are resolved into canonical fields after flattening."""
+_BUILT_IN_SERVICES = frozenset({"llm_service", "document_processor", "api_service"})
 _FLOAT_FIELDS = ("latency_ms", "time_to_first_token_ms", "temperature")
 _FIELDS = {field.name: field for field in msgspec.structs.fields(UsageEvent)}
 _CODES = (("of length", "wrong_length"), ("Expected", "wrong_type"), ("unknown field", "unknown_field"))
@@ -123,15 +126,13 @@ def _flatten(fields: Body, reasons: list[Reason]) -> None:
     if metrics is not None and not is_object(metrics):
         reasons.append(Reason("metrics", "wrong_type", "metrics must be an object of numbers."))
         metrics = None
+    # A custom service's own measures are what it may be billed by; those of an AI call are remarks.
+    service = fields.get("service_type")
+    is_custom = isinstance(service, str) and service not in _BUILT_IN_SERVICES
     for name, value in (metrics or {}).items():
-        if (
-            name in _FIELDS
-            or name in ALIASES
-            or name in UNIT_ALIASES
-            or name in {"total_tokens", "status_code"}
-        ):
+        if name in _FIELDS or name in ALIASES or name in UNIT_ALIASES or name in _WORDS:
             _set(fields, name, value, reasons)
-        elif is_whole(value) or isinstance(value, Decimal):
+        elif (is_whole(value) or isinstance(value, Decimal)) and is_custom:
             _add_unit(fields, name, value, reasons)
         else:
             _add_metadata(fields, name, value, reasons)

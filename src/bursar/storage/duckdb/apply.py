@@ -70,6 +70,9 @@ class DuckDBApplier:
         applied = Applied(last_seq=batches[-1].last_seq)
         # `fill` may have found lines that can't be read; they are in the journal, so they are shown.
         bad = [QuarantinedRecord.of_line(b.line, "unreadable_record", b.detail) for b in self._staging.bad]
+        for record in bad:
+            seq = record.envelope.seq
+            applied.repeats[seq] = Repeat(Delivery.QUARANTINED, seq)
         with transaction(self._connection):
             conflicts = self._drop_repeats(applied, batches)
             self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
