@@ -2,7 +2,8 @@
 
 No answer may be a fault of ours, and each must be one that the document declares: status, media type,
 headers and body. That wrong data is refused is tested elsewhere: any JSON value makes a line, so for
-lines of JSON the generator can not tell right from wrong. The operator asks, so that every operation is reached.
+lines of JSON the generator can not tell right from wrong. The operator asks, so that every operation
+is reached.
 """
 
 # schemathesis leaves the types of its checks and cases open.
