@@ -21,7 +21,7 @@ from bursar import clock
 from bursar.app.applier import Applier
 from bursar.app.metrics import Metrics, QueryMetrics
 from bursar.app.usage_stores import UsageStores, open_stores
-from bursar.errors import BursarError, NotFound
+from bursar.errors import BursarError, ConfigurationError, NotFound
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN
@@ -154,6 +154,10 @@ def build_platform(settings: Settings) -> Platform:
     lock = claim_folder(folder)
     try:
         return _wire(settings, folder, lock)
+    except OSError as error:
+        lock.release()
+        message = f"The data folder {folder.path} can't be used: {error.strerror or error}."
+        raise ConfigurationError(message) from error
     except BaseException:
         lock.release()
         raise

@@ -124,7 +124,10 @@ def _distrust(folder: Path, journal_id: str) -> str | None:
 
 def _note(folder: Path, journal_id: str, *, is_clean: bool) -> None:
     state = IndexState(INDEX_VERSION, FINGERPRINT_SCHEME, journal_id, boot_id(), is_clean)
-    write_durably(_state_path(folder), msgspec.json.encode(state))
+    content, path = msgspec.json.encode(state), _state_path(folder)
+    # After a kill it says so already; then a start needs no room on the disk for it.
+    if not path.exists() or path.read_bytes() != content:
+        write_durably(path, content)
 
 
 def _state_path(folder: Path) -> Path:
