@@ -18,8 +18,6 @@ import xxhash
 RECORD_VERSION = 1
 
 USAGE = "usage"
-CORRECTION = "correction"
-VOID = "void"
 
 
 class UsagePartLine(msgspec.Struct, omit_defaults=True):
@@ -70,34 +68,6 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     reported_currency: str | None = None
     event: msgspec.Raw
     """The caller's part, as `UsageEvent`."""
-
-
-class VoidRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Takes one event out of every total; its row moves to the history."""
-
-    v: int
-    kind: str
-    received: int
-    tenant_id: str
-    event_id: str
-    key_id: str
-    door: str
-    reason: str
-
-
-class CorrectionRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Replaces one event by a newly translated and rated one; the old version goes to the history."""
-
-    v: int
-    kind: str
-    received: int
-    tenant_id: str
-    event_id: str
-    key_id: str
-    door: str
-    reason: str
-    usage: UsageRecord
-    """The whole event as it is from now on."""
 
 
 class RecordHead(msgspec.Struct, kw_only=True):

@@ -15,7 +15,8 @@ from bursar.storage.duckdb.rollup import add_to_rollups
 from bursar.storage.duckdb.schema import EVENT_COLUMNS
 from bursar.storage.duckdb.staging import STAGED
 from bursar.usage.applying import event_key
-from bursar.usage.record import CORRECTION, RECORD_VERSION, VOID
+from bursar.usage.changes import CORRECTION, VOID
+from bursar.usage.record import RECORD_VERSION
 
 if TYPE_CHECKING:
     import duckdb

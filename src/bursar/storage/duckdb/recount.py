@@ -16,7 +16,7 @@ from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.rollup import ROLLUPS, rollup_select, rollup_sums
 from bursar.storage.duckdb.schema import EVENT_COLUMNS
 from bursar.storage.duckdb.staging import STAGED, Staging
-from bursar.usage.record import CORRECTION
+from bursar.usage.changes import CORRECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

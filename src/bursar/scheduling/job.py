@@ -1,0 +1,109 @@
+"""A job: work with a name, a schedule if it has one, and rules for overlap, time and missed moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from bursar.scheduling.run import Json
+
+
+class Missed(StrEnum):
+    """What happens when a job's time passed while no runner was there."""
+
+    RUN_ONCE = "run_once"
+    """Once, as soon as there is one, however many times were missed."""
+    SKIP = "skip"
+    """Nothing until the next time; the history says that it was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """At regular intervals."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """At the moments of a cron expression."""
+
+    expression: str
+    """Five fields: minute, hour, day of the month, month, day of the week."""
+    zone: str = "UTC"
+
+
+Schedule = Every | Cron
+
+
+class RunContext(Protocol):
+    """What a job's work gets: what was asked for, and where to say how far it is. Used from one thread."""
+
+    @property
+    def run_id(self) -> str:
+        """Which run this is."""
+        ...
+
+    @property
+    def tenant_id(self) -> str | None:
+        """Whose data it is about."""
+        ...
+
+    @property
+    def asked_by(self) -> str | None:
+        """The key that asked; None where the schedule did."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Json]:
+        """What was asked for."""
+        ...
+
+    @property
+    def saved(self) -> Mapping[str, Json] | None:
+        """What an earlier attempt of this run saved."""
+        ...
+
+    def progress(self, step: str, done: int, total: int | None = None) -> None:
+        """Say how far it is; cheap, written to the store at most once a second.
+
+        Raises:
+            RunStopped: the run was cancelled, took too long, or the server stops. Let it pass.
+        """
+        ...
+
+    def save(self, values: Mapping[str, Json]) -> None:
+        """Note, durably, what a later attempt goes on from; raises what `progress` raises."""
+        ...
+
+    def conceal(self, parameters: Mapping[str, Json]) -> None:
+        """Replace the parameters for good, durably: what they named must not be kept any longer."""
+        ...
+
+
+Work = Callable[[RunContext], Mapping[str, Json]]
+"""Does the work in a thread of its own and returns the run's result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work that the runner knows by name."""
+
+    id: str
+    title: str
+    """One sentence on what it does."""
+    work: Work
+    schedule: Schedule | None = None
+    """None: it runs only when somebody asks."""
+    jitter_seconds: int = 0
+    """A scheduled run starts up to this much later, so that not everything happens on the hour."""
+    timeout_seconds: int = 3600
+    missed: Missed = Missed.RUN_ONCE
+    resumes: bool = False
+    """Its work may be begun again after a crash, from `saved`; others are marked interrupted."""
+    for_tenants: bool = False
+    """Its runs belong to a tenant, whose admin may ask for them; others are the operator's."""
+    by_request_only: bool = False
+    """It needs parameters that only its own endpoint gives, so it can't be triggered by name."""

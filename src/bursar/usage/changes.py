@@ -1,0 +1,102 @@
+"""Records that change what was recorded: what the journal keeps of a void, a correction, an erasure.
+
+`record.py` has the usage record; these stand beside it in the same journal. Every one names its
+tenant, the key that asked, the reason, and the run of the job that wrote it, so the journal itself is
+the trail. What each does to rows, rollups and archive is decision 7.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bursar.usage.record import UsageRecord
+
+CORRECTION = "correction"
+VOID = "void"
+EXPIRE = "expire"
+ERASE = "erase"
+RESET = "reset"
+TOMBSTONE = "tombstone"
+
+EVENTS_PER_RECORD = 5_000
+"""Events named by one void or erase record at most: a record is one transaction, and one line in memory."""
+
+
+class ChangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What every change says about itself; `seq` is added when it is appended."""
+
+    v: int
+    kind: str
+    received: int
+    """Microseconds since 1970."""
+    tenant_id: str
+    key_id: str
+    door: str
+    reason: str
+    run_id: str | None = None
+    """The run of the job that wrote it."""
+
+
+class CorrectionRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Replaces one event by a newly translated and rated one; the old version goes to the history."""
+
+    event_id: str
+    usage: UsageRecord
+    """The whole event as it is from now on."""
+
+
+class VoidRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Takes events out of every total; their rows move to the history."""
+
+    event_ids: list[str]
+    """At most `EVENTS_PER_RECORD`; those that aren't current any more are passed over."""
+
+
+class KeptRows(msgspec.Struct):
+    """Rows of one rollup: column names once, then values; sums as decimal strings."""
+
+    columns: list[str]
+    rows: list[list[str | int | None]]
+
+
+class ExpireRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Removes what a tenant's retention doesn't cover any more."""
+
+    what: str
+    """`events` (raw rows and history), `rollups` or `quarantine`."""
+    before: int
+    """Microseconds since 1970, a midnight in UTC; what lies before goes."""
+    kept: dict[str, KeptRows] | None = None
+    """By rollup table: sums of the events that the rewritten archive no longer has."""
+
+
+class ErasedEvent(msgspec.Struct, array_like=True):
+    """One event of a person."""
+
+    seq: int
+    tags: list[str]
+    """Names of the tags whose values lead to the person."""
+
+
+class EraseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Takes a person out of events that stay in every total."""
+
+    events: list[ErasedEvent]
+    """At most `EVENTS_PER_RECORD`, of rows, history or quarantine."""
+
+
+class ResetRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Removes everything of a tenant that was recorded before."""
+
+
+class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a rewritten archive has at the position of a record that is gone."""
+
+    seq: int
+    v: int
+    kind: str
+    by: int
+    """Seq of the record that removed it."""
+    key: str | None = None
+    """Of an expired event's first delivery: its key, 32 hexadecimal digits."""
+    fingerprint: int | None = None
