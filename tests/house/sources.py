@@ -15,6 +15,9 @@ CODE_FOLDERS = ("src", "clients/python/src", "scripts", "bench")
 TEST_FOLDERS = ("tests", "clients/python/tests")
 TEXT_SUFFIXES = frozenset({".py", ".md", ".toml", ".yaml", ".yml", ".json", ".mako", ".example", ".sh", ""})
 
+NOT_OURS = frozenset({"uv.lock", ".env", ".git"})
+"""Beside the folders: made by tools. `.git` is a file where several work trees share a repository."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -56,7 +59,7 @@ def text_files() -> list[Path]:
     """Every text that people read in this repository, the lock file and recorded data aside."""
     folders = (*CODE_FOLDERS, *TEST_FOLDERS, "docs", "clients/python", ".ci")
     inside = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
-    beside = {path for path in ROOT.iterdir() if path.is_file() and path.name not in {"uv.lock", ".env"}}
+    beside = {path for path in ROOT.iterdir() if path.is_file() and path.name not in NOT_OURS}
     return sorted(
         path
         for path in inside | beside

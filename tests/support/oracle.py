@@ -29,6 +29,7 @@ MODELS = (
     ("acme", "none"),
 )
 ACKNOWLEDGED = frozenset([200, 202])
+UNAVAILABLE = 503
 WITH_KEY_SHARE = 0.2
 """So many requests leave the ids of their events to the server and bring an `Idempotency-Key`."""
 WAITING_SHARE = 0.2
@@ -74,8 +75,10 @@ class Account:
     sent: set[str] = field(default_factory=set[str])
     costs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """By mark of each acknowledged event: the cost that was answered."""
+    unavailable: int = 0
+    """Answers with 503: nothing was accepted, and the client was told when to come back."""
     refused: int = 0
-    """Answers that were no success: there should be none but 503."""
+    """Other answers that were no success: there should be none."""
 
     @classmethod
     def of(cls, folder: Path) -> Account:
@@ -91,7 +94,9 @@ class Account:
         status = line.get("status")
         if status in ACKNOWLEDGED:
             self.costs.update(zip(line["marks"], line["costs"], strict=True))
-        elif status not in {None, 503}:
+        elif status == UNAVAILABLE:
+            self.unavailable += 1
+        elif status is not None:
             self.refused += 1
 
 
@@ -157,7 +162,7 @@ class Writer(threading.Thread):
         self._diary.note(
             status=answer.status_code, marks=request.marks, costs=[one["cost"] for one in accepted]
         )
-        if answer.status_code == 503:
+        if answer.status_code == UNAVAILABLE:
             self._open.append(request)
         else:
             self.acknowledged += 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bursar.cli.main import app as command_line
+from tests.support.aim import Aim, take_aim
 from tests.support.child import Child
 from tests.support.patience import wait_until
 from tests.support.serving import ADMIN_KEY
@@ -48,22 +49,22 @@ class ServerProcess:
         self._said, self._logged = beside.with_suffix(".out"), beside.with_suffix(".log")
         self._process: ForkServerProcess | None = None
 
-    def spawn(self) -> None:
-        """Start the process and don't wait for anything."""
+    def spawn(self, aim: Aim | None = None, call: int = 1) -> None:
+        """Start the process and don't wait for anything; with an aim it ends at that call of its target."""
         assert self._process is None
         self._said.write_bytes(b"")
         environ = {f"BURSAR_{name.upper()}": str(value) for name, value in self._settings.items()}
         arguments = ["serve", "--port", "0", "--data", str(self.folder)]
         child = Child(self._said, self._logged, self._disk)
-        self._process = child.start(_serve, arguments, environ)
+        self._process = child.start(_serve, arguments, environ, aim, call)
 
-    def start(self) -> None:
+    def start(self, aim: Aim | None = None, call: int = 1) -> None:
         """Start, and return once `/ready` says so.
 
         Raises:
             StartRefused: it ended instead.
         """
-        self.spawn()
+        self.spawn(aim, call)
         wait_until(self._is_serving, "the server serves")
         with httpx.Client() as client:
             wait_until(lambda: client.get(f"{self.url}/ready").is_success, "the server is ready")
@@ -75,6 +76,11 @@ class ServerProcess:
     def stop(self) -> int:
         """End it in order; returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is no process, or it has died."""
+        return self._process is None or not self._process.is_alive()
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -155,7 +161,9 @@ def _is_applied(client: httpx.Client) -> bool:
     return status["applied_seq"] >= status["durable_seq"]
 
 
-def _serve(arguments: list[str], environ: dict[str, str]) -> None:
+def _serve(arguments: list[str], environ: dict[str, str], aim: Aim | None, call: int) -> None:
+    if aim is not None:
+        take_aim(aim, call)
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
     os.environ.update(environ)

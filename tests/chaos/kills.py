@@ -1,0 +1,188 @@
+"""`kill -9` under load, at random moments and at aimed ones: what was acknowledged is there once.
+
+Eight writers keep their own durable logs (`tests/support/oracle.py`). The server is killed, sometimes
+killed again while it starts, and then compared with the logs: every acknowledged event at the cost that
+was answered, none twice, none that nobody sent, everything tied out. A round of cycles has a folder of
+its own, so that a comparison stays quick.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.support.oracle import Account, Writer
+from tests.support.patience import wait_until
+from tests.support.server import ServerProcess, StartRefused, server_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.support.aim import Aim
+
+WRITERS = 8
+STARTS_KILLED = 0.3
+"""So often a start is killed too, at a moment within its usual length."""
+START_SECONDS = 0.6
+CYCLES_PER_ROUND = 25
+AIM_SECONDS = 6.0
+"""An aimed moment that has not come by then is given up, and the server is killed all the same."""
+PAGE = 10_000
+
+
+@dataclass(slots=True)
+class KillFigures:
+    """What was found over all cycles."""
+
+    cycles: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    stored: int = 0
+    unacknowledged_but_stored: int = 0
+    """Durable when the server died, but nobody had been told."""
+    repeated: int = 0
+    """Deliveries in the journal that were not the first of their event."""
+    refused_503: int = 0
+    starts_killed: int = 0
+    aimed: int = 0
+    """Kills that came at the aimed call."""
+
+    def add(self, other: KillFigures) -> None:
+        """Count another round in."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def kill_and_compare(
+    folder: Path, cycles: int, seed: int, aims: Sequence[Aim] = (), told: Callable[[str], None] = print
+) -> KillFigures:
+    """Load, kill, start again and compare, many times over; with aims, each in turn."""
+    in_all = KillFigures()
+    for number in range(0, cycles, CYCLES_PER_ROUND):
+        count = min(CYCLES_PER_ROUND, cycles - number)
+        chosen = [aims[(number + i) % len(aims)] if aims else None for i in range(count)]
+        in_all.add(_round(folder / f"round-{number}", chosen, f"{seed}/{number}"))
+        told(f"  {in_all.cycles} of {cycles} kills: {in_all.acknowledged} acknowledged, none lost or twice")
+    return in_all
+
+
+def _round(folder: Path, aims: Sequence[Aim | None], seed: str) -> KillFigures:
+    """Some cycles on one folder."""
+    chance = random.Random(seed)
+    diaries = folder / "diaries"
+    diaries.mkdir(parents=True)
+    writers = [Writer(f"w{number}", diaries, chance.randrange(2**32)) for number in range(WRITERS)]
+    figures = KillFigures()
+    # Small segments, so that kills also hit the moments when one follows another.
+    with server_process(folder / "data", segment_bytes=256 * 1024) as server:
+        for writer in writers:
+            writer.start()
+        try:
+            for number, aim in enumerate(aims, 1):
+                load_and_kill(server, writers, number, (aim, chance))
+                figures.aimed += aim is not None and server.has_ended
+                server.kill()
+                figures.starts_killed += kill_a_start(server, chance)
+                server.start()
+                compare(server, Account.of(diaries), figures)
+                server.kill()
+        finally:
+            server.kill()
+            for writer in writers:
+                writer.leave()
+    return figures
+
+
+def load_and_kill(
+    server: ServerProcess, writers: list[Writer], number: int, how: tuple[Aim | None, random.Random]
+) -> None:
+    """Start the server and let it die under load: by its aim, or after a random number of answers."""
+    aim, chance = how
+    try:
+        server.start(aim, chance.randint(1, aim.up_to_call) if aim else 1)
+    except (StartRefused, TimeoutError):
+        # The moment came before it was ready.
+        assert aim is not None, server.log[-1:]
+        return
+    enough = sum(writer.acknowledged for writer in writers) + chance.randint(15, 80)
+    for writer in writers:
+        writer.resume(server.url, number)
+    if aim is None:
+        wait_until(
+            lambda: sum(writer.acknowledged for writer in writers) >= enough, "the writers get answers"
+        )
+        server.kill()
+    else:
+        with suppress(TimeoutError):
+            wait_until(lambda: server.has_ended, aim.name, AIM_SECONDS)
+        if not server.has_ended:
+            server.kill()
+    for writer in writers:
+        writer.wait_until_paused()
+
+
+def kill_a_start(server: ServerProcess, chance: random.Random) -> int:
+    """Now and then start the server and kill it at once: in its recovery, most often."""
+    if chance.random() > STARTS_KILLED:
+        return 0
+    moment = time.monotonic() + chance.random() * START_SECONDS
+    server.spawn()
+    wait_until(lambda: time.monotonic() >= moment, "the moment has come")
+    server.kill()
+    return 1
+
+
+def compare(server: ServerProcess, account: Account, figures: KillFigures) -> None:
+    """Hold what the server has against what the writers know."""
+    server.wait_until_applied()
+    recount = server.verify()
+    events, in_all = listed_events(server)
+    times_stored = Counter(event["tags"]["mark"] for event in events)
+    costs = {event["tags"]["mark"]: shown(event["cost"]) for event in events}
+    lost = account.costs.keys() - times_stored.keys()
+    twice = [mark for mark, times in times_stored.items() if times > 1]
+    recosted = [mark for mark, cost in account.costs.items() if mark in costs and costs[mark] != shown(cost)]
+    assert (lost, twice, recosted) == (set(), [], [])
+    assert times_stored.keys() <= account.sent
+    assert account.refused == 0
+    assert recount["is_clean"], recount["differences"]
+    assert recount["events"] == len(events) == in_all == events_in_rollups(server)
+    figures.cycles += 1
+    figures.sent = len(account.sent)
+    figures.acknowledged = len(account.costs)
+    figures.stored = len(events)
+    figures.unacknowledged_but_stored = len(times_stored.keys() - account.costs.keys())
+    figures.repeated = recount["journal_events"] - recount["events"]
+    figures.refused_503 = account.unavailable
+
+
+def listed_events(server: ServerProcess) -> tuple[list[dict[str, Any]], int]:
+    """Every event by its row, and how many there are as counted by the store."""
+    found: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    with server.client() as client:
+        while True:
+            page = client.get("/api/v1/usage", params={"window": "all", "limit": PAGE, **cursor})
+            document = page.raise_for_status().json()
+            found += document["events"]
+            if not document["has_more"]:
+                return found, document["total_count"]
+            cursor = {"cursor": document["next_cursor"]}
+
+
+def events_in_rollups(server: ServerProcess) -> int:
+    """How many events there are by the rollups alone."""
+    with server.client() as client:
+        question = {"measures": ["events"], "window": "all", "explain": True}
+        answer = client.post("/api/v1/query", json=question).raise_for_status().json()
+    return int(answer["totals"]["events"])
+
+
+def shown(cost: dict[str, Any]) -> tuple[str, str, str | None]:
+    """What the two forms of a cost have in common."""
+    return cost["status"], cost["currency"], cost.get("total")
