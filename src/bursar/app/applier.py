@@ -2,7 +2,8 @@
 
 It is the only writer of the usage store. Work that fails is retried with growing pauses, from the
 same position, while the journal goes on accepting; `/ready` and the metrics show the lag. Requests
-that want to know the outcome of their items wait here.
+that want to know the outcome of their items wait here. Other work that no batch may run beside
+(compaction, a new store) comes in by `between_batches`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import asyncio
 import contextlib
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from bursar import clock
-from bursar.errors import ConfigurationError
+from bursar.app.errands import Errands
+from bursar.errors import ConfigurationError, Unavailable
 from bursar.storage.journal.batches import batch_of
 from bursar.tracing import span
 from bursar.usage.applying import Applied, Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from bursar.storage.duckdb.apply import DuckDBApplier
     from bursar.storage.journal.reader import JournalReader
@@ -39,6 +42,8 @@ COMPACT_EVERY_SECONDS = 60.0
 CATCH_UP_SECONDS = 3.0
 """A stopping server begins no batch after this long; the next start applies what is left."""
 _STOP_SECONDS = 6.0
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -91,6 +96,9 @@ class Applier:
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
+        self._errands = Errands()
+        self._moved = threading.Condition()
+        self._has_ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         position = store.position()
         self.state = ApplierState(applied_seq=position[1] if position else 0)
@@ -111,6 +119,30 @@ class Applier:
         if self.state.behind_since is None:
             self.state.behind_since = clock.monotonic()
         self._wake.set()
+
+    def between_batches(self, work: Callable[[], Result]) -> Future[Result]:
+        """Run `work` on the applier's thread, while no batch is being applied; safe from any thread.
+
+        What it raises is in the future and stops nothing else. Applying waits meanwhile, so be quick.
+
+        Raises:
+            Unavailable: the applier has stopped. (The future says so where it stops before the work.)
+        """
+        future = self._errands.hand_over(work)
+        self._wake.set()
+        return future
+
+    def wait_applied(self, seq: int, timeout_seconds: float) -> bool:
+        """Wait in a thread until everything up to `seq` is applied; False where it takes longer.
+
+        Raises:
+            Unavailable: the applier has stopped before that.
+        """
+        with self._moved:
+            self._moved.wait_for(lambda: self.state.applied_seq >= seq or self._has_ended, timeout_seconds)
+            if self._has_ended and self.state.applied_seq < seq:
+                raise Unavailable("The server is stopping; the next start applies what is left.")
+            return self.state.applied_seq >= seq
 
     async def stop(self) -> None:
         """Apply what is durable, within a bound, and end the thread; the journal keeps the rest."""
@@ -143,11 +175,22 @@ class Applier:
             self._watches.remove(watch)
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            self._reader.close()
+            self._errands.close()
+            with self._moved:
+                self._has_ended = True
+                self._moved.notify_all()
+
+    def _follow(self) -> None:
         failures = 0
         next_compaction = clock.monotonic() + COMPACT_EVERY_SECONDS
         while True:
             self._wake.wait(COMPACT_EVERY_SECONDS)
             self._wake.clear()
+            self._errands.run()
             try:
                 self._apply_all()
                 failures = 0
@@ -164,7 +207,6 @@ class Applier:
                     self._wake.set()
                 failures += 1
             if self._stopping:
-                self._reader.close()
                 return
 
     def _note_failure(self, error: Exception) -> None:
@@ -195,6 +237,7 @@ class Applier:
                 threading.Event().wait(GATHER_SECONDS)
                 mark = self._mark()
             gather = self._apply_some(mark) < BATCH_BYTES
+            self._errands.run()
 
     def _apply_some(self, mark: DurableMark) -> int:
         """Apply the next records; returns their size in bytes."""
@@ -207,7 +250,9 @@ class Applier:
             applied = self._store.apply(batches)
         state = self.state
         state.totals.add(applied)
-        state.applied_seq = batches[-1].last_seq
+        with self._moved:
+            state.applied_seq = batches[-1].last_seq
+            self._moved.notify_all()
         state.batches += 1
         state.seconds += clock.monotonic() - started
         if self._mark().last_seq > state.applied_seq:

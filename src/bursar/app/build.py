@@ -19,6 +19,7 @@ import structlog
 
 from bursar import clock
 from bursar.app.applier import Applier
+from bursar.app.changes import JournaledChanges
 from bursar.app.metrics import Metrics, QueryMetrics
 from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.errors import BursarError, ConfigurationError, NotFound
@@ -73,6 +74,8 @@ class Platform:
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
+    changes: JournaledChanges
+    """How threads journal corrections, voids and the like."""
     ingestor: Ingestor
     questions: DuckDBQuestions
     metrics: Metrics
@@ -83,6 +86,7 @@ class Platform:
     def start(self) -> None:
         """Begin the background work, on the running event loop."""
         self.applier.start()
+        self.changes.start()
         self._tasks.append(asyncio.create_task(self._keep_keys_fresh()))
 
     async def stop(self) -> None:
@@ -91,6 +95,7 @@ class Platform:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        self.changes.close()
         await self.journal.close()
         await self.applier.stop()
         if self.applier.is_alive:
@@ -187,6 +192,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         stores=stores,
         journal=journal,
         applier=applier,
+        changes=JournaledChanges(journal, applier),
         ingestor=ingestor,
         questions=_questions(settings, stores, metrics.query),
         metrics=metrics,

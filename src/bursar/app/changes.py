@@ -1,0 +1,92 @@
+"""Lets threads journal changes while the event loop runs: the `ChangeLog` of a running platform.
+
+The journal's writer belongs to the event loop, so `append` goes there and waits. Before the platform
+is started and after it has stopped every call is refused, never left hanging.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+
+from bursar.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.app.applier import Applier
+    from bursar.storage.journal.writer import JournalWriter
+
+
+class JournaledChanges:
+    """Implements `ChangeLog` over a journal's writer and the applier that follows it."""
+
+    def __init__(self, journal: JournalWriter, applier: Applier) -> None:
+        """Refuse everything until `start`."""
+        self._journal = journal
+        self._applier = applier
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def durable_seq(self) -> int:
+        """Seq of the last record on disk."""
+        return self._journal.mark.last_seq
+
+    @property
+    def applied_seq(self) -> int:
+        """Seq of the last record that the usage store holds."""
+        return self._applier.state.applied_seq
+
+    def start(self) -> None:
+        """Take changes from now on. Call on the event loop that the journal is used from."""
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Take no more. Call on the event loop, before the journal is closed."""
+        self._loop = None
+
+    def append(self, records: Sequence[bytes]) -> int:
+        """Journal change records, all or none, and wait for the disk; the last one's seq (`ChangeLog`)."""
+        loop = self._loop
+        if not records:
+            message = "There is no change to journal."
+            raise ValueError(message)
+        if loop is None:
+            raise _stopping()
+        # Called on the loop itself, the wait below would never end.
+        if _is_running_here(loop):
+            message = "changes are appended from threads, not from the event loop"
+            raise RuntimeError(message)
+        appending = self._append(records)
+        try:
+            future = asyncio.run_coroutine_threadsafe(appending, loop)
+        except RuntimeError:
+            # The loop is closed: nothing was queued.
+            appending.close()
+            raise _stopping() from None
+        try:
+            return future.result()
+        except CancelledError:
+            message = "The server was stopped in the middle; its next start shows whether the change counts."
+            raise Unavailable(message) from None
+
+    def wait_applied(self, seq: int, timeout_seconds: float) -> bool:
+        """Wait until everything up to `seq` is applied; False where the time was too short (`ChangeLog`)."""
+        return self._applier.wait_applied(seq, timeout_seconds)
+
+    async def _append(self, records: Sequence[bytes]) -> int:
+        first_seq, durable = self._journal.append(records, usage_only=False)
+        await durable
+        return first_seq + len(records) - 1
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("The server is stopping; the change was not made.")
