@@ -103,6 +103,16 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Usage records that are ready for the journal, without a seq; nothing of them is kept yet."""
+
+    records: list[bytes]
+    answers: list[EventAnswer]
+    """One for each record, in the same order."""
+    rejections: list[Rejection]
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptOptions:
     """How one body is to be accepted."""
 
@@ -185,13 +195,7 @@ class Ingestor:
         wants_answers = options.wants_answers or items.single
         received = clock.to_micros(receipt.now)
         request = _Request(receipt, options.idempotency_key, accepted, received, wants_answers)
-        index = 0
-        for batch in items.slices:
-            for item in batch:
-                self._take(item, index, request)
-                index += 1
-            if items.count > len(batch):
-                await asyncio.sleep(0)
+        await self._take_all(items, request)
         refusal = options.admit()
         if refusal is not None:
             accepted.rejections = [Rejection(i, (refusal,)) for i in range(items.count)]
@@ -205,6 +209,23 @@ class Ingestor:
             await durable
         self._count(request)
         return accepted
+
+    async def prepare(self, items: Items, receipt: Receipt) -> Prepared:
+        """Check, measure and cost items as `accept` does, and journal nothing: corrections begin so."""
+        accepted = Accepted(items.single)
+        request = _Request(receipt, None, accepted, clock.to_micros(receipt.now), wants_answers=True)
+        await self._take_all(items, request)
+        await self._save_cards(request.cards)
+        return Prepared(request.records, accepted.answers, accepted.rejections)
+
+    async def _take_all(self, items: Items, request: _Request) -> None:
+        index = 0
+        for batch in items.slices:
+            for item in batch:
+                self._take(item, index, request)
+                index += 1
+            if items.count > len(batch):
+                await asyncio.sleep(0)
 
     def _take(self, item: UsageEvent | Refused, index: int, request: _Request) -> None:
         if isinstance(item, Refused):
