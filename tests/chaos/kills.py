@@ -1,4 +1,4 @@
-"""`kill -9` under load, at random moments and at aimed ones: what was acknowledged is there once.
+"""`kill -9` and power cuts under load, at random and at aimed moments: what was acknowledged is there once.
 
 Eight writers keep their own durable logs (`tests/support/oracle.py`). The server is killed, sometimes
 killed again while it starts, and then compared with the logs: every acknowledged event at the cost that
@@ -13,17 +13,18 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tests.support.aim import Aim, take_aim
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
+from tests.support.power import cut_power, pretend_boot, record_syncs
 from tests.support.server import ServerProcess, StartRefused, server_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from tests.support.aim import Aim
 
 WRITERS = 8
 STARTS_KILLED = 0.3
@@ -58,37 +59,74 @@ class KillFigures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def kill_and_compare(
-    folder: Path, cycles: int, seed: int, aims: Sequence[Aim] = (), told: Callable[[str], None] = print
-) -> KillFigures:
-    """Load, kill, start again and compare, many times over; with aims, each in turn."""
+@dataclass(frozen=True, slots=True)
+class Cycles:
+    """What to do how often."""
+
+    count: int
+    seed: int
+    aims: Sequence[Aim] = ()
+    """Each in turn; without any, kills come at random moments."""
+    with_power_cuts: bool = False
+    """The folder is left as a power cut leaves it, not only as a kill does."""
+
+
+class Machine:
+    """What happens to one folder's processes beside what they are asked: boots, aims, power cuts."""
+
+    def __init__(self, server: ServerProcess, seed: str, *, with_power_cuts: bool) -> None:
+        self.server, self.chance = server, random.Random(seed)
+        self._notes = server.folder.with_name("synced") if with_power_cuts else None
+        self._boot = 1
+
+    def faults(self, aim: Aim | None = None) -> list[Callable[[], None]]:
+        """What a process is started with."""
+        found: list[Callable[[], None]] = []
+        if self._notes is not None:
+            found += [
+                partial(record_syncs, self.server.folder, self._notes),
+                partial(pretend_boot, self._boot),
+            ]
+        if aim is not None:
+            found.append(partial(take_aim, aim, self.chance.randint(1, aim.up_to_call)))
+        return found
+
+    def die(self) -> None:
+        """Kill the process, if it still lives, and cut the power, if this machine has power cuts."""
+        self.server.kill()
+        if self._notes is not None:
+            cut_power(self.server.folder, self._notes, self.chance)
+            self._boot += 1
+
+
+def kill_and_compare(folder: Path, cycles: Cycles, told: Callable[[str], None] = print) -> KillFigures:
+    """Load, kill, start again and compare, many times over."""
     in_all = KillFigures()
-    for number in range(0, cycles, CYCLES_PER_ROUND):
-        count = min(CYCLES_PER_ROUND, cycles - number)
-        chosen = [aims[(number + i) % len(aims)] if aims else None for i in range(count)]
-        in_all.add(_round(folder / f"round-{number}", chosen, f"{seed}/{number}"))
-        told(f"  {in_all.cycles} of {cycles} kills: {in_all.acknowledged} acknowledged, none lost or twice")
+    for number in range(0, cycles.count, CYCLES_PER_ROUND):
+        count = min(CYCLES_PER_ROUND, cycles.count - number)
+        aims = [cycles.aims[(number + i) % len(cycles.aims)] if cycles.aims else None for i in range(count)]
+        in_all.add(_round(folder / f"round-{number}", aims, cycles))
+        told(f"  {in_all.cycles} of {cycles.count}: {in_all.acknowledged} acknowledged, none lost or twice")
     return in_all
 
 
-def _round(folder: Path, aims: Sequence[Aim | None], seed: str) -> KillFigures:
+def _round(folder: Path, aims: Sequence[Aim | None], cycles: Cycles) -> KillFigures:
     """Some cycles on one folder."""
-    chance = random.Random(seed)
     diaries = folder / "diaries"
     diaries.mkdir(parents=True)
-    writers = [Writer(f"w{number}", diaries, chance.randrange(2**32)) for number in range(WRITERS)]
+    seed = f"{cycles.seed}/{folder.name}"
+    writers = [Writer(f"w{number}", diaries, seed) for number in range(WRITERS)]
     figures = KillFigures()
     # Small segments, so that kills also hit the moments when one follows another.
     with server_process(folder / "data", segment_bytes=256 * 1024) as server:
+        machine = Machine(server, seed, with_power_cuts=cycles.with_power_cuts)
         for writer in writers:
             writer.start()
         try:
             for number, aim in enumerate(aims, 1):
-                load_and_kill(server, writers, number, (aim, chance))
-                figures.aimed += aim is not None and server.has_ended
-                server.kill()
-                figures.starts_killed += kill_a_start(server, chance)
-                server.start()
+                figures.aimed += load_and_kill(machine, writers, number, aim)
+                figures.starts_killed += kill_a_start(machine)
+                server.start(*machine.faults())
                 compare(server, Account.of(diaries), figures)
                 server.kill()
         finally:
@@ -98,42 +136,46 @@ def _round(folder: Path, aims: Sequence[Aim | None], seed: str) -> KillFigures:
     return figures
 
 
-def load_and_kill(
-    server: ServerProcess, writers: list[Writer], number: int, how: tuple[Aim | None, random.Random]
-) -> None:
-    """Start the server and let it die under load: by its aim, or after a random number of answers."""
-    aim, chance = how
+def load_and_kill(machine: Machine, writers: list[Writer], number: int, aim: Aim | None) -> bool:
+    """Start the server and let it die under load; whether it died at the aimed moment."""
+    server = machine.server
     try:
-        server.start(aim, chance.randint(1, aim.up_to_call) if aim else 1)
+        server.start(*machine.faults(aim))
     except (StartRefused, TimeoutError):
         # The moment came before it was ready.
         assert aim is not None, server.log[-1:]
-        return
-    enough = sum(writer.acknowledged for writer in writers) + chance.randint(15, 80)
-    for writer in writers:
-        writer.resume(server.url, number)
-    if aim is None:
-        wait_until(
-            lambda: sum(writer.acknowledged for writer in writers) >= enough, "the writers get answers"
-        )
-        server.kill()
-    else:
-        with suppress(TimeoutError):
-            wait_until(lambda: server.has_ended, aim.name, AIM_SECONDS)
-        if not server.has_ended:
-            server.kill()
+        machine.die()
+        return True
+    is_hit = _let_it_die(server, writers, number, aim or machine.chance.randint(15, 80))
+    machine.die()
     for writer in writers:
         writer.wait_until_paused()
+    return is_hit
 
 
-def kill_a_start(server: ServerProcess, chance: random.Random) -> int:
+def _let_it_die(server: ServerProcess, writers: list[Writer], number: int, when: Aim | int) -> bool:
+    """Write until the server has ended by its aim, or has given so many answers more."""
+    before = sum(writer.acknowledged for writer in writers)
+    for writer in writers:
+        writer.resume(server.url, number)
+    if isinstance(when, int):
+        wait_until(
+            lambda: sum(writer.acknowledged for writer in writers) >= before + when, "the writers get answers"
+        )
+        return False
+    with suppress(TimeoutError):
+        wait_until(lambda: server.has_ended, when.name, AIM_SECONDS)
+    return server.has_ended
+
+
+def kill_a_start(machine: Machine) -> int:
     """Now and then start the server and kill it at once: in its recovery, most often."""
-    if chance.random() > STARTS_KILLED:
+    if machine.chance.random() > STARTS_KILLED:
         return 0
-    moment = time.monotonic() + chance.random() * START_SECONDS
-    server.spawn()
+    moment = time.monotonic() + machine.chance.random() * START_SECONDS
+    machine.server.spawn(*machine.faults())
     wait_until(lambda: time.monotonic() >= moment, "the moment has come")
-    server.kill()
+    machine.die()
     return 1
 
 

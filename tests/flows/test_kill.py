@@ -1,4 +1,4 @@
-"""`kill -9` under load, in the short form: twenty random kills, and every aimed moment once.
+"""`kill -9` and power cuts under load, in the short form: some at random, and every aimed moment once.
 
 The long form is `make chaos`. A failing run can be repeated with its seed, as far as threads can be.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.aims import AIMS
-from tests.chaos.kills import kill_and_compare
+from tests.chaos.kills import Cycles, kill_and_compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def seed() -> int:
 def test_no_acknowledged_event_is_lost_or_counted_twice_over_20_kills(
     tmp_path: Path, figures: Callable[[str], None], seed: int
 ) -> None:
-    found = kill_and_compare(tmp_path, 20, seed)
+    found = kill_and_compare(tmp_path, Cycles(20, seed))
     figures(f"KILL_SEED={seed} {asdict(found)}")
 
 
@@ -37,6 +37,12 @@ def test_no_acknowledged_event_is_lost_or_counted_twice_over_20_kills(
 def test_nor_when_the_kill_comes_between_two_steps_that_must_agree(
     tmp_path: Path, figures: Callable[[str], None], seed: int
 ) -> None:
-    found = kill_and_compare(tmp_path, len(AIMS), seed, AIMS)
+    found = kill_and_compare(tmp_path, Cycles(len(AIMS), seed, AIMS))
     assert found.aimed >= len(AIMS) * 3 // 4
+    figures(f"KILL_SEED={seed} {asdict(found)}")
+
+
+@pytest.mark.timeout(300)
+def test_nor_when_the_power_is_cut(tmp_path: Path, figures: Callable[[str], None], seed: int) -> None:
+    found = kill_and_compare(tmp_path, Cycles(12, seed, with_power_cuts=True))
     figures(f"KILL_SEED={seed} {asdict(found)}")

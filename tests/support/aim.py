@@ -38,9 +38,8 @@ class Aim:
 def take_aim(aim: Aim, call: int) -> None:
     """From now on this process dies at that call of the target."""
     for place, value in aim.constants.items():
-        owner, name = _owner_of(place)
-        setattr(owner, name, value)
-    owner, name = _owner_of(aim.target)
+        replace(place, value)
+    owner, name = owner_of(aim.target)
     inner: Any = owner.__dict__[name]
     wrapped = _deadly(_function_of(inner), call, aim.moment)
     setattr(owner, name, staticmethod(wrapped) if isinstance(inner, staticmethod) else wrapped)
@@ -65,7 +64,14 @@ def _deadly(inner: Callable[..., Any], call: int, moment: str) -> Callable[..., 
     return wrapped
 
 
-def _owner_of(place: str) -> tuple[Any, str]:
+def replace(place: str, value: object) -> None:
+    """Give `package.module:NAME` another value in this process."""
+    owner, name = owner_of(place)
+    setattr(owner, name, value)
+
+
+def owner_of(place: str) -> tuple[Any, str]:
+    """The module or class that a place is in, and its name there."""
     module, _, path = place.partition(":")
     *outer, name = path.split(".")
     found = importlib.import_module(module)

@@ -103,7 +103,7 @@ class Account:
 class Writer(threading.Thread):
     """Posts events, one or many at a time, until it is told to stop or the server is gone."""
 
-    def __init__(self, name: str, folder: Path, seed: int) -> None:
+    def __init__(self, name: str, folder: Path, seed: int | str) -> None:
         super().__init__(name=name, daemon=True)
         self.url = ""
         self.round = 0

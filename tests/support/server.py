@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bursar.cli.main import app as command_line
-from tests.support.aim import Aim, take_aim
 from tests.support.child import Child
 from tests.support.patience import wait_until
 from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
@@ -49,22 +48,22 @@ class ServerProcess:
         self._said, self._logged = beside.with_suffix(".out"), beside.with_suffix(".log")
         self._process: ForkServerProcess | None = None
 
-    def spawn(self, aim: Aim | None = None, call: int = 1) -> None:
-        """Start the process and don't wait for anything; with an aim it ends at that call of its target."""
+    def spawn(self, *faults: Callable[[], None]) -> None:
+        """Start the process and don't wait for anything; `faults` are called in it before it serves."""
         assert self._process is None
         self._said.write_bytes(b"")
         environ = {f"BURSAR_{name.upper()}": str(value) for name, value in self._settings.items()}
         arguments = ["serve", "--port", "0", "--data", str(self.folder)]
         child = Child(self._said, self._logged, self._disk)
-        self._process = child.start(_serve, arguments, environ, aim, call)
+        self._process = child.start(_serve, arguments, environ, faults)
 
-    def start(self, aim: Aim | None = None, call: int = 1) -> None:
+    def start(self, *faults: Callable[[], None]) -> None:
         """Start, and return once `/ready` says so.
 
         Raises:
             StartRefused: it ended instead.
         """
-        self.spawn(aim, call)
+        self.spawn(*faults)
         wait_until(self._is_serving, "the server serves")
         with httpx.Client() as client:
             wait_until(lambda: client.get(f"{self.url}/ready").is_success, "the server is ready")
@@ -161,9 +160,9 @@ def _is_applied(client: httpx.Client) -> bool:
     return status["applied_seq"] >= status["durable_seq"]
 
 
-def _serve(arguments: list[str], environ: dict[str, str], aim: Aim | None, call: int) -> None:
-    if aim is not None:
-        take_aim(aim, call)
+def _serve(arguments: list[str], environ: dict[str, str], faults: tuple[Callable[[], None], ...]) -> None:
+    for fault in faults:
+        fault()
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
     os.environ.update(environ)
