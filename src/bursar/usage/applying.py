@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,14 +35,24 @@ class Delivery(IntEnum):
     """The record can't be applied; it is kept aside and counts nowhere."""
 
 
+class BatchKind(StrEnum):
+    """What a batch holds, which decides how it is applied; the journal's frames use the same letters."""
+
+    USAGE = "u"
+    """Only records of kind `usage`: loaded in bulk."""
+    OTHER = "x"
+    """Records that change earlier ones: applied one by one."""
+    TOMBSTONE = "t"
+    """Only tombstones of a rewritten archive: loaded in bulk."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
     """Consecutive records of the journal: lines of JSON, one record each."""
 
     first_seq: int
     last_seq: int
-    usage_only: bool
-    """Every record is of kind `usage`, so the batch can be loaded in bulk."""
+    kind: BatchKind
     payload: bytes
 
 
@@ -75,6 +85,10 @@ class Applied:
     quarantined: int = 0
     quarantine_dropped: int = 0
     amended: int = 0
+    """Corrections, voids, expiries, erasures and resets that were carried out."""
+    passed_over: int = 0
+    """Events named by a void or an erasure that weren't there any more."""
+    tombstones: int = 0
     repeats: dict[int, Repeat] = field(default_factory=dict[int, Repeat])
     """By seq, for those who wait for an outcome."""
 
@@ -87,6 +101,8 @@ class Applied:
         self.quarantined += other.quarantined
         self.quarantine_dropped += other.quarantine_dropped
         self.amended += other.amended
+        self.passed_over += other.passed_over
+        self.tombstones += other.tombstones
         self.repeats.update(other.repeats)
 
 
@@ -99,6 +115,14 @@ class KeyIndex(Protocol):
 
     def find(self, key: bytes) -> int | None:
         """The seq of a key's first delivery, if it was seen."""
+        ...
+
+    def find_all(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The seq of each key's first delivery, for those that were seen."""
+        ...
+
+    def remove(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> None:
+        """Forget keys whose first delivery is at the given seq; idempotent. Keys sorted is fastest."""
         ...
 
     def count_up_to(self, seq: int) -> int:

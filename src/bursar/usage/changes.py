@@ -78,11 +78,20 @@ class ErasedEvent(msgspec.Struct, array_like=True):
     """Names of the tags whose values lead to the person."""
 
 
+class KeptPlace(msgspec.Struct, array_like=True):
+    """A row of `kept_by_user_day`: the expiry that made it, and its number there."""
+
+    by_seq: int
+    place: int
+
+
 class EraseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
     """Takes a person out of events that stay in every total."""
 
     events: list[ErasedEvent]
-    """At most `EVENTS_PER_RECORD`, of rows, history or quarantine."""
+    """At most `EVENTS_PER_RECORD`: rows by first delivery (history follows), or quarantined ones."""
+    kept: list[KeptPlace] = []
+    """The person's sums of events that are expired: they become sums of no user."""
 
 
 class ResetRecord(ChangeRecord, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sort
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups
 from bursar.storage.duckdb.staging import STAGED, Staging
-from bursar.usage.applying import Applied, Delivery, Repeat
+from bursar.usage.applying import Applied, BatchKind, Delivery, Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +57,8 @@ class DuckDBApplier:
         done = self.position()
         total = Applied()
         waiting = [batch for batch in batches if done is None or batch.last_seq > done[1]]
-        for usage_only, run in groupby(waiting, key=lambda batch: batch.usage_only):
-            if usage_only:
+        for kind, run in groupby(waiting, key=lambda batch: batch.kind):
+            if kind is BatchKind.USAGE:
                 total.add(self._apply_usage(list(run)))
             else:
                 for batch in run:

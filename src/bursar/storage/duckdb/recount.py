@@ -16,6 +16,7 @@ from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.rollup import ROLLUPS, rollup_select, rollup_sums
 from bursar.storage.duckdb.schema import EVENT_COLUMNS
 from bursar.storage.duckdb.staging import STAGED, Staging
+from bursar.usage.applying import BatchKind
 from bursar.usage.changes import CORRECTION
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Recounter:
     def _read_journal(self, batches: Iterable[RecordBatch]) -> None:
         read, waiting, size = 0, list[bytes](), 0
         for batch in batches:
-            if batch.usage_only:
+            if batch.kind is BatchKind.USAGE:
                 waiting.append(batch.payload)
                 size += len(batch.payload)
             else:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.storage.journal.frame import FrameKind
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.segments import load_segments
 from bursar.storage.journal.writer import DurableMark
-from bursar.usage.applying import RecordBatch
+from bursar.usage.applying import BatchKind, RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,7 @@ READ_BYTES = 16 * 2**20
 def batch_of(frame: Frame) -> RecordBatch:
     """A frame's records as a batch to apply."""
     header = frame.header
-    return RecordBatch(header.first_seq, header.last_seq, header.kind is FrameKind.USAGE, frame.payload)
+    return RecordBatch(header.first_seq, header.last_seq, BatchKind(header.kind.value), frame.payload)
 
 
 def batches_up_to(folder: Path, last_seq: int) -> Iterator[RecordBatch]:
@@ -53,4 +52,4 @@ def _cut(batch: RecordBatch, last_seq: int) -> RecordBatch:
     if batch.last_seq <= last_seq:
         return batch
     kept = batch.payload.splitlines(keepends=True)[: last_seq - batch.first_seq + 1]
-    return RecordBatch(batch.first_seq, last_seq, batch.usage_only, b"".join(kept))
+    return RecordBatch(batch.first_seq, last_seq, batch.kind, b"".join(kept))

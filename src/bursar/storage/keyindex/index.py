@@ -97,6 +97,24 @@ class LmdbKeyIndex:
             value = transaction.get(key)
         return None if value is None else int(_VALUE.unpack(value)[0])
 
+    def find_all(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The seq of each key's first delivery, for those that were seen."""
+        with self._environment.begin() as transaction:
+            values = {key: transaction.get(key) for key in keys}
+        return {key: int(_VALUE.unpack(value)[0]) for key, value in values.items() if value is not None}
+
+    def remove(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> None:
+        """Forget keys whose first delivery is at the given seq; others, of later deliveries, stay.
+
+        Call it only when everything before the record that removes them is committed: then a repeat
+        after a crash finds nothing to remove, and nothing before it is applied again.
+        """
+        with self._environment.begin(write=True) as transaction:
+            for key, seq in zip(keys, seqs.tolist(), strict=True):
+                value = transaction.get(key)
+                if value is not None and _VALUE.unpack(value)[0] == seq:
+                    transaction.delete(key)
+
     def count(self) -> int:
         """How many keys are known."""
         return max(int(self._environment.stat()["entries"]) - 1, 0)
