@@ -21,6 +21,7 @@ from bursar import clock
 from bursar.app.applier import Applier
 from bursar.app.changes import JournaledChanges
 from bursar.app.metrics import Metrics, QueryMetrics
+from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.errors import BursarError, ConfigurationError, NotFound
 from bursar.identity.authenticate import Authenticator
@@ -35,7 +36,7 @@ from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.writer import JournalLimits, JournalWriter
 from bursar.storage.relational.engine import StateEngine, make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
-from bursar.storage.relational.migrate import upgrade
+from bursar.storage.relational.migrate import status, upgrade
 from bursar.storage.relational.snapshots import PriceSnapshotStore
 from bursar.usage.applying import event_key
 from bursar.usage.checks import TimeRules
@@ -170,6 +171,9 @@ def build_platform(settings: Settings) -> Platform:
 
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
+    # Refuses a newer state store before anything of the folder is changed.
+    status(engine)
+    upgrade_folder(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     upgrade(engine)
     identity = RelationalIdentityStore(engine)
     keys = ConfiguredKeys(*map(_secret, (settings.admin_key, settings.api_key, settings.ingest_key)))

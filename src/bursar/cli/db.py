@@ -1,4 +1,4 @@
-"""`bursar db`: the state store's migrations. A server brings them up to date itself when it starts."""
+"""`bursar db`: versions of state store and data folder. A server brings them up to date when it starts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from bursar.cli import options
 from bursar.cli.options import examples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bursar.settings import Settings
+    from bursar.storage.folder_format import PartVersion
     from bursar.storage.relational.migrate import MigrationStatus
 
-HELP = "The state store (tenants, keys, prices): its migrations."
+HELP = "The state store (tenants, keys, prices) and the data folder: their versions and upgrades."
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,20 +26,27 @@ app = typer.Typer(no_args_is_help=True)
     epilog=examples("bursar db status", "BURSAR_DATABASE_URL=postgresql://… bursar db status --json")
 )
 def status(*, data: options.Data = None, as_json: options.AsJson = False) -> None:
-    """Say which migrations are done and which are pending; changes nothing."""
-    from bursar.cli.offline import state_status
+    """Say which versions state store and folder have, and what an upgrade would do; changes nothing."""
+    from bursar.cli.offline import folder_versions, state_status
 
     settings = _settings(data)
-    _show(settings, state_status(settings), as_json=as_json)
+    _show(_described(settings, state_status(settings), folder_versions(settings)), as_json=as_json)
 
 
 @app.command(epilog=examples("bursar db upgrade", "bursar db upgrade --data /srv/bursar"))
 def upgrade(*, data: options.Data = None, as_json: options.AsJson = False) -> None:
-    """Do every pending migration, all or none; does nothing where there is none."""
-    from bursar.cli.offline import upgrade_state
+    """Bring state store and folder up to date; does nothing where they are.
+
+    Needs the folder to itself if that is older: stop the server first. A crash in between leaves the
+    rest to the next start.
+    """
+    from bursar.cli.offline import upgrade_everything
+    from bursar.cli.printing import steps_of
 
     settings = _settings(data)
-    _show(settings, upgrade_state(settings), as_json=as_json)
+    with steps_of() as tell:
+        found = upgrade_everything(settings, tell)
+    _show(_described(settings, *found), as_json=as_json)
 
 
 def _settings(data: Path | None) -> Settings:
@@ -45,24 +54,31 @@ def _settings(data: Path | None) -> Settings:
     from bursar.settings import load_settings
 
     settings = load_settings(data_dir=data)
-    if settings.database_url is None:
+    if settings.database_url is None and not settings.data_dir.is_dir():
         # SQLite would make an empty file of a mistyped folder.
         refuse_missing_folder(settings)
     return settings
 
 
-def _show(settings: Settings, found: MigrationStatus, *, as_json: bool) -> None:
-    from bursar.cli.printing import print_json
-
-    store = "PostgreSQL" if settings.database_url else "SQLite"
-    shown: dict[str, Any] = {
-        "store": store,
-        "current": found.current,
-        "head": found.head,
-        "pending": list(found.pending),
+def _described(settings: Settings, state: MigrationStatus, parts: Sequence[PartVersion]) -> dict[str, Any]:
+    return {
+        "store": "PostgreSQL" if settings.database_url else "SQLite",
+        "current": state.current,
+        "head": state.head,
+        "pending": list(state.pending),
+        "folder": {part.name: {"found": part.found, "newest": part.current} for part in parts},
     }
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    from bursar.cli.printing import print_json, print_table
+
     if as_json:
-        print_json(shown)
+        print_json(found)
         return
-    todo = f"pending: {', '.join(found.pending)}" if found.pending else "nothing pending"
-    print(f"{store} state store at {found.current or 'no migration'}, {todo} (newest: {found.head}).")
+    pending = ", ".join(found["pending"]) or "nothing"
+    rows = [(f"{found['store']} state store", found["current"] or "none", found["head"], pending)]
+    for name, part in found["folder"].items():
+        todo = "an upgrade" if part["found"] < part["newest"] else "nothing"
+        rows.append((name, part["found"], part["newest"], todo))
+    print_table(("part", "version", "newest", "pending"), rows)

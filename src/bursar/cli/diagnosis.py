@@ -121,16 +121,22 @@ def _look_at_folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _look_at_format(folder: Path) -> Finding:
-    from bursar.storage.folder import DataFolder, check_format
+    from bursar.app.upgrade import versions_of
+    from bursar.storage.folder import DataFolder
 
-    if not (folder / "FORMAT").is_file():
-        return Finding("folder", "FORMAT", "none", State.NOTE, "No Bursar has used this folder yet.")
     try:
-        found = check_format(DataFolder(folder))
+        found = versions_of(DataFolder(folder))
     except BursarError as error:
         return Finding("folder", "FORMAT", error.code, State.WRONG, error.detail)
-    versions_found = (f"{name} {getattr(found, name)}" for name in found.__struct_fields__)
-    return Finding("folder", "FORMAT", ", ".join(versions_found))
+    if not found:
+        return Finding("folder", "FORMAT", "none", State.NOTE, "No Bursar has used this folder yet.")
+    shown = ", ".join(f"{part.name} {part.found}" for part in found)
+    if any(part.is_older for part in found):
+        advice = (
+            "`bursar db upgrade` brings it up to date after a backup; so does the next start, without one."
+        )
+        return Finding("folder", "FORMAT", f"{shown} (an older Bursar's)", State.NOTE, advice)
+    return Finding("folder", "FORMAT", shown)
 
 
 def _look_at_lock(folder: Path) -> Finding:

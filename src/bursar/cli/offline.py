@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bursar.app.build import duckdb_limits
+from bursar.app.logs import configure_logging
+from bursar.app.upgrade import note_derived, upgrade_folder, versions_of
 from bursar.app.usage_stores import rebuild_stores
 from bursar.errors import FolderInUse
 from bursar.storage.folder import DataFolder, claim_folder
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from bursar.settings import Settings
+    from bursar.storage.folder_format import PartVersion
     from bursar.storage.relational.engine import StateEngine
     from bursar.storage.relational.migrate import MigrationStatus
 
@@ -39,7 +42,9 @@ def rebuild_folder(settings: Settings, progress: Callable[[str, int], None]) -> 
         raise FolderInUse(message) from None
     try:
         limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
-        return rebuild_stores(folder, limits, quarantine_limit, progress)
+        records = rebuild_stores(folder, limits, quarantine_limit, progress)
+        note_derived(folder)
+        return records
     finally:
         lock.release()
 
@@ -55,15 +60,39 @@ def state_status(settings: Settings) -> MigrationStatus:
         return status(engine)
 
 
-def upgrade_state(settings: Settings) -> MigrationStatus:
-    """Do every pending migration of the state store, all or none.
+def folder_versions(settings: Settings) -> list[PartVersion]:
+    """The versions of the folder's parts; none where no Bursar has used it. Changes nothing.
 
     Raises:
         NewerFormat: a newer Bursar has written it.
-        Unavailable: it doesn't answer, or another process has been at this for too long.
+        ConfigurationError: they can't be read.
     """
+    return versions_of(DataFolder(settings.data_dir))
+
+
+def upgrade_everything(
+    settings: Settings, progress: Callable[[str, int], None]
+) -> tuple[MigrationStatus, list[PartVersion]]:
+    """Bring the state store and the folder up to date; answers where they stand then.
+
+    Raises:
+        NewerFormat: a newer Bursar has written one of them; nothing was changed.
+        FolderInUse: a server holds a folder that is to be upgraded.
+        Unavailable: the state store doesn't answer, or another process has been at this for too long.
+    """
+    # The command tells itself what was done; of the log only what is wrong.
+    configure_logging(settings.model_copy(update={"log_level": "error"}))
+    folder = DataFolder(settings.data_dir)
     with _state_store(settings) as engine:
-        return upgrade(engine)
+        status(engine)
+        if any(part.is_older for part in versions_of(folder)):
+            lock = claim_folder(folder)
+            try:
+                limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
+                upgrade_folder(folder, limits, quarantine_limit, progress)
+            finally:
+                lock.release()
+        return upgrade(engine), versions_of(folder)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The data folder: one process at a time, a version for everything in it, and where things are.
 
-`FORMAT` names the versions of the folder, the journal, the store's tables and the index. A folder
-written by a newer Bursar is refused by name; an older one is migrated or rebuilt from the journal.
+Whoever claims a folder also knows by `FORMAT` that this Bursar may open it; see `folder_format.py`.
 """
 
 from __future__ import annotations
@@ -11,27 +10,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from bursar.errors import ConfigurationError, FolderInUse, NewerFormat
-from bursar.storage.duckdb.schema import STORE_VERSION
-from bursar.storage.durable_files import write_durably
-from bursar.storage.journal.segments import JOURNAL_VERSION
-from bursar.storage.keyindex.index import INDEX_VERSION
+from bursar.errors import ConfigurationError, FolderInUse
+from bursar.storage.folder_format import CURRENT, FolderFormat, read_format, refuse_unnamed, write_format
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FOLDER_VERSION = 1
-
-
-class FolderFormat(msgspec.Struct, frozen=True):
-    """Versions of everything in a data folder."""
-
-    folder: int = FOLDER_VERSION
-    journal: int = JOURNAL_VERSION
-    store: int = STORE_VERSION
-    index: int = INDEX_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,27 +106,15 @@ def claim_folder(folder: DataFolder) -> FolderLock:
 
 
 def check_format(folder: DataFolder) -> FolderFormat:
-    """The folder's versions; written on first use.
+    """The folder's versions, as they are; written on first use.
 
     Raises:
         NewerFormat: a part of it is newer than this Bursar reads.
-        ConfigurationError: the file can't be read.
+        ConfigurationError: the file can't be read, or is missing where there is data.
     """
-    ours = FolderFormat()
-    if not folder.format_file.exists():
-        write_durably(folder.format_file, msgspec.json.encode(ours) + b"\n")
-        return ours
-    try:
-        found = msgspec.json.decode(folder.format_file.read_bytes(), type=FolderFormat)
-    except msgspec.DecodeError as error:
-        message = f"{folder.format_file} can't be read: {error}. Restore it from a backup."
-        raise ConfigurationError(message) from error
-    newer = [
-        f"{name} {getattr(found, name)} (this Bursar reads up to {getattr(ours, name)})"
-        for name in FolderFormat.__struct_fields__
-        if getattr(found, name) > getattr(ours, name)
-    ]
-    if newer:
-        message = f"{folder.path} was written by a newer Bursar: {', '.join(newer)}. Upgrade Bursar."
-        raise NewerFormat(message)
-    return found
+    found = read_format(folder.format_file)
+    if found is not None:
+        return found
+    refuse_unnamed(folder.path)
+    write_format(folder.format_file)
+    return CURRENT
