@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 
 ALIASES: dict[str, tuple[str, ...]] = {
+    "filters": ("filter",),
     "group_by": ("dimensions", "by", "dimension"),
     "grain": ("period", "granularity", "interval"),
     "measures": ("metrics",),
@@ -50,6 +51,10 @@ class Asked:
             )
         values = [self._given.pop(known) for known in present]
         return values[0] if values else None
+
+    def has(self, name: str) -> bool:
+        """Whether a parameter of exactly this name is still unread."""
+        return name in self._given
 
     def text(self, name: str) -> str | None:
         """A single text."""

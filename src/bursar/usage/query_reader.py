@@ -76,28 +76,33 @@ def read_scene(asked: Asked, asker: Asker, default_window: str = DEFAULT_WINDOW)
     return Scene(window, zone, _filters_of_parameters(asked))
 
 
+def read_json_scene(asked: Asked, asker: Asker, default_window: str = DEFAULT_WINDOW) -> Scene:
+    """Window, zone and filters of a JSON body; what is wrong is noted in `asked`."""
+    zone = _zone(asked, asker)
+    bounds = _bounds_of_json(asked)
+    window = asked.collect(lambda: read_window(bounds, zone, asker.now, default_window))
+    return Scene(window or _ANY_WINDOW, zone, _filters_of_json(asked, asked.take("filters")))
+
+
 def read_query(asked: Asked, asker: Asker) -> UsageQuery:
     """The query of a JSON body.
 
     Raises:
         Invalid: with every reason.
     """
-    zone = _zone(asked, asker)
-    bounds = _bounds_of_json(asked)
-    window = asked.collect(lambda: read_window(bounds, zone, asker.now))
-    filters = _filters_of_json(asked, asked.take("filters"))
+    scene = read_json_scene(asked, asker)
     grain, dimensions = read_group_by(asked)
     measures = tuple(canonical_measure(name) for name in asked.names("measures")) or DEFAULT_MEASURES
     limit, offset = asked.number("limit", ROWS_DEFAULT), asked.number("offset", 0)
     order = tuple(_order(name) for name in asked.names("order"))
     query = asked.collect(
         lambda: UsageQuery(
-            window=window or _ANY_WINDOW,
+            window=scene.window,
             measures=measures,
             dimensions=dimensions,
-            filters=filters,
+            filters=scene.filters,
             grain=grain,
-            zone=zone,
+            zone=scene.zone,
             order=order,
             limit=limit,
             offset=offset,

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.query_answer import Row, UsageAnswer
+    from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import EventList, StoredEvent
 
 Answer = TypeVar("Answer")
@@ -36,6 +37,20 @@ class UsageQuestions(Protocol):
 
     def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
         """The event of this id, or None if this tenant has none; never a scan."""
+        ...
+
+    def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:
+        """What the selected events come to."""
+        ...
+
+    def selected_positions(
+        self, tenant_id: str, selection: Selection, after_seq: int, limit: int
+    ) -> list[tuple[int, str]]:
+        """Position and id of selected events behind a position, in order, at most `limit`."""
+        ...
+
+    def current_events(self, tenant_id: str, event_ids: Collection[str]) -> dict[str, CurrentEvent]:
+        """Those of the ids whose events count now; never a scan."""
         ...
 
 

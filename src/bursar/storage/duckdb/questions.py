@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.storage.duckdb.event_sql import read_event, select_event, select_events
 from bursar.storage.duckdb.planner import plan_question
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
+from bursar.storage.duckdb.selection_sql import CursorSelections
 from bursar.tracing import span
 from bursar.usage.latency import latency_of_bucket
 from bursar.usage.periods import period_from_label
@@ -24,13 +25,14 @@ from bursar.usage.query_measures import Number, read_figure
 from bursar.usage.stored_event import EventList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import duckdb
 
     from bursar.storage.duckdb.binding import Statement
     from bursar.storage.duckdb.planner import Plan
     from bursar.usage.query import EventPage, UsageQuery
+    from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import StoredEvent
 
 
@@ -47,6 +49,7 @@ class CursorQuestions:
         self._cursor = cursor
         self._position_of = position_of
         self._plan = plan
+        self._selections = CursorSelections(cursor, position_of)
 
     def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
         """The figures that a query asks for, with totals over everything it selects."""
@@ -84,6 +87,20 @@ class CursorQuestions:
         seq = self._position_of(tenant_id, event_id)
         rows = self._all(select_event(tenant_id, event_id, seq)) if seq is not None else []
         return read_event(rows[0]) if rows else None
+
+    def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:
+        """What the selected events come to."""
+        return self._selections.totals(tenant_id, selection)
+
+    def selected_positions(
+        self, tenant_id: str, selection: Selection, after_seq: int, limit: int
+    ) -> list[tuple[int, str]]:
+        """Position and id of selected events behind a position, in order, at most `limit`."""
+        return self._selections.positions(tenant_id, selection, after_seq, limit)
+
+    def current_events(self, tenant_id: str, event_ids: Collection[str]) -> dict[str, CurrentEvent]:
+        """Those of the ids whose events count now."""
+        return self._selections.current(tenant_id, event_ids)
 
     def _totals(self, tenant_id: str, query: UsageQuery) -> Totals:
         plain = tuple(measure.name for measure in query.asked_measures if not measure.is_money)

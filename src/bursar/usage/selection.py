@@ -1,0 +1,103 @@
+"""A selection: which events a change is about, and what they come to, before anybody changes them.
+
+The same filters and windows as every question, bounded by a position of the journal, so that what was
+looked at and what is changed later are the same events. Pure values; `store.py` says who counts them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bursar.errors import Invalid
+from bursar.usage.query import Filter, FilterOp, filter_faults
+from bursar.usage.query_answer import Amount  # noqa: TC001 - FastAPI reads the annotations
+from bursar.usage.stored_event import DESCRIBED, StoredCost
+from bursar.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Events of one tenant: those that the filters select within a window, or those of some ids.
+
+    Raises:
+        Invalid: a filter that can't be used; all reasons at once.
+    """
+
+    window: Window
+    filters: tuple[Filter, ...] = ()
+    event_ids: tuple[str, ...] | None = None
+    """Only these, where they are named."""
+    up_to_seq: int | None = None
+    """Only events whose place in the journal is at or before this."""
+
+    def __post_init__(self) -> None:
+        reasons = tuple(filter_faults(self.filters))
+        if reasons:
+            raise Invalid("; ".join(reason.message for reason in reasons), reasons=reasons)
+
+    def as_json(self) -> dict[str, Any]:
+        """The selection as a job keeps it; `selection_of` reads it back."""
+        return {
+            "start": self.window.start.isoformat(),
+            "end": self.window.end.isoformat(),
+            "filters": [
+                {"dimension": one.dimension, "op": one.op.value, "values": list(one.values)}
+                for one in self.filters
+            ],
+            "up_to_seq": self.up_to_seq,
+        }
+
+
+def selection_of(said: Mapping[str, Any]) -> Selection:
+    """The selection that `Selection.as_json` wrote."""
+    return Selection(
+        Window(datetime.fromisoformat(said["start"]), datetime.fromisoformat(said["end"])),
+        tuple(Filter(one["dimension"], FilterOp(one["op"]), tuple(one["values"])) for one in said["filters"]),
+        up_to_seq=said["up_to_seq"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedModel:
+    """What the selected events of one model come to."""
+
+    provider: str | None
+    model: str | None
+    events: int
+    unpriced: int
+    cost: list[Amount]
+    """One amount per currency, of the events whose cost is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionTotals:
+    """What the selected events come to."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
+
+    events: int
+    unpriced: int
+    """How many of them have no known cost; they are in no amount."""
+    cost: list[Amount]
+    """One amount per currency."""
+    first: datetime | None
+    """Time of the earliest event; null where there is none."""
+    last: datetime | None
+    models: list[SelectedModel]
+    """The same per model, the one with the most events first; at most a thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentEvent:
+    """An event as it counts now, as far as a change needs to know it."""
+
+    event_id: str
+    time: datetime
+    version: int
+    """Position of the record that made it what it is: its first delivery, or its last correction."""
+    cost: StoredCost
