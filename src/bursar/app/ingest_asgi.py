@@ -20,12 +20,12 @@ from bursar.app.bodies import BodyLimits, MemoryBudget, Reservation, inflate_bod
 from bursar.app.ingest_answers import Answer, answer_accepted, refuse_all
 from bursar.app.middleware import REQUEST_ID
 from bursar.app.problems import problem_response
-from bursar.errors import BursarError, Invalid, Malformed, Reason, Unauthenticated, UnsupportedMedia
+from bursar.errors import BursarError, Invalid, Malformed, Reason, Unauthenticated
 from bursar.identity.caller import Caller, Scope
 from bursar.pricing.rating import CostStatus
 from bursar.tracing import span
 from bursar.usage.applying import Delivery
-from bursar.usage.bodies import MEDIA_TYPES, Shape, read_items, rescued_items
+from bursar.usage.bodies import Shape, read_items, rescued_items, shape_of
 from bursar.usage.checks import Receipt, TimeRules
 from bursar.usage.ingest import AcceptOptions, CostAnswer
 
@@ -206,7 +206,7 @@ def _read_ask(scope: Connection) -> _Ask:
     return _Ask(
         path=path,
         door=DOORS[path],
-        shape=_shape_of(headers),
+        shape=shape_of(headers),
         encoding=headers.get("content-encoding", "").strip().lower(),
         headers=headers,
         wait=parameters.get("wait") == "applied",
@@ -236,14 +236,3 @@ def _read_parameters(query: bytes) -> dict[str, str]:
     if reasons:
         raise Invalid("The query parameters were refused.", reasons=tuple(reasons))
     return parameters
-
-
-def _shape_of(headers: Mapping[str, str]) -> Shape:
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    shape = MEDIA_TYPES.get(media_type)
-    if shape is None:
-        known = ", ".join(name for name in MEDIA_TYPES if name)
-        raise UnsupportedMedia(f"Content-Type '{media_type[:64]}' is not accepted; use one of {known}.")
-    if shape is Shape.JSON and "ce-specversion" in headers:
-        return Shape.CLOUDEVENT_BINARY
-    return shape

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bursar.errors import Invalid, Malformed, Reason, TooLarge
+from bursar.errors import Invalid, Malformed, Reason, TooLarge, UnsupportedMedia
 from bursar.usage.event import UsageEvent
 from bursar.usage.formats.cloudevents import body_of_cloudevent, envelope_of_headers, is_cloudevent
 from bursar.usage.json_shape import is_object
@@ -89,6 +89,22 @@ _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _split_wrapped = msgspec.json.Decoder(_WrappedRaw).decode
 _WHITESPACE = b" \t\r\n"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+def shape_of(headers: Mapping[str, str]) -> Shape:
+    """How a request's headers say that its body holds events.
+
+    Raises:
+        UnsupportedMedia: a media type that isn't taken.
+    """
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    shape = MEDIA_TYPES.get(media_type)
+    if shape is None:
+        known = ", ".join(name for name in MEDIA_TYPES if name)
+        raise UnsupportedMedia(f"Content-Type '{media_type[:64]}' is not accepted; use one of {known}.")
+    if shape is Shape.JSON and "ce-specversion" in headers:
+        return Shape.CLOUDEVENT_BINARY
+    return shape
 
 
 def read_items(body: bytes, shape: Shape, headers: Mapping[str, str], max_items: int) -> Items:

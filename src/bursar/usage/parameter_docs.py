@@ -177,3 +177,56 @@ QUERY = {
     },
     "parameters": [*_FORM, _parameter("explain", "Say which tables were read.", _FLAG)],
 }
+
+_SELECTED = {name: schema for name, schema in _QUERY["properties"].items() if name in {"filters", "window"}}
+VOID = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "event_ids": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "These events; up to 5,000. Or `filters` and `window`.",
+                        },
+                        **_SELECTED,
+                        **{parameter["name"]: parameter["schema"] for parameter in _WINDOW[1:]},
+                        "reason": {**_TEXT, "description": "Why; it stays with the change for good."},
+                        "dry_run": {
+                            "type": "boolean",
+                            "description": "Only count. True for filters and false for ids, if absent.",
+                        },
+                        "expect_events": {
+                            "type": "integer",
+                            "description": "Refuse (409) if it comes to another number of events.",
+                        },
+                        "up_to_seq": {
+                            "type": "integer",
+                            "description": "Only events up to this place in the journal, from a dry run.",
+                        },
+                        "tenant_id": _TEXT,
+                    },
+                },
+                "examples": {
+                    "ids": {
+                        "summary": "Two events, at once",
+                        "value": {"event_ids": ["call-1", "call-2"], "reason": "sent by a test"},
+                    },
+                    "filters": {
+                        "summary": "All of a test run; first without effect",
+                        "value": {
+                            "filters": {"environment": "loadtest"},
+                            "window": "7d",
+                            "reason": "a load test wrote to production",
+                            "dry_run": True,
+                        },
+                    },
+                },
+            }
+        },
+    }
+}

@@ -1,43 +1,26 @@
 """Who changes something, why, and by which run: what every change record says about itself.
 
-Also the two things that a change needs of the ledger: to append its records, and to know when they count.
+`change_log.py` says how records get into the journal; the jobs here wait with `wait_until_applied`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bursar import clock
 from bursar.errors import Invalid, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from bursar.scheduling.job import RunContext
-    from bursar.usage.changes import ChangeRecord
+    from bursar.usage.change_log import ChangeLog
 
 CHANGE_VERSION = 1
 REASON_LIMIT = 500
 WAIT_SECONDS = 1.0
 """How long a job waits at a time before it looks whether it should stop."""
-
-
-class RecordsChanges(Protocol):
-    """Takes change records into the journal. Call it from a thread, never from the event loop."""
-
-    def append(self, records: Sequence[ChangeRecord]) -> int:
-        """Make records durable, in this order; returns the seq of the last one.
-
-        Raises:
-            DiskFull, Overloaded, Unavailable: none of them was taken.
-        """
-        ...
-
-    def wait_applied(self, seq: int, timeout_seconds: float | None = None) -> bool:
-        """Wait until the store holds everything up to a seq; False after the timeout."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +70,7 @@ def read_reason(text: str | None) -> str:
     return given
 
 
-def wait_until_applied(changes: RecordsChanges, seq: int, run: RunContext, step: str, done: int) -> None:
+def wait_until_applied(changes: ChangeLog, seq: int, run: RunContext, step: str, done: int) -> None:
     """Wait as long as it takes, but for a run that should stop.
 
     Raises:

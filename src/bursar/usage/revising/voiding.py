@@ -8,24 +8,25 @@ somebody looked are behind the selection's position and stay.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bursar import clock
 from bursar.errors import Conflict, Reason
 from bursar.usage.changes import EVENTS_PER_RECORD, VOID, VoidRecord
 from bursar.usage.query_reader import read_json_scene
+from bursar.usage.record import encode_record
 from bursar.usage.revising.author import Author, read_reason, wait_until_applied
 from bursar.usage.selection import Selection, selection_of
 from bursar.window import WINDOW_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from bursar.scheduling.job import RunContext
     from bursar.usage.asked import Asked
+    from bursar.usage.change_log import ChangeLog
     from bursar.usage.query_reader import Asker
-    from bursar.usage.revising.author import RecordsChanges
     from bursar.usage.selection import SelectionTotals
     from bursar.usage.store import AsksQuestions
 
@@ -77,13 +78,14 @@ def read_void(asked: Asked, asker: Asker) -> VoidAsk:
 def _read_ids(asked: Asked, given: object) -> tuple[str, ...] | None:
     if given is None:
         return None
-    if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
+    listed = cast("list[object]", given) if isinstance(given, list) else [None]
+    ids = tuple(dict.fromkeys(one for one in listed if isinstance(one, str) and one))
+    if not all(isinstance(one, str) and one for one in listed):
         asked.refuse("event_ids", "wrong_type", "event_ids is a list of ids.")
-        return ()
-    if not 1 <= len(given) <= IDS_LIMIT:
+    elif not 1 <= len(ids) <= IDS_LIMIT:
         message = f"Name 1 to {IDS_LIMIT} ids at once, or use filters."
         asked.refuse("event_ids", "out_of_range", message)
-    return tuple(dict.fromkeys(given))
+    return ids
 
 
 def refuse_surprise(ask: VoidAsk, totals: SelectionTotals) -> None:
@@ -114,16 +116,14 @@ def void_parameters(ask: VoidAsk, totals: SelectionTotals) -> dict[str, Any]:
 class VoidWork:
     """The work of the job `void`."""
 
-    changes: RecordsChanges
+    changes: ChangeLog
     questions: AsksQuestions
-    durable_seq: Callable[[], int]
-    """The last record on disk."""
 
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Void everything selected; a later attempt goes on with what is left."""
         author, selection = Author.of_run(run), selection_of(run.parameters["selection"])
         total = int(run.parameters["events"])
-        wait_until_applied(self.changes, self.durable_seq(), run, "catching up", 0)
+        wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
         left = self.questions.ask_now(lambda store: store.total_selection(author.tenant_id, selection))
         done = max(total - left.events, 0)
         after_seq, last_seq = 0, 0
@@ -132,7 +132,7 @@ class VoidWork:
             if last_seq:
                 wait_until_applied(self.changes, last_seq, run, "voiding", done)
             ids = [event_id for _, event_id in found]
-            last_seq = self.changes.append([void_record(author, ids, clock.now())])
+            last_seq = self.changes.append([encode_record(void_record(author, ids, clock.now()))])
             after_seq, done = found[-1][0], done + len(found)
         if last_seq:
             wait_until_applied(self.changes, last_seq, run, "voiding", done)

@@ -1,0 +1,77 @@
+"""What every endpoint that changes usage works with: bodies, waiting for the store, jobs, answers.
+
+The endpoints are in `corrections.py`, `voids.py`, `erasures.py`, `resets.py` and `quarantine.py`; what
+they decide is in `usage/revising/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from bursar.errors import Invalid, Malformed, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bursar.app.build import Platform
+
+RUN_PATH = "/api/v1/scheduler/runs"
+"""Where runs are shown; see `scheduling/api.py`."""
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Durable and under way, but not applied yet; `Location` says where to look"}
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunAsked:
+    """A run of a job that was asked for."""
+
+    id: str
+    job_id: str
+    state: str
+    url: str
+    """Where its progress and its result are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDesk:
+    """Where requests that change something go."""
+
+    platform: Platform
+
+    async def wait(self, seq: int) -> bool:
+        """Wait until the store holds everything up to a seq, at most as long as the setting allows."""
+        seconds = self.platform.settings.wait_timeout_seconds
+        return await run_in_threadpool(self.platform.changes.wait_applied, seq, seconds)
+
+    @staticmethod
+    def answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:
+        """A value as JSON; moments in RFC 3339."""
+        return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+    def accepted(self, body: object, run: RunAsked) -> Response:
+        """An answer about a job that has begun, or will."""
+        return self.answer(202, body, {"location": run.url})
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; an empty body says nothing.
+
+    Raises:
+        Malformed: no JSON.
+        Invalid: JSON, but no object.
+    """
+    try:
+        decoded: object = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"The body is no JSON: {error}."
+        raise Malformed(message) from None
+    if isinstance(decoded, dict):
+        return cast("dict[str, Any]", decoded)
+    message = "The body is a JSON object."
+    raise Invalid(message, reasons=(Reason("$", "wrong_type", message),))
