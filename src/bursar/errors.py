@@ -9,7 +9,7 @@
     ├── Unauthenticated       no usable credential (unauthenticated)
     │   ├── MissingKey, UnknownKey, ExpiredKey, RevokedKey
     ├── Forbidden             a credential that may not do this (forbidden)
-    │   ├── MissingScope, TenantMismatch
+    │   ├── MissingScope, TenantMismatch, TenantSuspended
     ├── NotFound              no such thing for this caller (not_found)
     ├── Conflict              it clashes with what is there (conflict)
     ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
@@ -139,6 +139,13 @@ class TenantMismatch(Forbidden):
 
     code = "tenant_mismatch"
     title = "tenant_id must be the credential's own tenant"
+
+
+class TenantSuspended(Forbidden):
+    """The tenant takes no usage: it was suspended, or is being deleted."""
+
+    code = "tenant_suspended"
+    title = "This tenant is suspended and takes no usage"
 
 
 class NotFound(BursarError):

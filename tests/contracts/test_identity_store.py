@@ -13,7 +13,7 @@ from bursar.identity.caller import Caller, Scope
 from bursar.identity.keys import Credential, Revocation, hash_key
 from bursar.identity.page import PageAsk
 from bursar.identity.store import KeyUse
-from bursar.identity.tenant import Project, Tenant, TenantChange, TenantState
+from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantChange, TenantState
 from tests.support.identity import NOON, SECOND, a_project, a_tenant, add_key, some_terms
 
 if TYPE_CHECKING:
@@ -179,6 +179,27 @@ def test_a_credential_is_found_by_its_hash_with_the_tenants_zone(store: Identity
         "acme", ours.key.id, frozenset({Scope.READ}), "Europe/Berlin", is_operator=False
     )
     assert store.credentials(()) == {}
+
+
+def test_a_credential_says_that_its_tenant_is_suspended(store: IdentityStore) -> None:
+    digest = hash_key(add_key(store).secret)
+    store.change_tenant("acme", TenantChange(state=TenantState.SUSPENDED))
+    assert store.credentials([digest])[digest].caller().is_suspended
+    store.change_tenant("acme", TenantChange(state=TenantState.ACTIVE))
+    assert not store.credentials([digest])[digest].caller().is_suspended
+
+
+def test_a_removed_tenant_takes_its_keys_and_projects_along_and_nobody_elses(store: IdentityStore) -> None:
+    ours, theirs = add_key(store), add_key(store, some_terms("rival"))
+    store.add_project(a_project())
+    assert store.remove_tenant("acme") == RemovedTenant(keys=1, projects=1)
+    with pytest.raises(NotFound):
+        store.tenant("acme")
+    assert store.credentials([hash_key(ours.secret)]) == {}
+    assert store.projects("acme", ALL).items == ()
+    assert hash_key(theirs.secret) in store.credentials([hash_key(theirs.secret)])
+    with pytest.raises(NotFound):
+        store.remove_tenant("acme")
 
 
 def test_many_credentials_are_found_at_once(store: IdentityStore) -> None:

@@ -24,7 +24,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from bursar import clock
 from bursar.errors import BursarError, Forbidden, NotFound, Unauthenticated
 from bursar.identity.caller import Caller, Scope
-from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN
+from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantState
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Send
@@ -100,11 +100,13 @@ class Doorkeeper:
         """Refuse a request whose key stopped counting since it was identified.
 
         Raises:
-            ExpiredKey, RevokedKey: as known by now.
+            ExpiredKey, RevokedKey, TenantSuspended: as known by now.
         """
         presented = credential_of(scope["headers"])
         if presented is not None and scope.get(OPERATOR_MARK) is not True:
-            self._authenticator.recall(presented, clock.now())
+            caller = self._authenticator.recall(presented, clock.now())
+            if caller is not None and not caller.is_operator:
+                caller.refuse_suspended()
 
     async def act_for(self, caller: Caller, tenant_id: str | None) -> Caller:
         """The caller acting for the tenant that a request names.
@@ -120,7 +122,8 @@ class Doorkeeper:
             # Nothing that can't be an id reaches a store: PostgreSQL takes no NUL.
             raise NotFound(_NO_TENANT)
         tenant = await run_in_threadpool(self._tenants.tenant, named)
-        return replace(caller, tenant_id=tenant.id, zone=tenant.zone)
+        is_suspended = tenant.state is TenantState.SUSPENDED
+        return replace(caller, tenant_id=tenant.id, zone=tenant.zone, is_suspended=is_suspended)
 
     async def _identify(self, scope: Connection) -> Caller:
         if scope.get(OPERATOR_MARK) is True:
@@ -140,7 +143,8 @@ class Doorkeeper:
         self, key_id: str, scopes: frozenset[Scope], *, is_operator: bool = False
     ) -> Caller:
         tenant = await run_in_threadpool(self._tenants.tenant, DEFAULT_TENANT_ID)
-        return Caller(tenant.id, key_id, scopes, tenant.zone, is_operator)
+        is_suspended = tenant.state is TenantState.SUSPENDED
+        return Caller(tenant.id, key_id, scopes, tenant.zone, is_operator, is_suspended)
 
 
 def _is_local(client: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -26,7 +26,7 @@ from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.errors import BursarError, ConfigurationError, NotFound
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
-from bursar.identity.tenant import ID_PATTERN
+from bursar.identity.tenant import ID_PATTERN, TenantState
 from bursar.pricing.genai_source import load_book
 from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
 from bursar.storage.duckdb.connection import DuckDBLimits
@@ -121,15 +121,15 @@ class Platform:
         return {"native": native, "import": TimeRules(None, future)}
 
     def knows_tenant(self, tenant_id: str) -> bool:
-        """Whether there is such a tenant."""
+        """Whether there is such a tenant, and it takes usage."""
         if _TENANT_ID.fullmatch(tenant_id) is None:
             # PostgreSQL would take a NUL in it for an error.
             return False
         try:
-            self.identity.tenant(tenant_id)
+            tenant = self.identity.tenant(tenant_id)
         except NotFound:
             return False
-        return True
+        return tenant.state is TenantState.ACTIVE
 
     def stored_costs(self, tenants: Collection[str], seqs: Sequence[int]) -> dict[int, CostAnswer]:
         """Costs of stored events, by position."""

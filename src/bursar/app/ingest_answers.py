@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.app.problems import problem_response
-from bursar.errors import ExpiredKey, Invalid, Reason, RevokedKey, TenantMismatch
+from bursar.errors import ExpiredKey, Invalid, Reason, RevokedKey, TenantMismatch, TenantSuspended
 from bursar.usage.ingest import CostAnswer
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def _refusal(accepted: Accepted) -> BursarError:
     codes = {reason.code for one in rejections for reason in one.reasons}
     if codes == {"tenant_mismatch"}:
         return TenantMismatch()
+    if codes == {TenantSuspended.code}:
+        return TenantSuspended()
     if codes and codes <= {RevokedKey.code, ExpiredKey.code}:
         return RevokedKey()
     if accepted.single and rejections:

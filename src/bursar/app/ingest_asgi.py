@@ -20,7 +20,7 @@ from bursar.app.bodies import BodyLimits, MemoryBudget, Reservation, inflate_bod
 from bursar.app.ingest_answers import Answer, answer_accepted, refuse_all
 from bursar.app.middleware import REQUEST_ID
 from bursar.app.problems import problem_response
-from bursar.errors import BursarError, Invalid, Malformed, Reason, Unauthenticated
+from bursar.errors import BursarError, Invalid, Malformed, Reason, TenantSuspended, Unauthenticated
 from bursar.identity.caller import Caller, Scope
 from bursar.pricing.rating import CostStatus
 from bursar.tracing import span
@@ -120,6 +120,7 @@ class IngestDoor:
         caller.require(Scope.INGEST)
         ask = _read_ask(scope)
         caller = await self._parts.doorkeeper.act_for(caller, ask.tenant_id)
+        caller.refuse_suspended()
         with Reservation(self._parts.memory) as memory:
             limits = self._parts.limits.body
             raw = await read_body(receive, ask.headers.get("content-length"), limits, memory)
@@ -158,10 +159,10 @@ class IngestDoor:
         )
 
     def _refusal(self, scope: Connection) -> Reason | None:
-        """The admission step: a key that was revoked while its body came in is refused by name."""
+        """The admission step: what was revoked or suspended while the body came in is refused by name."""
         try:
             self._parts.doorkeeper.recheck(scope)
-        except Unauthenticated as error:
+        except (Unauthenticated, TenantSuspended) as error:
             return Reason("$", error.code, f"{error.detail}.")
         return None
 

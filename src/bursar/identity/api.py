@@ -110,9 +110,9 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
 
     @router.patch("/tenants/{tenant_id}")
     def change_tenant(tenant_id: IdInPath, body: TenantPatch, caller: Caller = desk.admin) -> TenantOut:
-        """Change a tenant's name or reporting time zone. Operator only."""
+        """Change a tenant's name or reporting time zone, suspend it or let it take part. Operator only."""
         _refuse_others(caller)
-        change = TenantChange(body.name, body.zone)
+        change = TenantChange(body.name, body.zone, body.state)
         refuse_unfit(change)
         tenant = desk.store.change_tenant(tenant_id, change)
         desk.changed()

@@ -59,6 +59,7 @@ class TenantPatch(Strict):
 
     name: Name | None = None
     zone: Zone | None = None
+    state: TenantState | None = Field(default=None, description="A suspended tenant's usage is refused.")
 
 
 class ProjectIn(Strict):

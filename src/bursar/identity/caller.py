@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bursar.errors import MissingScope, TenantMismatch
+from bursar.errors import MissingScope, TenantMismatch, TenantSuspended
 
 
 class Scope(StrEnum):
@@ -31,6 +31,8 @@ class Caller:
     """The tenant's reporting time zone (IANA name)."""
     is_operator: bool = False
     """May name any tenant and manage tenants: the operator's key, or the data folder's socket."""
+    is_suspended: bool = False
+    """Its tenant takes no usage."""
 
     def may(self, scope: Scope) -> bool:
         """Whether this caller holds the scope, itself or through `admin`."""
@@ -46,6 +48,15 @@ class Caller:
             held = ", ".join(sorted(self.scopes)) or "none"
             message = f"This needs the scope '{scope}'; the key has: {held}."
             raise MissingScope(message)
+
+    def refuse_suspended(self) -> None:
+        """Let only usage for a tenant pass that takes part.
+
+        Raises:
+            TenantSuspended: it is suspended, or is being deleted.
+        """
+        if self.is_suspended:
+            raise TenantSuspended
 
     def tenant_for(self, named: str | None) -> str:
         """The tenant to act on when a request may name one.

@@ -88,11 +88,14 @@ class Credential:
 
     key: ApiKey
     zone: str
+    is_suspended: bool = False
 
     def caller(self) -> Caller:
         """The caller whom this credential stands for."""
         terms = self.key.terms
-        return Caller(terms.tenant_id, self.key.id, terms.scopes, self.zone, terms.is_operator)
+        return Caller(
+            terms.tenant_id, self.key.id, terms.scopes, self.zone, terms.is_operator, self.is_suspended
+        )
 
 
 def new_key(terms: KeyTerms, now: datetime) -> IssuedKey:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bursar.identity.keys import ApiKey, Credential, Revocation
     from bursar.identity.page import Page, PageAsk
-    from bursar.identity.tenant import Project, Tenant, TenantChange
+    from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ class TenantStore(Protocol):
 
     def change_tenant(self, tenant_id: str, change: TenantChange) -> Tenant:
         """Change what the change names and answer the tenant as it is then.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        ...
+
+    def remove_tenant(self, tenant_id: str) -> RemovedTenant:
+        """Forget a tenant, its keys and its projects; whoever calls has removed its usage before.
 
         Raises:
             NotFound: there is no such tenant.

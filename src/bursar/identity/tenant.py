@@ -37,6 +37,7 @@ class TenantState(StrEnum):
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    """Its usage is refused; its keys may still read what was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ class TenantChange:
 
     name: str | None = None
     zone: str | None = None
+    state: TenantState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedTenant:
+    """What went with a tenant."""
+
+    keys: int
+    projects: int
 
 
 @dataclass(frozen=True, slots=True)

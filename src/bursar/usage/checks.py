@@ -104,7 +104,7 @@ def _tenant_reasons(named: str, receipt: Receipt) -> list[Reason]:
         return [Reason("tenant_id", "tenant_mismatch", "tenant_id must be the credential's own tenant.")]
     if receipt.knows_tenant(named):
         return []
-    return [Reason("tenant_id", "unknown_tenant", "There is no tenant with this id.")]
+    return [Reason("tenant_id", "unknown_tenant", "There is no active tenant with this id.")]
 
 
 def _time_reason(time: datetime, receipt: Receipt) -> Reason:

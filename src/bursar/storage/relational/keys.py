@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, func, insert, or_, select, update
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.caller import Scope
 from bursar.identity.keys import ApiKey, Credential, KeyTerms, Revocation
+from bursar.identity.tenant import TenantState
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.tables import API_KEYS, TENANTS
 from bursar.storage.relational.tenants import no_tenant
@@ -80,13 +81,17 @@ class RelationalKeys:
     def credentials(self, secret_hashes: Collection[str]) -> dict[str, Credential]:
         """See `KeyStore.credentials`."""
         hashes = list(secret_hashes)
-        question = select(API_KEYS, TENANTS.c.zone).join(TENANTS, TENANTS.c.id == API_KEYS.c.tenant_id)
+        question = select(API_KEYS, TENANTS.c.zone, TENANTS.c.state).join(
+            TENANTS, TENANTS.c.id == API_KEYS.c.tenant_id
+        )
         found: dict[str, Credential] = {}
         with reading(self._engine) as connection:
             for start in range(0, len(hashes), HASHES_PER_QUESTION):
                 some = hashes[start : start + HASHES_PER_QUESTION]
                 for row in connection.execute(question.where(API_KEYS.c.secret_hash.in_(some))):
-                    found[row.secret_hash] = Credential(_key_of(row), row.zone)
+                    found[row.secret_hash] = Credential(
+                        _key_of(row), row.zone, row.state == TenantState.SUSPENDED.value
+                    )
         return found
 
     def record_use(self, uses: Iterable[KeyUse]) -> None:

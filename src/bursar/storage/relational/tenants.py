@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
-from bursar.identity.tenant import Project, Tenant, TenantState
+from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
 from bursar.storage.relational.paging import read_page
-from bursar.storage.relational.tables import PROJECTS, TENANTS
+from bursar.storage.relational.tables import API_KEYS, PROJECTS, TENANTS
 from bursar.storage.relational.transactions import reading, refusing, writing
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class RelationalTenants:
 
     def change_tenant(self, tenant_id: str, change: TenantChange) -> Tenant:
         """See `TenantStore.change_tenant`."""
-        named = {"name": change.name, "zone": change.zone}
+        state = change.state.value if change.state else None
+        named = {"name": change.name, "zone": change.zone, "state": state}
         values = {column: value for column, value in named.items() if value is not None}
         if not values:
             return self.tenant(tenant_id)
@@ -67,6 +68,16 @@ class RelationalTenants:
         if row is None:
             raise no_tenant(tenant_id)
         return _tenant_of(row)
+
+    def remove_tenant(self, tenant_id: str) -> RemovedTenant:
+        """See `TenantStore.remove_tenant`."""
+        with writing(self._engine) as connection:
+            keys = connection.execute(delete(API_KEYS).where(API_KEYS.c.tenant_id == tenant_id)).rowcount
+            projects = connection.execute(delete(PROJECTS).where(PROJECTS.c.tenant_id == tenant_id)).rowcount
+            removed = connection.execute(delete(TENANTS).where(TENANTS.c.id == tenant_id)).rowcount
+        if not removed:
+            raise no_tenant(tenant_id)
+        return RemovedTenant(keys, projects)
 
 
 class RelationalProjects:
