@@ -50,7 +50,7 @@ demo: setup ## Serve with 30 days of invented usage; prints the address, a key a
 	$(BIN)/bursar demo $(ARGS)
 
 # --------------------------------------------------------------------------------------------------- test
-.PHONY: test test-slow coverage bench
+.PHONY: test test-slow chaos coverage bench
 test: setup ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
 ifdef COVERAGE
 	rm -rf .coverage && mkdir .coverage
@@ -63,6 +63,9 @@ endif
 
 test-slow: setup ## Run the tests that take minutes
 	$(BIN)/pytest -m slow $(ARGS)
+
+chaos: setup ## Kills, power cuts, full disks, storms, overload, many times; prints a table (an hour; ARGS="--only power")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 coverage: ## Run the tests and print branch coverage; fails below 90 %
 	@$(MAKE) test COVERAGE=1

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ MODELS = (
 )
 ACKNOWLEDGED = frozenset([200, 202])
 UNAVAILABLE = 503
+AFTER_503_SECONDS = 0.05
+"""Less than a server asks for, so that it is asked often while it can't."""
 WITH_KEY_SHARE = 0.2
 """So many requests leave the ids of their events to the server and bring an `Idempotency-Key`."""
 WAITING_SHARE = 0.2
@@ -75,10 +78,20 @@ class Account:
     sent: set[str] = field(default_factory=set[str])
     costs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """By mark of each acknowledged event: the cost that was answered."""
-    unavailable: int = 0
-    """Answers with 503: nothing was accepted, and the client was told when to come back."""
-    refused: int = 0
-    """Other answers that were no success: there should be none."""
+    answers: Counter[int] = field(default_factory=Counter[int])
+    """How often each status was answered."""
+    without_retry_after: int = 0
+    """Answers with 503 that don't say when to come back: there should be none."""
+
+    @property
+    def unavailable(self) -> int:
+        """Answers with 503: nothing was accepted."""
+        return self.answers[UNAVAILABLE]
+
+    @property
+    def refused(self) -> int:
+        """Other answers that were no success: there should be none."""
+        return self.answers.total() - self.unavailable - sum(self.answers[one] for one in ACKNOWLEDGED)
 
     @classmethod
     def of(cls, folder: Path) -> Account:
@@ -94,10 +107,9 @@ class Account:
         status = line.get("status")
         if status in ACKNOWLEDGED:
             self.costs.update(zip(line["marks"], line["costs"], strict=True))
-        elif status == UNAVAILABLE:
-            self.unavailable += 1
-        elif status is not None:
-            self.refused += 1
+        if status is not None:
+            self.answers[status] += 1
+        self.without_retry_after += status == UNAVAILABLE and not line["retry_after"]
 
 
 class Writer(threading.Thread):
@@ -114,12 +126,13 @@ class Writer(threading.Thread):
         self._sent = 0
         self._open: list[Request] = []
         self._go, self._paused, self._leaving = threading.Event(), threading.Event(), False
+        self._resting = threading.Event()
 
     def run(self) -> None:
         """Write whenever told to; rest while the server is away."""
         while self._go.wait() and not self._leaving:
             with httpx.Client(base_url=self.url, headers={"X-API-Key": ADMIN_KEY}, timeout=30) as client:
-                while self._send_next(client):
+                while not self._resting.is_set() and self._send_next(client):
                     pass
             self._go.clear()
             self._paused.set()
@@ -129,7 +142,13 @@ class Writer(threading.Thread):
         """Begin a round against the server at `url`."""
         self.url, self.round = url, cycle
         self._paused.clear()
+        self._resting.clear()
         self._go.set()
+
+    def rest(self) -> None:
+        """Send nothing more, though the server is there; returns after the last answer."""
+        self._resting.set()
+        self.wait_until_paused()
 
     def wait_until_paused(self) -> None:
         """Return once the server's end was noticed."""
@@ -160,10 +179,14 @@ class Writer(threading.Thread):
         if answer.status_code in ACKNOWLEDGED:
             accepted = answer.json().get("events", [])
         self._diary.note(
-            status=answer.status_code, marks=request.marks, costs=[one["cost"] for one in accepted]
+            status=answer.status_code,
+            marks=request.marks,
+            costs=[one["cost"] for one in accepted],
+            retry_after=answer.headers.get("retry-after"),
         )
         if answer.status_code == UNAVAILABLE:
             self._open.append(request)
+            self._resting.wait(AFTER_503_SECONDS)
         else:
             self.acknowledged += 1
 

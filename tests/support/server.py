@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,7 +24,6 @@ from tests.support.serving import ADMIN_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from multiprocessing.context import ForkServerProcess
-    from pathlib import Path
 
     from tests.support.small_disk import SmallDisk
 
@@ -51,6 +51,7 @@ class ServerProcess:
     def spawn(self, *faults: Callable[[], None]) -> None:
         """Start the process and don't wait for anything; `faults` are called in it before it serves."""
         assert self._process is None
+        self._said.parent.mkdir(parents=True, exist_ok=True)
         self._said.write_bytes(b"")
         environ = {f"BURSAR_{name.upper()}": str(value) for name, value in self._settings.items()}
         arguments = ["serve", "--port", "0", "--data", str(self.folder)]
@@ -80,6 +81,14 @@ class ServerProcess:
     def has_ended(self) -> bool:
         """Whether there is no process, or it has died."""
         return self._process is None or not self._process.is_alive()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Anonymous memory that the process holds now; 0 where there is none."""
+        with suppress(FileNotFoundError, ProcessLookupError, AttributeError):
+            status = Path(f"/proc/{self._process.pid}/status").read_text()  # type: ignore[union-attr]
+            return int(status.partition("RssAnon:")[2].split()[0]) * 1024
+        return 0
 
     @property
     def log(self) -> list[dict[str, Any]]:

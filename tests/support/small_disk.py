@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_MOUNT = 'mount -t tmpfs -o size="$2" tmpfs "$1" && echo mounted && read -r _'
+_MOUNT = """mount -t tmpfs -o size="$2" tmpfs "$1" && echo done
+while read -r how; do mount -o "remount,$how" "$1" && echo done; done"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,12 @@ class SmallDisk:
 
     mount_point: Path
     """Where those see it who have entered."""
-    holder: int
-    """The process whose namespaces are to be entered."""
+    process: subprocess.Popen[str]
+
+    @property
+    def holder(self) -> int:
+        """The process whose namespaces are to be entered."""
+        return self.process.pid
 
     @property
     def path(self) -> Path:
@@ -43,18 +48,33 @@ class SmallDisk:
         return status.f_bavail * status.f_frsize
 
     def leave_only(self, free_bytes: int) -> None:
-        """Fill it up to this."""
-        taken = self.free_bytes - free_bytes
+        """Fill it up to this, whoever takes room meanwhile."""
         descriptor = os.open(self._filler, os.O_WRONLY | os.O_CREAT)
         try:
-            if taken > 0:
-                os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, taken)
+            while (taken := self.free_bytes - free_bytes) > 0:
+                with suppress(OSError):
+                    os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, taken)
         finally:
             os.close(descriptor)
 
     def make_room(self) -> None:
         """Undo that."""
         self._filler.unlink()
+
+    def freeze(self) -> None:
+        """Make it read-only, whoever has files open for writing on it."""
+        self._remount("ro")
+
+    def thaw(self) -> None:
+        """Undo that."""
+        self._remount("rw")
+
+    def _remount(self, how: str) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{how}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
 
     @property
     def _filler(self) -> Path:
@@ -85,13 +105,13 @@ def small_disk(mount_point: Path, size_bytes: int) -> Generator[SmallDisk]:
         pytest.skip("this machine has no `unshare` to mount a small file system with")
     assert holder.stdout
     try:
-        if holder.stdout.readline() != "mounted\n":
+        if holder.stdout.readline() != "done\n":
             pytest.skip(
                 f"this machine lets nobody mount a small file system: {holder.communicate()[1].strip()}"
             )
-        yield SmallDisk(mount_point, holder.pid)
+        yield SmallDisk(mount_point, holder)
     finally:
-        holder.communicate("\n")
+        holder.communicate()
 
 
 def enter_disk(holder: int) -> None:

@@ -119,6 +119,13 @@ def test_a_store_that_is_not_there_is_unavailable(url: str, open_engine: Callabl
         connection.execute(text("SELECT 1"))
 
 
+def test_a_damaged_file_is_named(tmp_path: Path, open_engine: Callable[[str], Engine]) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database at all" * 1000)
+    engine = open_engine(f"sqlite:///{tmp_path / 'state.db'}")
+    with pytest.raises(Unavailable, match="file is damaged; restore it from a backup"), reading(engine):
+        pass
+
+
 def test_a_full_disk_is_named(sqlite_state_url: str, open_engine: Callable[[str], Engine]) -> None:
     with pytest.raises(DiskFull):
         fill_up(open_engine(sqlite_state_url))

@@ -43,6 +43,7 @@ _WRONG_SQL = "SQLITE_ERROR"
 """SQLite calls a mistake in a statement operational too; that is a bug of ours, not an outage."""
 _DISK_FULL_CODES = frozenset({"53100", "SQLITE_FULL"})
 _LOCK_TIMEOUT_CODES = frozenset({"55P03", "SQLITE_BUSY"})
+_DAMAGED_CODES = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})
 
 
 @contextmanager
@@ -126,6 +127,11 @@ def _translating() -> Generator[None]:
             message = "Another process holds the state store for too long; try again shortly."
         else:
             message = "The state store does not answer; try again shortly."
+        raise Unavailable(message) from error
+    except (exc.DatabaseError, sqlite3.DatabaseError) as error:
+        if _code_of(error) not in _DAMAGED_CODES:
+            raise
+        message = "The state store's file is damaged; restore it from a backup. Nothing was changed."
         raise Unavailable(message) from error
 
 

@@ -1,0 +1,46 @@
+"""Faults of disk, state store, clock and clients, in the short form; the long one is `make chaos`.
+
+Each trial asserts for itself that acknowledged = stored once, that refusals are 503 with `Retry-After`,
+that a recount is clean and memory bounded; the line of its table is printed at the end of the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.disks import (
+    corrupt_state_store,
+    failing_syncs,
+    locked_state_store,
+    read_only_disk,
+    wrong_clock,
+)
+from tests.chaos.storms import flooding_tenant, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.chaos.trials import Line
+
+SEED = 20_261_121
+SHORT_SECONDS = 4.0
+
+TRIALS: dict[str, Callable[[Path], Line]] = {
+    "failing syncs": lambda folder: failing_syncs(folder, SEED, 2),
+    "a read-only folder": lambda folder: read_only_disk(folder, SEED),
+    "a locked state store": lambda folder: locked_state_store(folder, SEED),
+    "a corrupt state store": lambda folder: corrupt_state_store(folder, SEED),
+    "a wrong clock": lambda folder: wrong_clock(folder, SEED),
+    "an overload": lambda folder: overload(folder, SHORT_SECONDS),
+    "a tenant that floods": lambda folder: flooding_tenant(folder, SHORT_SECONDS),
+}
+
+
+@pytest.mark.parametrize("fault", TRIALS)
+def test_nothing_acknowledged_is_lost_or_counted_twice_under(
+    fault: str, tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    figures(TRIALS[fault](tmp_path / "trial").text())
