@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.support.serving import RunningServer
 
-PARTS = {"journal", "applier", "usage_store", "state_store"}
+PARTS = {"journal", "applier", "usage_store", "state_store", "scheduler"}
 
 
 def app_with(*looks: Callable[[], Finding], timeout_seconds: float = 2.0) -> Frame:

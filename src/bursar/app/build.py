@@ -20,6 +20,7 @@ import structlog
 from bursar import clock
 from bursar.app.applier import Applier
 from bursar.app.changes import JournaledChanges
+from bursar.app.jobs import jobs_of, make_runner
 from bursar.app.metrics import Metrics, QueryMetrics
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from bursar.pricing.book import PriceBook
+    from bursar.scheduling.runner import JobRunner
     from bursar.settings import Settings
     from bursar.usage.ingest import CostAnswer
 
@@ -79,15 +81,20 @@ class Platform:
     """How threads journal corrections, voids and the like."""
     ingestor: Ingestor
     questions: DuckDBQuestions
+    runner: JobRunner
     metrics: Metrics
     first_start: Bootstrap
     lock: FolderLock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
 
-    def start(self) -> None:
-        """Begin the background work, on the running event loop."""
+    def start(self, *, for_command: bool = False) -> None:
+        """Begin the background work, on the running event loop.
+
+        For a command that will soon be done, no job runs but what it asks for.
+        """
         self.applier.start()
         self.changes.start()
+        self.runner.start(only_own=for_command)
         self._tasks.append(asyncio.create_task(self._keep_keys_fresh()))
 
     async def stop(self) -> None:
@@ -96,12 +103,17 @@ class Platform:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        # First, for runs use everything else.
+        are_runs_done = await asyncio.to_thread(self.runner.stop)
         self.changes.close()
         await self.journal.close()
         await self.applier.stop()
         if self.applier.is_alive:
             # Closing a store under a writer would crash it; the process ends now and loses nothing.
             log.warning("the applier is still at work; the next start applies what is missing")
+            return
+        if not are_runs_done:
+            # The same holds for a run that doesn't look whether it should stop.
             return
         await asyncio.to_thread(self.close)
 
@@ -185,7 +197,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     journal, applier = _follow(settings, stores)
     metrics = Metrics()
     ingestor = Ingestor(journal, book, snapshots)
-    return Platform(
+    platform = Platform(
         settings=settings,
         folder=folder,
         engine=engine,
@@ -199,10 +211,13 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         changes=JournaledChanges(journal, applier),
         ingestor=ingestor,
         questions=_questions(settings, stores, metrics.query),
+        runner=make_runner(settings, engine, stores.journal.identity.journal_id),
         metrics=metrics,
         first_start=first_start,
         lock=lock,
     )
+    platform.runner.register(*jobs_of(platform))
+    return platform
 
 
 def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, Applier]:

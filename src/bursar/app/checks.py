@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bursar import clock
 from bursar.app.health import HEALTHY, Check, Finding, HealthWord
+from bursar.app.scheduler_api import look_at_scheduler
 from bursar.identity.tenant import DEFAULT_TENANT_ID
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def checks_of(platform: Platform) -> list[Check]:
         Check("applier", lambda: _look_at_applier(platform)),
         Check("usage_store", lambda: _look_at_usage_store(platform)),
         Check("state_store", lambda: _look_at_state_store(platform)),
+        Check("scheduler", lambda: look_at_scheduler(platform.runner)),
     ]
 
 

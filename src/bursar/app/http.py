@@ -20,6 +20,7 @@ from bursar.app.checks import checks_of
 from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
 from bursar.app.readings import read_platform
+from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.usage.api import make_router as make_usage_router
@@ -84,6 +85,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
         make_prices_router(lambda: platform.book, auth.require),
         health.make_router(checked, platform.metrics),
+        make_scheduler_router(platform.runner),
         control.make_router(control.Controls(platform, stop)),
         explain.make_router(platform),
         corrections.make_router(platform),

@@ -110,7 +110,7 @@ class Serving:
         """Serve until stopped; `started` is called once connections are taken."""
         path = self.platform.folder.socket
         app = make_app(self.platform, self.stop)
-        self.platform.start()
+        self.platform.start(for_command=self.tcp is None)
         try:
             unix = bind_socket(path)
             try:

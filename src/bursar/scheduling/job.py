@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from bursar.errors import Reason
 from bursar.scheduling.run import Json
 
 
@@ -31,11 +32,32 @@ class Cron:
     """At the moments of a cron expression."""
 
     expression: str
-    """Five fields: minute, hour, day of the month, month, day of the week."""
+    """Five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday). Where both
+    kinds of days are given, both must fit."""
     zone: str = "UTC"
 
 
 Schedule = Every | Cron
+
+
+class Stopped(StrEnum):
+    """Why a run is told to stop."""
+
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    SHUTDOWN = "shutdown"
+    """The server stops."""
+    LOST = "lost"
+    """Another process has taken over; whatever this one does about the run counts no more."""
+
+
+class RunStopped(Exception):
+    """Raised by a run's context at `progress` and `save`: leave the work, in order, as soon as possible."""
+
+    def __init__(self, why: Stopped) -> None:
+        """Say why."""
+        super().__init__(f"the run was told to stop: {why.value}")
+        self.why = why
 
 
 class RunContext(Protocol):
@@ -84,7 +106,11 @@ class RunContext(Protocol):
 
 
 Work = Callable[[RunContext], Mapping[str, Json]]
-"""Does the work in a thread of its own and returns the run's result."""
+"""Does the work in a thread of its own and returns the run's result.
+
+A `BursarError` that it raises is shown to whoever asked; of anything else they learn its type only."""
+ParameterCheck = Callable[[Mapping[str, Json]], tuple[Reason, ...]]
+"""What is wrong with the parameters of a run that somebody asks for; nothing where all is well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +133,15 @@ class Job:
     """Its runs belong to a tenant, whose admin may ask for them; others are the operator's."""
     by_request_only: bool = False
     """It needs parameters that only its own endpoint gives, so it can't be triggered by name."""
+    check: ParameterCheck | None = None
+    """What it may be triggered with; None: without parameters only. Its own endpoint checks for itself."""
+
+
+def refuse_unknown(parameters: Mapping[str, Json], known: Collection[str]) -> tuple[Reason, ...]:
+    """A reason for each parameter that isn't known; for the checks of jobs."""
+    allowed = f"known: {', '.join(sorted(known))}" if known else "the job takes none"
+    return tuple(
+        Reason(f"parameters.{name}", "unknown_parameter", f"there is no such parameter; {allowed}")
+        for name in sorted(parameters)
+        if name not in known
+    )

@@ -12,6 +12,10 @@ from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from enum import StrEnum
 from typing import Any
 
+from bursar.ids import EventIds
+
+_IDS = EventIds()
+
 Json = Any
 """Anything that JSON can say."""
 
@@ -32,6 +36,8 @@ class RunState(StrEnum):
 
 
 ENDED = frozenset(RunState) - {RunState.QUEUED, RunState.RUNNING}
+FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED})
+"""Ends that somebody may want to look into later."""
 
 
 class Trigger(StrEnum):
@@ -68,3 +74,34 @@ class Run:
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    is_stop_asked: bool = False
+    """Somebody asked to cancel it, and it hasn't ended yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a run ended."""
+
+    state: RunState
+    at: datetime
+    result: Mapping[str, Json] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """That a listener is told of a run's end; kept as long as the run, so that a restart forgets none."""
+
+    run_id: str
+    listener: str
+    """The name under which it is registered in code."""
+    told_at: datetime | None = None
+    """None: not yet, or it failed each time."""
+    attempts: int = 0
+    error: str | None = None
+    """What the listener raised the last time."""
+
+
+def make_run_id(now: datetime) -> str:
+    """A new run's id; those of one process sort in the order in which they were made."""
+    return f"run_{_IDS.make(now)}"

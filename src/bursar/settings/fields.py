@@ -156,6 +156,8 @@ class Settings(BaseModel):
     """Threads that DuckDB may use for one query."""
     duckdb_temp_limit: DuckdbSize = "20GB"
     """Disk space that DuckDB may use for spilling, in `tmp/` of the data folder."""
+    scheduler: bool = True
+    """`false` starts no job by itself at its time. What somebody asks for runs all the same."""
     quarantine_limit_per_tenant: int = Field(default=10_000, ge=0, le=10_000_000)
     """Refused records kept per tenant; what is beyond is dropped and counted."""
 

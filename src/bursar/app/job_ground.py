@@ -1,0 +1,30 @@
+"""What jobs work on: the parts of a platform that their work may use, by the platform's own names.
+
+`Platform` (`build.py`) has them all. Jobs are handed this view, because the platform's wiring knows
+the jobs and can't be known by them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bursar.app.applier import Applier
+    from bursar.app.changes import JournaledChanges
+    from bursar.app.usage_stores import UsageStores
+    from bursar.settings import Settings
+    from bursar.storage.folder import DataFolder
+    from bursar.storage.journal.writer import JournalWriter
+    from bursar.storage.relational.identity import RelationalIdentityStore
+
+
+class JobGround(Protocol):
+    """The parts that jobs use; add what a new job needs."""
+
+    settings: Settings
+    folder: DataFolder
+    identity: RelationalIdentityStore
+    stores: UsageStores
+    journal: JournalWriter
+    applier: Applier
+    changes: JournaledChanges

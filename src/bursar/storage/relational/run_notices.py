@@ -1,0 +1,71 @@
+"""What listeners were told of runs, and how far schedules are accounted for, in SQL.
+
+Implements `NoticeStore` and `ScheduleStore` of `scheduling/store.py`; `runs.py` puts all parts together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from bursar.scheduling.run import Notice
+from bursar.storage.relational.tables import JOB_SCHEDULES, RUN_NOTICES, RUNS
+from bursar.storage.relational.transactions import reading, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Engine, Select
+
+
+class RelationalNotices:
+    """Keeps notices in the tables behind an engine."""
+
+    _engine: Engine
+
+    def owed(self, attempts_limit: int) -> Sequence[Notice]:
+        """See `NoticeStore.owed`."""
+        owed = RUN_NOTICES.c.told_at.is_(None), RUN_NOTICES.c.attempts < attempts_limit
+        question = select(RUN_NOTICES).join(RUNS, RUNS.c.id == RUN_NOTICES.c.run_id).where(*owed)
+        return self._notices(question.order_by(RUNS.c.finished_at, RUNS.c.id))
+
+    def told(self, notice: Notice) -> None:
+        """See `NoticeStore.told`."""
+        one = RUN_NOTICES.c.run_id == notice.run_id, RUN_NOTICES.c.listener == notice.listener
+        error = None if notice.error is None else notice.error.replace("\0", "�")
+        values = {"told_at": notice.told_at, "attempts": notice.attempts, "error": error}
+        with writing(self._engine) as connection:
+            connection.execute(update(RUN_NOTICES).where(*one).values(values))
+
+    def notices(self, run_id: str) -> Sequence[Notice]:
+        """See `NoticeStore.notices`."""
+        question = select(RUN_NOTICES).where(RUN_NOTICES.c.run_id == run_id)
+        return self._notices(question.order_by(RUN_NOTICES.c.listener))
+
+    def _notices(self, question: Select[tuple[object, ...]]) -> tuple[Notice, ...]:
+        with reading(self._engine) as connection:
+            return tuple(
+                Notice(row.run_id, row.listener, row.told_at, row.attempts, row.error)
+                for row in connection.execute(question)
+            )
+
+
+class RelationalSchedules:
+    """Keeps in the tables behind an engine up to when each schedule is accounted for."""
+
+    _engine: Engine
+
+    def reckoned(self) -> Mapping[str, datetime]:
+        """See `ScheduleStore.reckoned`."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(JOB_SCHEDULES))
+            return {row.job_id: row.reckoned_until for row in rows}
+
+    def reckon(self, job_id: str, until: datetime) -> None:
+        """See `ScheduleStore.reckon`."""
+        with writing(self._engine) as connection:
+            # Only the holder of the lease does this, so nobody can come in between.
+            connection.execute(delete(JOB_SCHEDULES).where(JOB_SCHEDULES.c.job_id == job_id))
+            connection.execute(insert(JOB_SCHEDULES).values(job_id=job_id, reckoned_until=until))

@@ -1,0 +1,251 @@
+"""Runs of jobs in SQL; implements `SchedulerStore` of `scheduling/store.py`.
+
+Whatever a process says about a run at work names itself as the holder in the statement, so that one
+which lost its lease changes nothing. The lease itself is in `leases.py`, notices and schedules in
+`run_notices.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
+
+from bursar.errors import NotFound
+from bursar.scheduling.run import ENDED, FAILURES, Run, RunState, Trigger
+from bursar.scheduling.store import RunPage
+from bursar.storage.relational.run_notices import RelationalNotices, RelationalSchedules
+from bursar.storage.relational.tables import RUN_NOTICES, RUNS
+from bursar.storage.relational.transactions import reading, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Engine, Row
+
+    from bursar.scheduling.run import Ending, Json
+    from bursar.scheduling.store import RunAsk, Step
+
+_OPEN = (RunState.QUEUED.value, RunState.RUNNING.value)
+_ENDED = tuple(state.value for state in ENDED)
+
+
+class RelationalRuns:
+    """Keeps runs in the tables behind an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep them behind `engine`, whose tables are up to date."""
+        self._engine = engine
+
+    def add(self, run: Run) -> None:
+        """See `RunStore.add`."""
+        with writing(self._engine) as connection:
+            connection.execute(insert(RUNS).values(_row_of(run)))
+
+    def run(self, run_id: str, tenant_id: str | None = None) -> Run:
+        """See `RunStore.run`."""
+        question = select(RUNS).where(RUNS.c.id == run_id)
+        if tenant_id is not None:
+            question = question.where(RUNS.c.tenant_id == tenant_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(question).one_or_none()
+        if row is None:
+            message = f"There is no run '{run_id}'."
+            raise NotFound(message)
+        return _run_of(row)
+
+    def runs(self, ask: RunAsk) -> RunPage:
+        """See `RunStore.runs`."""
+        question = select(RUNS).order_by(RUNS.c.created_at.desc(), RUNS.c.id.desc()).limit(ask.limit + 1)
+        if ask.tenant_id is not None:
+            question = question.where(RUNS.c.tenant_id == ask.tenant_id)
+        if ask.job_id is not None:
+            question = question.where(RUNS.c.job_id == ask.job_id)
+        if ask.states:
+            question = question.where(RUNS.c.state.in_([state.value for state in ask.states]))
+        if ask.before is not None:
+            at, run_id = ask.before
+            same = and_(RUNS.c.created_at == at, RUNS.c.id < run_id)
+            question = question.where(or_(RUNS.c.created_at < at, same))
+        with reading(self._engine) as connection:
+            rows = connection.execute(question).all()
+        return RunPage(tuple(map(_run_of, rows[: ask.limit])), len(rows) > ask.limit)
+
+    def open_runs(self) -> Sequence[Run]:
+        """See `RunStore.open_runs`."""
+        question = select(RUNS).where(RUNS.c.state.in_(_OPEN)).order_by(RUNS.c.created_at, RUNS.c.id)
+        with reading(self._engine) as connection:
+            return tuple(map(_run_of, connection.execute(question)))
+
+    def begin(self, run_id: str, holder: str, at: datetime) -> Run | None:
+        """See `RunStore.begin`."""
+        statement = (
+            update(RUNS)
+            .where(RUNS.c.id == run_id, RUNS.c.state == RunState.QUEUED.value)
+            .values(
+                state=RunState.RUNNING.value,
+                holder=holder,
+                attempts=RUNS.c.attempts + 1,
+                started_at=func.coalesce(RUNS.c.started_at, at, type_=RUNS.c.started_at.type),
+            )
+            .returning(RUNS)
+        )
+        with writing(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else _run_of(row)
+
+    def note(self, run_id: str, holder: str, step: Step) -> bool:
+        """See `RunStore.note`."""
+        return self._change(
+            run_id, holder, {"step": _clean(step.name), "done": step.done, "total": step.total}
+        )
+
+    def save(self, run_id: str, holder: str, values: Mapping[str, Json]) -> bool:
+        """See `RunStore.save`."""
+        return self._change(run_id, holder, {"saved": _to_json(values)})
+
+    def conceal(self, run_id: str, holder: str, parameters: Mapping[str, Json]) -> bool:
+        """See `RunStore.conceal`."""
+        return self._change(run_id, holder, {"parameters": _to_json(parameters)})
+
+    def put_back(self, run_id: str, holder: str) -> bool:
+        """See `RunStore.put_back`."""
+        return self._change(run_id, holder, {"state": RunState.QUEUED.value, "holder": None})
+
+    def end(self, run_id: str, holder: str | None, ending: Ending, listeners: Collection[str]) -> bool:
+        """See `RunStore.end`."""
+        values = {
+            "state": ending.state.value,
+            "finished_at": ending.at,
+            "result": None if ending.result is None else _to_json(ending.result),
+            "error": None if ending.error is None else _clean(ending.error),
+            "holder": None,
+            "is_stop_asked": False,
+        }
+        with writing(self._engine) as connection:
+            changed = connection.execute(update(RUNS).where(_held(run_id, holder)).values(values)).rowcount
+            if changed and listeners:
+                notices = [{"run_id": run_id, "listener": name, "attempts": 0} for name in listeners]
+                connection.execute(insert(RUN_NOTICES), notices)
+        return changed > 0
+
+    def ask_stop(self, run_id: str) -> None:
+        """See `RunStore.ask_stop`."""
+        running = and_(RUNS.c.id == run_id, RUNS.c.state == RunState.RUNNING.value)
+        with writing(self._engine) as connection:
+            connection.execute(update(RUNS).where(running).values(is_stop_asked=True))
+
+    def stops_asked(self, holder: str) -> Collection[str]:
+        """See `RunStore.stops_asked`."""
+        question = select(RUNS.c.id).where(RUNS.c.holder == holder, RUNS.c.is_stop_asked)
+        with reading(self._engine) as connection:
+            return set(connection.execute(question.where(RUNS.c.state == RunState.RUNNING.value)).scalars())
+
+    def holders(self) -> Mapping[str, str]:
+        """See `RunStore.holders`."""
+        question = select(RUNS.c.id, RUNS.c.holder).where(RUNS.c.state == RunState.RUNNING.value)
+        with reading(self._engine) as connection:
+            return {row.id: row.holder for row in connection.execute(question)}
+
+    def trim(self, run: Run, keep: int, failures_since: datetime) -> int:
+        """See `RunStore.trim`."""
+        alike = and_(
+            RUNS.c.job_id == run.job_id,
+            RUNS.c.tenant_id.is_not_distinct_from(run.tenant_id),
+            RUNS.c.state.in_(_ENDED),
+        )
+        newest = (
+            select(RUNS.c.id).where(alike).order_by(RUNS.c.created_at.desc(), RUNS.c.id.desc()).limit(keep)
+        )
+        late_failure = and_(
+            RUNS.c.state.in_([state.value for state in FAILURES]), RUNS.c.finished_at >= failures_since
+        )
+        gone = delete(RUNS).where(alike, RUNS.c.id.not_in(newest), ~late_failure)
+        with writing(self._engine) as connection:
+            return connection.execute(gone).rowcount
+
+    def last_runs(self, tenant_id: str | None) -> Mapping[str, Run]:
+        """See `RunStore.last_runs`."""
+        later = RUNS.alias("later")
+        newer = and_(
+            later.c.job_id == RUNS.c.job_id,
+            or_(
+                later.c.created_at > RUNS.c.created_at,
+                and_(later.c.created_at == RUNS.c.created_at, later.c.id > RUNS.c.id),
+            ),
+        )
+        question = select(RUNS)
+        if tenant_id is not None:
+            newer = and_(newer, later.c.tenant_id == tenant_id)
+            question = question.where(RUNS.c.tenant_id == tenant_id)
+        question = question.where(~exists().where(newer))
+        with reading(self._engine) as connection:
+            return {row.job_id: _run_of(row) for row in connection.execute(question)}
+
+    def _change(self, run_id: str, holder: str, values: Mapping[str, object]) -> bool:
+        with writing(self._engine) as connection:
+            done = connection.execute(update(RUNS).where(_held(run_id, holder)).values(**values))
+        return done.rowcount > 0
+
+
+class RelationalSchedulerStore(RelationalRuns, RelationalNotices, RelationalSchedules):
+    """Keeps everything of jobs that outlives a process; see `scheduling/store.py` for each promise."""
+
+
+def _held(run_id: str, holder: str | None) -> ColumnElement[bool]:
+    """The run, if this holder works on it; without a holder, if it is queued."""
+    if holder is None:
+        return and_(RUNS.c.id == run_id, RUNS.c.state == RunState.QUEUED.value)
+    return and_(RUNS.c.id == run_id, RUNS.c.holder == holder, RUNS.c.state == RunState.RUNNING.value)
+
+
+def _to_json(values: Mapping[str, Json]) -> str:
+    return json.dumps(dict(values))
+
+
+def _clean(text: str) -> str:
+    """Text that PostgreSQL takes: it keeps no NUL and no half of a pair."""
+    return text.replace("\0", "�").encode("utf-8", "replace").decode()
+
+
+def _row_of(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "job_id": run.job_id,
+        "tenant_id": run.tenant_id,
+        "state": run.state.value,
+        "trigger": run.trigger.value,
+        "asked_by": run.asked_by,
+        "parameters": _to_json(run.parameters),
+        "saved": None if run.saved is None else _to_json(run.saved),
+        "attempts": run.attempts,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "is_stop_asked": run.is_stop_asked,
+    }
+
+
+def _run_of(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        job_id=row.job_id,
+        tenant_id=row.tenant_id,
+        state=RunState(row.state),
+        trigger=Trigger(row.trigger),
+        asked_by=row.asked_by,
+        parameters=json.loads(row.parameters),
+        saved=None if row.saved is None else json.loads(row.saved),
+        step=row.step,
+        done=row.done,
+        total=row.total,
+        result=None if row.result is None else json.loads(row.result),
+        error=row.error,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        is_stop_asked=row.is_stop_asked,
+    )
