@@ -25,9 +25,9 @@ from bursar.app.scheduler_bodies import (
     RunDetails,
     RunList,
     RunOut,
+    RunRequest,
     SchedulerHealth,
     SchedulerStatus,
-    TriggerIn,
 )
 from bursar.errors import Forbidden, NotFound
 from bursar.identity.caller import Caller, Scope
@@ -135,14 +135,14 @@ def _add_jobs(router: APIRouter, runner: JobRunner) -> None:
 
     @router.post("/jobs/{job_id}/trigger", status_code=HTTPStatus.ACCEPTED)
     def trigger_job(
-        job_id: IdInPath, viewing: Viewing, body: Annotated[TriggerIn | None, Body()] = None
+        job_id: IdInPath, viewing: Viewing, body: Annotated[RunRequest | None, Body()] = None
     ) -> RunOut:
         """Start a job now. The answer is its run, at `/api/v1/scheduler/runs/{id}` from then on."""
         _visible_job(runner, viewing, job_id)
         run = runner.trigger(
             job_id,
             tenant_id=viewing.tenant_id,
-            parameters=(body or TriggerIn()).parameters,
+            parameters=(body or RunRequest()).parameters,
             asked_by=viewing.caller.key_id,
         )
         return RunOut.of(run)

@@ -169,7 +169,7 @@ class SchedulerHealth(BaseModel):
     details: list[str] = Field(description="What is wrong; empty when all is well.")
 
 
-class TriggerIn(BaseModel):
+class RunRequest(BaseModel):
     """What a run is started with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
