@@ -173,8 +173,8 @@ def test_a_first_frame_that_was_torn_leaves_the_end_in_the_segment_before(journa
 
 def test_a_journal_of_a_newer_version_is_refused_by_name(journal: Path) -> None:
     identity = journal / "IDENTITY"
-    identity.write_bytes(identity.read_bytes().replace(b'"format":1', b'"format":2'))
-    with pytest.raises(NewerFormat, match="format 2; this Bursar reads up to 1"):
+    identity.write_bytes(identity.read_bytes().replace(b'"format":2', b'"format":3'))
+    with pytest.raises(NewerFormat, match="format 3; this Bursar reads up to 2"):
         recover_journal(journal)
 
 

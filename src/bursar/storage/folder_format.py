@@ -14,7 +14,7 @@ import msgspec
 from bursar.errors import ConfigurationError, NewerFormat
 from bursar.storage.duckdb.schema import STORE_VERSION
 from bursar.storage.durable_files import write_durably
-from bursar.storage.journal.segments import JOURNAL_VERSION
+from bursar.storage.journal.identity import JOURNAL_VERSION
 from bursar.storage.keyindex.index import INDEX_VERSION
 
 if TYPE_CHECKING:

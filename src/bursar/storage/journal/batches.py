@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.storage.journal.holding import hold_archive
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.segments import load_segments
 from bursar.storage.journal.writer import DurableMark
@@ -24,17 +25,27 @@ def batch_of(frame: Frame) -> RecordBatch:
     return RecordBatch(header.first_seq, header.last_seq, BatchKind(header.kind.value), frame.payload)
 
 
-def batches_up_to(folder: Path, last_seq: int) -> Iterator[RecordBatch]:
-    """Every record up to `last_seq`, in order. Safe beside a writer: what is behind may still be written.
+def batches_up_to(folder: Path, last_seq: int, after_seq: int = 0) -> Iterator[RecordBatch]:
+    """Every record behind `after_seq` and up to `last_seq`, in order, archived ones too.
+
+    Safe beside a writer (what is behind may still be written) and beside changes of the archive, which
+    wait until this one reading is done; who reads several times holds the archive (`holding.py`).
 
     Raises:
-        ConfigurationError: the journal is damaged.
+        ConfigurationError: the journal is damaged, or what is asked for was dropped for its age.
     """
+    if not folder.exists():
+        return
+    with hold_archive(folder):
+        yield from _held_batches(folder, last_seq, after_seq)
+
+
+def _held_batches(folder: Path, last_seq: int, after_seq: int) -> Iterator[RecordBatch]:
     segments = load_segments(folder)
     if not segments:
         return
     last = segments[-1].path
-    reader = JournalReader(folder, after_seq=0)
+    reader = JournalReader(folder, after_seq)
     try:
         mark = DurableMark(last, last.stat().st_size, last_seq)
         while reader.position < last_seq:

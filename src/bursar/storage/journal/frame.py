@@ -30,6 +30,8 @@ class FrameKind(StrEnum):
     """Only records of kind `usage`."""
     OTHER = "x"
     """Records that change earlier ones; applied one after the other."""
+    TOMBSTONE = "t"
+    """What a rewritten archive has in place of records that are gone; since format 2."""
 
 
 @dataclass(frozen=True, slots=True)

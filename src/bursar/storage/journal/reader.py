@@ -2,21 +2,28 @@
 
 A reader remembers where it is, so following the journal costs no more than reading it once. Every
 frame's checksum is checked again here: what was durable must still be what was written.
+
+Archived segments are decompressed while they are read. Segments may be archived, or their archived files
+replaced, beside a reader: it keeps the file that it has open to its end, whoever removes it, and lists
+the segments again when the next one has moved. Who needs the content of one moment holds the archive.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConfigurationError
-from bursar.storage.journal.frame import HEADER_BYTES, Frame, decode_header, is_intact
+from bursar.storage.journal.content import damaged, missing
+from bursar.storage.journal.frame import HEADER_BYTES, Frame, FrameHeader, decode_header, is_intact
+from bursar.storage.journal.manifest import load_manifest
 from bursar.storage.journal.segments import Segment, load_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
+    from bursar.storage.journal.content import Content
     from bursar.storage.journal.writer import DurableMark
 
 
@@ -28,7 +35,7 @@ class JournalReader:
         self._folder = folder
         self._after_seq = after_seq
         self._segments: list[Segment] = []
-        self._file: BinaryIO | None = None
+        self._file: Content | None = None
         self._offset = 0
 
     @property
@@ -40,7 +47,8 @@ class JournalReader:
         """Whole frames that are durable by `mark`, in order, about `max_bytes` of them.
 
         Raises:
-            ConfigurationError: a durable frame is damaged, or its segment is gone.
+            ConfigurationError: a durable frame is damaged, or its segment is gone, or it was dropped
+                for its age.
         """
         budget = max_bytes
         while budget > 0 and self._after_seq < mark.last_seq:
@@ -89,10 +97,9 @@ class JournalReader:
             return None
         payload = self._file.read(header.length) if header else b""
         if header is None or not is_intact(line, header, payload):
-            message = f"Journal segment {segment.path} is damaged at byte {self._offset}."
-            raise ConfigurationError(message)
+            raise damaged(segment.path, f"at byte {self._offset}")
         self._offset += HEADER_BYTES + header.length
-        return Frame(header, payload)
+        return _behind(Frame(header, payload), self._after_seq)
 
     def _open_segment(self) -> bool:
         """Open the segment that holds the next seq, if it is there."""
@@ -100,28 +107,62 @@ class JournalReader:
             self._segments = self._unread_segments()
         if not self._segments:
             return False
-        segment = self._segments[0]
-        self._file = segment.path.open("rb")
-        self._offset = segment.data_start
+        try:
+            self._file = self._segments[0].open()
+        except FileNotFoundError:
+            # Archived or rewritten since we listed the folder, so it must be there by another name.
+            self._segments = self._unread_segments()
+            self._file = _open_surely(self._segments[0])
+        self._offset = self._segments[0].data_start
         return True
 
     def _unread_segments(self) -> list[Segment]:
         segments = load_segments(self._folder)
+        self._refuse_dropped(segments)
         later = [s.header.first_seq for s in segments[1:]]
         starts = sum(1 for first_seq in later if first_seq <= self._after_seq + 1)
         return segments[starts:]
 
-    def _end_of(self, segment: Segment) -> int:
-        if segment.valid_length is None:
-            # Its successor was made after we listed the folder; only it knows the valid length.
-            self._segments = self._reloaded_from(segment)
-            segment = self._segments[0]
-        return segment.path.stat().st_size if segment.valid_length is None else segment.valid_length
+    def _refuse_dropped(self, segments: list[Segment]) -> None:
+        """A journal whose oldest segments were dropped can't be read from before them."""
+        start = load_manifest(self._folder).start if segments and segments[0].header.previous else None
+        if start and self._after_seq < start.last_seq:
+            message = (
+                f"The journal {self._folder} begins behind seq {start.last_seq}: older segments were dropped"
+                f" by the archive's retention. What was asked for, from {self._after_seq + 1} on, is gone."
+            )
+            raise ConfigurationError(message)
 
-    def _reloaded_from(self, segment: Segment) -> list[Segment]:
+    def _end_of(self, segment: Segment) -> int:
+        if segment.valid_length is not None:
+            return segment.valid_length
+        # Its successor was made after we listed the folder; only it knows the valid length. What is open
+        # here is the plain file, even if it was archived meanwhile.
         segments = load_segments(self._folder)
-        return [s for s in segments if s.header.first_seq >= segment.header.first_seq]
+        self._segments = [s for s in segments if s.header.first_seq >= segment.header.first_seq]
+        sealed = self._segments[0].sealed_length
+        if sealed is None:
+            return segment.path.stat().st_size
+        self._segments[0] = replace(segment, valid_length=sealed)
+        return sealed
 
     def _leave_segment(self) -> None:
         self.close()
         self._segments = self._segments[1:]
+
+
+def _open_surely(segment: Segment) -> Content:
+    try:
+        return segment.open()
+    except FileNotFoundError:
+        raise missing(segment.path) from None
+
+
+def _behind(frame: Frame, seq: int) -> Frame:
+    """The frame's records behind `seq`: rewriting cuts frames anew, so a position may lie in one."""
+    header = frame.header
+    if header.first_seq > seq:
+        return frame
+    lines = frame.payload.splitlines(keepends=True)[seq - header.first_seq + 1 :]
+    payload = b"".join(lines)
+    return Frame(FrameHeader(seq + 1, len(lines), len(payload), header.kind, header.checksum), payload)

@@ -17,14 +17,10 @@ from typing import TYPE_CHECKING
 from bursar.errors import ConfigurationError
 from bursar.storage.durable_files import sync_folder
 from bursar.storage.journal.frame import HEADER_BYTES, MAGIC, FrameHeader, decode_header, is_intact
-from bursar.storage.journal.segments import (
-    JournalIdentity,
-    Segment,
-    load_identity,
-    load_segments,
-    read_segment_header,
-    segment_paths,
-)
+from bursar.storage.journal.identity import JOURNAL_VERSION, JournalIdentity, claim_identity, write_identity
+from bursar.storage.journal.leftovers import check_files, remove_leftovers
+from bursar.storage.journal.manifest import load_manifest
+from bursar.storage.journal.segments import Segment, load_segments, read_segment_header, segment_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +52,9 @@ class RecoveredJournal:
     """The highest seq that is durable; 0 in a new journal."""
     next_seq: int
     cut: CutTail | None
-    """If there is one, the last segment can't be continued."""
+    continues: bool
+    """Whether the writer may go on in the last segment: nothing was cut off it, and it is of this
+    journal's own id and of today's format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +74,59 @@ def recover_journal(folder: Path) -> RecoveredJournal:
     Raises:
         ConfigurationError: the journal is damaged in a way that a crash can't explain.
     """
-    identity = load_identity(folder)
+    identity = claim_identity(folder)
     _drop_unborn_segment(folder)
     segments = load_segments(folder)
+    check_files(folder)
+    remove_leftovers(folder)
     if not segments:
-        return RecoveredJournal(folder, identity, None, 0, 0, 1, None)
+        return RecoveredJournal(folder, identity, None, 0, 0, 1, None, continues=False)
     last = segments[-1]
-    if last.header.journal_id != identity.journal_id:
-        message = f"{last.path} belongs to journal {last.header.journal_id}, not {identity.journal_id}."
+    if last.archived:
+        message = f"The segment behind {last.path} is missing from {folder}; restore it from a backup."
         raise ConfigurationError(message)
     end = _find_end(last)
     _make_durable(last.path, end)
     cut_bytes = last.path.stat().st_size - end.offset
     cut = CutTail(last.path, end.offset, cut_bytes) if cut_bytes else None
-    last_seq = end.last_seq or _last_seq_before(segments)
+    last_seq = end.last_seq or _last_seq_before(segments, folder)
+    if not identity.covers(last.header.journal_id, last_seq):
+        message = (
+            f"{last.path} reaches seq {last_seq} of journal {last.header.journal_id}, beyond what"
+            f" {identity.journal_id} continues: it belongs to the journal that this one was restored from."
+        )
+        raise ConfigurationError(message)
     next_seq = max(last_seq + 1, last.header.first_seq) + (SEQ_GAP if cut else 0)
-    return RecoveredJournal(folder, identity, last, end.offset, last_seq, next_seq, cut)
+    ours = (last.header.journal_id, last.header.format) == (identity.journal_id, JOURNAL_VERSION)
+    return RecoveredJournal(
+        folder, identity, last, end.offset, last_seq, next_seq, cut, continues=ours and cut is None
+    )
 
 
-def _last_seq_before(segments: list[Segment]) -> int:
+def adopt_journal(folder: Path) -> JournalIdentity:
+    """Begin a new identity that continues the journal in this folder; for a restored one, before it is used.
+
+    Whatever the original goes on to write, its positions and this journal's can't be mistaken for each
+    other. Only where no writer runs. Positions of the old id up to its end stay acceptable
+    (`JournalIdentity.covers`).
+
+    Raises:
+        ConfigurationError: the journal is damaged.
+    """
+    recovered = recover_journal(folder)
+    return write_identity(folder, recovered.identity.descendant(recovered.last_seq))
+
+
+def _last_seq_before(segments: list[Segment], folder: Path) -> int:
     """The seq of the last record before the last segment, which has none; 0 if there is no record."""
+    start = load_manifest(folder).start
+    dropped = start.last_seq if start else 0
     last_seq = 0
     for segment in reversed(segments[:-1]):
+        if segment.archived:
+            if segment.archived.last_seq >= segment.header.first_seq:
+                return segment.archived.last_seq
+            continue
         offset = segment.data_start
         with segment.path.open("rb") as file:
             file.seek(offset)
@@ -105,8 +134,8 @@ def _last_seq_before(segments: list[Segment]) -> int:
                 last_seq = header.last_seq
                 offset = file.seek(header.length, os.SEEK_CUR)
         if last_seq:
-            break
-    return last_seq
+            return last_seq
+    return dropped
 
 
 def _find_end(segment: Segment) -> _End:

@@ -22,12 +22,8 @@ from bursar import clock
 from bursar.errors import BursarError, DiskFull, Overloaded, Unavailable
 from bursar.storage.durable_files import sync_folder, write_all
 from bursar.storage.journal.frame import FrameKind, encode_frame
-from bursar.storage.journal.segments import (
-    JOURNAL_VERSION,
-    SegmentHeader,
-    encode_segment_header,
-    segment_name,
-)
+from bursar.storage.journal.identity import JOURNAL_VERSION
+from bursar.storage.journal.segments import SegmentHeader, encode_segment_header, segment_name
 from bursar.tracing import span
 
 if TYPE_CHECKING:
@@ -99,7 +95,8 @@ class JournalWriter:
         self._path = recovered.last.path if recovered.last else None
         self._offset = recovered.last_length
         self._descriptor: int | None = None
-        self._continues = recovered.cut is None
+        self._segment_first_seq = recovered.last.header.first_seq if recovered.last else 0
+        self._continues = recovered.continues
         self._groups: list[_Group] = []
         self._pending_bytes = 0
         self._committing: asyncio.Task[None] | None = None
@@ -168,6 +165,23 @@ class JournalWriter:
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_groups())
         return first_seq, waiter
+
+    async def seal(self) -> None:
+        """Close the current segment, so that it can be archived; without records in it nothing happens.
+
+        Its successor is begun at once: that is what vouches for its length, also after a power cut.
+
+        Raises:
+            DiskFull, Unavailable: the successor could not be written; the segment goes on.
+        """
+        if self._closed:
+            raise Unavailable("The server is stopping.", retry_after_seconds=DISK_RETRY_SECONDS)
+        first_seq = self._groups[0].first_seq if self._groups else self._next_seq
+        try:
+            # The thread works in order: a commit that is in flight comes before, waiting groups behind.
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._seal, first_seq)
+        except OSError as error:
+            raise _refusal(error) from error
 
     async def close(self) -> None:
         """Make everything appended durable, then take nothing more."""
@@ -270,6 +284,17 @@ class JournalWriter:
             return self._descriptor
         return self._start_segment(first_seq)
 
+    def _seal(self, first_seq: int) -> None:
+        if self._path is None or self._mark.last_seq < self._segment_first_seq:
+            return
+        sealed = self._descriptor
+        self._start_segment(first_seq)
+        self._continues = False
+        if sealed is not None:
+            os.close(sealed)
+        with self._mark_lock:
+            self._mark = DurableMark(self._path, self._offset, self._mark.last_seq)
+
     def _start_segment(self, first_seq: int) -> int:
         path = self._folder / segment_name(first_seq)
         header = SegmentHeader(
@@ -290,6 +315,7 @@ class JournalWriter:
             path.unlink(missing_ok=True)
             raise
         self._descriptor, self._path, self._offset = descriptor, path, len(content)
+        self._segment_first_seq = first_seq
         return descriptor
 
     def _free_bytes(self) -> int:
