@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bursar.errors import DiskFull, Overloaded, Unavailable
-from bursar.storage.journal.segments import segment_paths
+from bursar.storage.journal.segments import UNBORN_SUFFIX, segment_paths
 from bursar.storage.journal.writer import JournalLimits
 from tests.support.descriptors import path_of
 from tests.support.journal import LIMITS, journal_writer, names_in, read_records, some_records, write_groups
@@ -135,8 +135,8 @@ def test_file_and_folder_are_synced_before_the_first_answer(
             await writer.append(some_records("a"), usage_only=True)[1]
 
     asyncio.run(write())
-    segment = str(segment_paths(tmp_path)[0])
-    assert synced == [segment, str(tmp_path), f"{segment} (data)"]
+    segment = segment_paths(tmp_path)[0]
+    assert synced == [str(segment.with_suffix(UNBORN_SUFFIX)), str(tmp_path), f"{segment} (data)"]
 
 
 def test_closing_makes_durable_what_was_appended_and_takes_no_more(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bursar.storage.folder_format import (
     refuse_unnamed,
     write_format,
 )
-from bursar.storage.journal.segments import load_identity
+from bursar.storage.journal.identity import read_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,7 @@ def versions_of(folder: DataFolder) -> list[PartVersion]:
     if found is None:
         refuse_unnamed(folder.path)
         return []
-    if (folder.journal / "IDENTITY").exists():
-        load_identity(folder.journal)
+    read_identity(folder.journal)
     return parts_of(found)
 
 

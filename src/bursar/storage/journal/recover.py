@@ -20,7 +20,13 @@ from bursar.storage.journal.frame import HEADER_BYTES, MAGIC, FrameHeader, decod
 from bursar.storage.journal.identity import JOURNAL_VERSION, JournalIdentity, claim_identity, write_identity
 from bursar.storage.journal.leftovers import check_files, remove_leftovers
 from bursar.storage.journal.manifest import load_manifest
-from bursar.storage.journal.segments import Segment, load_segments, read_segment_header, segment_paths
+from bursar.storage.journal.segments import (
+    UNBORN_SUFFIX,
+    Segment,
+    load_segments,
+    read_segment_header,
+    segment_paths,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,6 +202,9 @@ def _make_durable(path: Path, end: _End) -> None:
 
 def _drop_unborn_segment(folder: Path) -> None:
     """Remove a last segment whose first line was never finished: nothing in it was acknowledged."""
+    for unborn in folder.glob(f"*{UNBORN_SUFFIX}"):
+        unborn.unlink()
+    # Version 0.1 gave a segment its name before its first line was written.
     paths = segment_paths(folder)
     if paths and read_segment_header(paths[-1]) is None and paths[-1].stat().st_size < HEADER_BYTES * 16:
         if MAGIC in paths[-1].read_bytes():

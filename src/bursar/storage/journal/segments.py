@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"~S1 "
 _SUFFIX = ".journal"
+UNBORN_SUFFIX = ".unborn"
+"""Of a segment whose first line is being written."""
 _LISTINGS = 100
 """Listings tried again because a segment was archived meanwhile; more than a few are never needed."""
 

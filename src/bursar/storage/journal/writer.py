@@ -23,7 +23,7 @@ from bursar.errors import BursarError, DiskFull, Overloaded, Unavailable
 from bursar.storage.durable_files import sync_folder, write_all
 from bursar.storage.journal.frame import FrameKind, encode_frame
 from bursar.storage.journal.identity import JOURNAL_VERSION
-from bursar.storage.journal.segments import SegmentHeader, encode_segment_header, segment_name
+from bursar.storage.journal.segments import UNBORN_SUFFIX, SegmentHeader, encode_segment_header, segment_name
 from bursar.tracing import span
 
 if TYPE_CHECKING:
@@ -305,13 +305,17 @@ class JournalWriter:
             previous_length=self._offset if self._path else None,
         )
         content = encode_segment_header(header)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # It gets its name when its first line is whole, because others list segments at any moment.
+        unborn = path.with_suffix(UNBORN_SUFFIX)
+        descriptor = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             write_all(descriptor, content)
             os.fsync(descriptor)
+            unborn.rename(path)
             sync_folder(self._folder)
         except OSError:
             os.close(descriptor)
+            unborn.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise
         self._descriptor, self._path, self._offset = descriptor, path, len(content)
