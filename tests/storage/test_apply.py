@@ -181,17 +181,20 @@ def test_corrections_of_corrections_and_a_void_leave_nothing_but_history(ledger:
     ledger.journal(*(a_correction("a", a_usage("a", cost=f"{i}.5")) for i in range(1, 5)))
     ledger.journal(a_void("a"), a_correction("a", a_usage("a", cost="9.5")), a_void("a"))
     applied = ledger.apply()
-    assert (applied.amended, applied.quarantined) == (5, 2)
+    assert (applied.amended, applied.passed_over, applied.quarantined) == (6, 1, 1)
     assert ledger.ask("SELECT count(*), sum(cost) FROM usage_history") == [(5, Decimal("12.000021"))]
     assert totals(ledger, "usage_by_hour") == (0, 0, Decimal(0))
-    assert [row[3] for row in quarantined(ledger)] == ["no_such_event", "no_such_event"]
+    assert [row[3] for row in quarantined(ledger)] == ["no_such_event"]
     assert ledger.recount().is_clean
 
 
 UNUSABLE_CHANGES = {
-    "of an event that isn't there": (a_void("nobody"), "no_such_event"),
-    "of another tenant's event": (a_void("a", tenant_id="umbrella"), "no_such_event"),
-    "of an unknown kind": (a_void("a", kind="erase"), "unknown_kind"),
+    "of an event that isn't there": (a_correction("nobody", a_usage("nobody")), "no_such_event"),
+    "of another tenant's event": (
+        a_correction("a", a_usage("a", tenant_id="umbrella"), tenant_id="umbrella"),
+        "no_such_event",
+    ),
+    "of an unknown kind": (a_void("a", kind="merge"), "unknown_kind"),
     "of a newer version": (a_void("a", v=2), "unknown_kind"),
     "without a version": ({k: v for k, v in a_void("a").items() if k != "v"}, "unreadable_record"),
     "that is no JSON": (b"oops", "unreadable_record"),

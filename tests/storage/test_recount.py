@@ -35,7 +35,9 @@ def full(ledger: Ledger) -> Ledger:
         ),
         a_usage("broken", cost="much"),
     )
-    ledger.journal(a_correction("e3", a_usage("e3", cost="0.5")), a_void("e4"), a_void("nobody"))
+    ledger.journal(
+        a_correction("e3", a_usage("e3", cost="0.5")), a_void("e4"), a_correction("nobody", a_usage("nobody"))
+    )
     ledger.apply()
     return ledger
 
@@ -54,6 +56,8 @@ def test_an_untouched_ledger_ties_out_and_is_summed_up(full: Ledger) -> None:
     assert words(found) == ""
     assert found.is_clean
     assert (found.journal_events, found.events, found.unpriced, found.quarantined) == (14, 11, 1, 3)
+    assert (found.duplicates, found.conflicts, found.voided, found.removed) == (1, 1, 1, 0)
+    assert [line.partition(":")[0] for line in found.unreadable] == ["seq 15"]
     assert found.position == 18
     assert found.cost == {"USD": "0.500189000000"}
 
@@ -124,7 +128,8 @@ TAMPERING = {
     "a void was undone": (
         [
             (
-                "INSERT INTO usage_events SELECT * EXCLUDE (ended_seq, ended_kind)"
+                "INSERT INTO usage_events SELECT * EXCLUDE (ended_seq, ended_kind, ended_at, ended_by,"
+                " ended_reason, ended_run)"
                 " FROM usage_history WHERE event_id = 'e4'"
             )
         ],

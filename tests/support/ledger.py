@@ -13,6 +13,7 @@ import xxhash
 
 from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.storage.duckdb.connection import DuckDBLimits
+from bursar.storage.duckdb.rollup import rollup_sums
 from bursar.storage.folder import DataFolder
 from bursar.storage.journal.batches import batches_up_to
 from bursar.storage.journal.recover import recover_journal
@@ -53,14 +54,13 @@ def a_usage(event_id: str, *, tenant_id: str = "acme", **fields: Any) -> dict[st
     }
 
 
-def a_void(event_id: str, *, tenant_id: str = "acme", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - a record's own types
-    """A record that takes an event out."""
+def a_change(kind: str, *, tenant_id: str = "acme", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - a record's own types
+    """A record that changes earlier ones."""
     return {
         "v": 1,
-        "kind": "void",
+        "kind": kind,
         "received": RECEIVED,
         "tenant_id": tenant_id,
-        "event_id": event_id,
         "key_id": "key_1",
         "door": "native",
         "reason": "a test asks",
@@ -68,9 +68,14 @@ def a_void(event_id: str, *, tenant_id: str = "acme", **fields: Any) -> dict[str
     }
 
 
+def a_void(*event_ids: str, tenant_id: str = "acme", **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - a record's own types
+    """A record that takes events out."""
+    return {**a_change("void", tenant_id=tenant_id), "event_ids": list(event_ids), **fields}
+
+
 def a_correction(event_id: str, usage: object, *, tenant_id: str = "acme") -> dict[str, Any]:
     """A record that replaces an event by another version."""
-    return a_void(event_id, tenant_id=tenant_id, kind="correction", usage=usage)
+    return a_change("correction", tenant_id=tenant_id, event_id=event_id, usage=usage)
 
 
 class Ledger:
@@ -120,15 +125,19 @@ class Ledger:
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that the store holds, but for when it was applied; rollups as sums."""
-        tables = ("usage_events", "usage_history", "quarantine")
+        tables = (
+            "usage_events",
+            "usage_history",
+            "quarantine",
+            "kept_by_hour",
+            "kept_by_user_day",
+            "kept_latency_by_hour",
+            "horizons",
+        )
         found = {table: sorted(self.ask(f"SELECT * FROM {table}"), key=repr) for table in tables}
         for table in ("usage_by_hour", "usage_by_user_day", "latency_by_hour"):
-            totals = (
-                "SELECT * EXCLUDE (events), sum(events) AS events"
-                if table == "latency_by_hour"
-                else "SELECT *"
-            )
-            found[table] = sorted(self.ask(f"{totals} FROM {table} GROUP BY ALL"), key=repr)
+            found[table] = sorted(self.ask(rollup_sums(table)), key=repr)
+        found["keys"] = sorted(self.stores.index.items())
         found["applied"] = self.ask("SELECT journal_id, seq FROM applied")
         return found
 

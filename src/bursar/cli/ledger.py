@@ -29,8 +29,13 @@ REBUILD_EXAMPLES = examples(
 )
 POLL_SECONDS = 0.1
 _HEADINGS = (
-    ("journal_events", "events in the journal"),
+    ("journal_events", "deliveries in the journal"),
     ("events", "events in the store"),
+    ("voided", "events voided"),
+    ("removed", "events expired or reset"),
+    ("duplicates", "repeated deliveries, counted nowhere"),
+    ("conflicts", "repeated ids with other content"),
+    ("tombstones", "records that are gone for good"),
     ("unpriced", "of them without a known price"),
     ("quarantined", "records in quarantine"),
     ("position", "last record applied"),
@@ -117,6 +122,8 @@ def _show_recount(result: Mapping[str, Any]) -> None:
     costs = sorted(result["cost"].items())
     rows += [(f"cost in {currency}", format_decimal(Decimal(total))) for currency, total in costs]
     print_table(("recounted", ""), rows, numbers=("",))
+    for line in result["unreadable"]:
+        print(f"Can't be read, kept in quarantine: {line}")
     if result["is_clean"]:
         print("Everything ties out: journal, raw rows, rollups and key index agree to the last digit.")
         return

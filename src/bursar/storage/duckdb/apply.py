@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bursar.storage.duckdb.amend import Amender, AmendRefusal
+from bursar.storage.duckdb.change import Changer
+from bursar.storage.duckdb.change_reader import Refusal
 from bursar.storage.duckdb.connection import fetch_columns, read_position, transaction
 from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
@@ -42,7 +43,7 @@ class DuckDBApplier:
         self._journal_id = journal_id
         self._quarantine = quarantine
         self._staging = Staging(connection, quarantine.scratch_path)
-        self._amender = Amender(connection, index, self._staging)
+        self._changer = Changer(connection, index, self._staging)
 
     def position(self) -> tuple[str, int] | None:
         """Journal id and seq up to which records were applied; None in a new store."""
@@ -60,6 +61,8 @@ class DuckDBApplier:
         for kind, run in groupby(waiting, key=lambda batch: batch.kind):
             if kind is BatchKind.USAGE:
                 total.add(self._apply_usage(list(run)))
+            elif kind is BatchKind.TOMBSTONE:
+                total.add(self._apply_tombstones(list(run)))
             else:
                 for batch in run:
                     total.add(self._apply_others(batch))
@@ -102,6 +105,20 @@ class DuckDBApplier:
         text = "The id was used before with other content; the first event stays."
         return [QuarantinedRecord.of_line(line, "conflict", text) for line in lines]
 
+    def forget_removed(self, by_seq: int) -> None:
+        """Forget the positions noted for rewriting the journal, once that is in force up to this record."""
+        with transaction(self._connection):
+            self._changer.forget_removed(by_seq)
+
+    def _apply_tombstones(self, batches: list[RecordBatch]) -> Applied:
+        applied = Applied(last_seq=batches[-1].last_seq)
+        applied.tombstones = sum(batch.last_seq - batch.first_seq + 1 for batch in batches)
+        self._index.advance(applied.last_seq)
+        with transaction(self._connection):
+            self._changer.lay_tombstones([batch.payload for batch in batches])
+            self._move_position(applied.last_seq)
+        return applied
+
     def _apply_others(self, batch: RecordBatch) -> Applied:
         """Apply amending records one by one, each with its own position."""
         applied = Applied(last_seq=batch.last_seq)
@@ -109,15 +126,14 @@ class DuckDBApplier:
         for i, line in enumerate(batch.payload.splitlines()):
             if done is not None and batch.first_seq + i <= done[1]:
                 continue
-            staged = self._amender.stage(line)
+            staged = self._changer.stage(line)
             self._index.advance(batch.first_seq + i)
             with transaction(self._connection):
-                if isinstance(staged, AmendRefusal):
+                if isinstance(staged, Refusal):
                     refused = QuarantinedRecord.of_line(line, staged.reason, staged.detail)
                     self._keep_aside(applied, [refused])
                 else:
-                    self._amender.carry_out(staged)
-                    applied.amended += 1
+                    self._changer.carry_out(staged, line, applied)
                 self._move_position(batch.first_seq + i)
         return applied
 

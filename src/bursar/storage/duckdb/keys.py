@@ -27,7 +27,8 @@ _VERSIONS = f"SELECT {KEY_COLUMNS}, coalesce(revised_seq, 0) AS version FROM"
 _ALL_KEYS = (
     "SELECT upper, lower, seq, arg_min(fingerprint, version) AS fingerprint,"
     " row_number() OVER (ORDER BY upper, lower, seq) AS place"
-    f" FROM ({_VERSIONS} usage_events UNION ALL {_VERSIONS} usage_history)"
+    f" FROM ({_VERSIONS} usage_events UNION ALL {_VERSIONS} usage_history"
+    " UNION ALL SELECT upper, lower, seq, fingerprint, 0 FROM removed WHERE is_tombstone)"
     " GROUP BY upper, lower, seq"
 )
 """`place` stands for the row's id, which within the transaction that makes a table isn't its place."""
@@ -36,7 +37,8 @@ _ALL_KEYS = (
 def read_keys(database: Database) -> Iterator[tuple[list[bytes], NDArray[Any], NDArray[Any]]]:
     """Keys, seqs and fingerprints of all events ever counted, sorted by key.
 
-    Ended versions count too: a voided event's id stays used. A corrected event is in both tables
+    Ended versions count too: a voided event's id stays used. So do tombstones until the record comes
+    that removes them. A corrected event is in both tables
     with one seq; the history's first version has the fingerprint that the client sent first.
     """
     database.execute(f"CREATE OR REPLACE TEMP TABLE all_keys AS {_ALL_KEYS}")

@@ -1,9 +1,9 @@
 """Recounts: is what the store says what the journal says, and do the rollups add up?
 
-The journal is read again, from its first record, into a scratch table by a path of its own: first
-delivery of each id by seq, then voids and corrections in order. Three comparisons follow, each
-naming what differs: journal against raw rows, raw rows against rollups, raw rows against the key
-index. Everything happens in one read transaction, so a running server doesn't disturb it.
+The journal is read again, from its first record, into scratch tables by a path of its own
+(`expected.py`). Comparisons follow, each naming what differs: journal against raw rows, history,
+kept sums and quarantine; raw rows and kept sums against rollups; raw rows against the key index.
+Everything happens in one read transaction, so a running server doesn't disturb it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bursar.storage.duckdb.amend import Change, read_change, stage_replacement
+from bursar.storage.duckdb.expected import COPIED, Expectation
+from bursar.storage.duckdb.expected_removal import SCRATCH
+from bursar.storage.duckdb.kept import KEPT_TABLES, columns_of
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.rollup import ROLLUPS, rollup_select, rollup_sums
-from bursar.storage.duckdb.schema import EVENT_COLUMNS
-from bursar.storage.duckdb.staging import STAGED, Staging
-from bursar.usage.applying import BatchKind
-from bursar.usage.changes import CORRECTION
+from bursar.storage.duckdb.schema import TABLES
+from bursar.storage.duckdb.staging import Staging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.usage.applying import KeyIndex, RecordBatch
 
-LOAD_BYTES = 16 * 2**20
-"""Journal bytes loaded at once: a load costs milliseconds however little it brings."""
 DIFFERENCES_SHOWN = 20
 """Differences listed per comparison; all of them are counted."""
-COMPARED = tuple(name for name in EVENT_COLUMNS if name != "temperature")
-"""Columns of a raw row that must equal the journal's; floats are left out, they are no figures."""
+_FLOATS = {"temperature"}
+"""Columns that aren't compared: floats are no figures."""
+_SHOWN = ("seq", "by_seq", "place", "tenant_id", "event_id", "cost", "what", "before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,23 @@ class Recount:
     cost: dict[str, str] = field(default_factory=dict[str, str])
     """Sum by currency, as counted from raw rows."""
     unpriced: int = 0
+    duplicates: int = 0
+    """Deliveries that repeat one that was counted before; they count nowhere."""
+    conflicts: int = 0
+    """Deliveries that repeat an id with other content; they are in quarantine."""
+    voided: int = 0
+    removed: int = 0
+    """Events that an expiry or a reset took since they were delivered.
+
+    Deliveries in the journal = events + voided + removed + duplicates + conflicts."""
     quarantined: int = 0
+    quarantine_dropped: int = 0
+    """Records beyond a tenant's bound: in the journal only."""
+    tombstones: int = 0
+    """Positions of a rewritten journal whose records are gone."""
+    unreadable_count: int = 0
+    unreadable: list[str] = field(default_factory=list[str])
+    """The first journal lines that could not be loaded, and why; each must be in quarantine."""
     position: int = 0
     difference_count: int = 0
     differences: list[Difference] = field(default_factory=list[Difference])
@@ -80,7 +95,7 @@ class Recounter:
         self._scratch = database.cursor()
         self._staging = Staging(self._scratch, scratch_folder / "recount.ndjson")
         self._progress = progress
-        self._changes: list[Change] = []
+        self._expected = Expectation(self._scratch, self._staging)
         self.result = Recount()
 
     def run(self, batches: Callable[[int], Iterable[RecordBatch]], index: KeyIndex | None) -> Recount:
@@ -93,7 +108,7 @@ class Recounter:
         path = self._folder / "recount.duckdb"
         _remove_database(path)
         quoted = str(path).replace("'", "''")
-        self._scratch.execute(f"ATTACH '{quoted}' AS recount")
+        self._scratch.execute(f"ATTACH '{quoted}' AS {SCRATCH}")
         try:
             self._snapshot.begin()
             rows = self._snapshot.execute("SELECT seq FROM applied").fetchall()
@@ -102,23 +117,29 @@ class Recounter:
             self._compare(index)
         finally:
             self._snapshot.close()
-            self._scratch.execute("DETACH recount")
+            self._scratch.execute(f"DETACH {SCRATCH}")
             self._scratch.close()
             _remove_database(path)
         return self.result
 
     def _expect(self, batches: Iterable[RecordBatch]) -> None:
-        """Fill `recount.expected` with what the journal says the raw rows must be."""
-        columns = ", ".join(f'"{name}" {kind}' for name, kind in EVENT_COLUMNS.items())
-        self._scratch.execute(f"CREATE TABLE recount.expected ({columns})")
-        self._read_journal(batches)
-        self._keep_first_deliveries()
-        for change in self._changes:
-            self._apply_change(change)
+        """Fill the scratch tables with what the journal says the store must hold."""
+        expected = self._expected
+        expected.make_tables()
+        expected.read(batches, lambda read: self._progress("reading the journal", read))
+        self.result.journal_events = expected.journal_events
+        self.result.duplicates, self.result.conflicts = expected.duplicates, expected.conflicts
+        self.result.tombstones = expected.tombstones
+        self.result.unreadable_count, self.result.unreadable = expected.unreadable_count, expected.unreadable
 
     def _compare(self, index: KeyIndex | None) -> None:
         # The snapshot sees the scratch database as of its first use, which is now.
-        self._compare_rows()
+        for table in COPIED:
+            columns = [name for name in TABLES[table] if name not in _FLOATS]
+            self._compare_table(table, columns, table)
+        kept_aside = "SELECT seq, tenant_id FROM"
+        both = f"({kept_aside} quarantine UNION ALL {kept_aside} quarantine_drops)"
+        self._compare_table("quarantine", ["seq", "tenant_id"], both)
         for table in ROLLUPS:
             self._compare_rollup(table)
         if index is not None:
@@ -126,71 +147,24 @@ class Recounter:
         self._summarise()
         self._snapshot.rollback()
 
-    def _read_journal(self, batches: Iterable[RecordBatch]) -> None:
-        read, waiting, size = 0, list[bytes](), 0
-        for batch in batches:
-            if batch.kind is BatchKind.USAGE:
-                waiting.append(batch.payload)
-                size += len(batch.payload)
-            else:
-                for line in batch.payload.splitlines():
-                    self._note_change(line)
-            if size >= LOAD_BYTES:
-                self._load(waiting)
-                waiting, size = [], 0
-            read += batch.last_seq - batch.first_seq + 1
-            self._progress("reading the journal", read)
-        self._load(waiting)
-        self.result.journal_events = self._count(self._scratch, "recount.expected")
-
-    def _load(self, payloads: list[bytes]) -> None:
-        self._staging.fill(payloads)
-        self._scratch.execute(f"INSERT INTO recount.expected SELECT * FROM {STAGED}")
-
-    def _note_change(self, line: bytes) -> None:
-        change = read_change(line)
-        if isinstance(change, Change):
-            self._changes.append(change)
-
-    def _keep_first_deliveries(self) -> None:
-        self._progress("finding first deliveries", self.result.journal_events)
-        self._scratch.execute(
-            "CREATE TABLE recount.first_deliveries AS"
-            " SELECT tenant_id, event_id, min(seq) AS seq FROM recount.expected GROUP BY tenant_id, event_id"
-        )
-        self._scratch.execute(
-            "DELETE FROM recount.expected WHERE seq NOT IN (SELECT seq FROM recount.first_deliveries)"
-        )
-
-    def _apply_change(self, change: Change) -> None:
-        """Void or replace the event that the record names, if it was counted before the record."""
-        where = "WHERE tenant_id = ? AND event_id = ? AND seq < ?"
-        key = [change.tenant_id, change.event_id, change.seq]
-        found = self._scratch.execute(f"SELECT seq FROM recount.expected {where}", key).fetchall()
-        if not found:
-            return
-        if change.kind == CORRECTION:
-            if stage_replacement(self._staging, change, int(found[0][0])) is not None:
-                return
-            self._scratch.execute(f"UPDATE {STAGED} SET revised_seq = ?", [change.seq])
-        self._scratch.execute(f"DELETE FROM recount.expected {where}", key)
-        if change.kind == CORRECTION:
-            self._scratch.execute(f"INSERT INTO recount.expected SELECT * FROM {STAGED}")
-
-    def _compare_rows(self) -> None:
-        self._progress("comparing raw rows", self.result.journal_events)
-        columns = ", ".join(f'"{name}"' for name in COMPARED)
-        place = "journal/usage_events"
+    def _compare_table(self, table: str, columns: list[str], stored: str) -> None:
+        self._progress(f"comparing {table}", self.result.journal_events)
+        names = ", ".join(f'"{name}"' for name in columns)
+        shown = ", ".join(name for name in _SHOWN if name in columns)
+        expected = f"{SCRATCH}.{table}"
         for left, right, says in (
-            ("recount.expected", "usage_events", "in the journal, but not so in usage_events"),
-            ("usage_events", "recount.expected", "in usage_events, but not so in the journal"),
+            (expected, stored, f"in the journal, but not so in {table}"),
+            (stored, expected, f"in {table}, but not so in the journal"),
         ):
-            query = f"SELECT {columns} FROM {left} EXCEPT ALL SELECT {columns} FROM {right}"
-            self._collect(place, f"SELECT seq, tenant_id, event_id, cost FROM ({query}) ORDER BY seq", says)
+            query = f"SELECT {names} FROM {left} EXCEPT ALL SELECT {names} FROM {right}"
+            self._collect(f"journal/{table}", f"SELECT {shown} FROM ({query}) ORDER BY ALL", says)
 
     def _compare_rollup(self, table: str) -> None:
         self._progress(f"recounting {table}", self.result.journal_events)
-        recounted, stored = rollup_select(table, "usage_events"), rollup_sums(table)
+        # Rollups hold what the raw rows sum up to, and what the expired ones did.
+        kept = f"SELECT {columns_of(table)} FROM {KEPT_TABLES[table]}"
+        summed = f"({rollup_select(table, 'usage_events')} UNION ALL {kept})"
+        recounted, stored = rollup_sums(table, summed), rollup_sums(table)
         for left, right, says in (
             (recounted, stored, "as recounted from raw rows, but not so in the rollup"),
             (stored, recounted, "in the rollup, but not so when recounted from raw rows"),
@@ -230,6 +204,11 @@ class Recounter:
     def _summarise(self) -> None:
         self.result.events = self._count(self._snapshot, "usage_events")
         self.result.quarantined = self._count(self._snapshot, "quarantine")
+        self.result.quarantine_dropped = self._count(self._snapshot, "quarantine_drops")
+        voided = "(SELECT seq FROM usage_history WHERE ended_kind = 'void')"
+        self.result.voided = self._count(self._snapshot, voided)
+        delivered = self.result.journal_events - self.result.duplicates - self.result.conflicts
+        self.result.removed = delivered - self.result.events - self.result.voided
         rows = self._snapshot.execute(
             "SELECT currency, sum(cost)::VARCHAR, count(*) FILTER (cost IS NULL) FROM usage_events GROUP BY 1"
         ).fetchall()

@@ -54,19 +54,29 @@ def rollup_select(table: str, source: str, sign: str = "") -> str:
     return f"SELECT {dimensions}, {measure_sums(sign)} FROM {source} GROUP BY ALL"
 
 
+def measures_of(table: str) -> list[str]:
+    """The measures of a rollup."""
+    return ["events"] if table == "latency_by_hour" else list(MEASURE_COLUMNS)
+
+
 def add_to_rollups(connection: duckdb.DuckDBPyConnection, source: str, sign: str = "") -> None:
     """Append the rollup rows of the raw rows in `source`."""
     for table in ROLLUPS:
         connection.execute(f"INSERT INTO {table} {rollup_select(table, source, sign)}")
 
 
-def rollup_sums(table: str) -> str:
-    """SQL of a rollup with equal keys summed, rows that sum to nothing left out."""
+def rollup_sums(table: str, source: str | None = None) -> str:
+    """SQL of a rollup with equal keys summed, rows that sum to nothing left out.
+
+    Args:
+        table: one of `ROLLUPS`.
+        source: what to read such rows from instead of the rollup itself.
+    """
     dimensions = ", ".join(ROLLUPS[table])
-    measures = ["events"] if table == "latency_by_hour" else list(MEASURE_COLUMNS)
+    measures = measures_of(table)
     sums = ", ".join(f"sum({name}) AS {name}" for name in measures)
     something = " OR ".join(f"sum({name}) <> 0" for name in measures)
-    return f"SELECT {dimensions}, {sums} FROM {table} GROUP BY {dimensions} HAVING {something}"
+    return f"SELECT {dimensions}, {sums} FROM {source or table} GROUP BY {dimensions} HAVING {something}"
 
 
 class RollupCompactor:

@@ -15,8 +15,8 @@ from bursar.units import OUTPUT_UNITS, UNITS
 if TYPE_CHECKING:
     import duckdb
 
-STORE_VERSION = 1
-"""Version of these tables, kept in the folder's FORMAT file."""
+STORE_VERSION = 2
+"""Version of these tables, kept in the folder's FORMAT file; `upgrade_tables` brings older ones up."""
 
 IDENTITY_COLUMNS: dict[str, str] = {
     "seq": "UBIGINT NOT NULL",
@@ -168,12 +168,29 @@ def _ddl(table: str, columns: dict[str, str]) -> str:
     return f"CREATE TABLE IF NOT EXISTS {table} ({body})"
 
 
+ENDED_COLUMNS: dict[str, str] = {
+    "ended_seq": "UBIGINT",
+    "ended_kind": "VARCHAR",
+    "ended_at": "TIMESTAMP",
+    "ended_by": "VARCHAR",
+    "ended_reason": "VARCHAR",
+    "ended_run": "VARCHAR",
+}
+"""Of a version that is no longer current: the record that ended it, when, who asked, why, by which run."""
+_KEPT_COLUMNS: dict[str, str] = {"by_seq": "UBIGINT NOT NULL", "place": "UBIGINT NOT NULL"}
+"""Which expiry made a row, and its number there: an erasure names it by both."""
+_LATENCY_COLUMNS: dict[str, str] = {**LATENCY_DIMENSIONS, "events": "BIGINT"}
+
 TABLES: dict[str, dict[str, str]] = {
     "usage_events": EVENT_COLUMNS,
-    "usage_history": {**EVENT_COLUMNS, "ended_seq": "UBIGINT", "ended_kind": "VARCHAR"},
+    "usage_history": {**EVENT_COLUMNS, **ENDED_COLUMNS},
     "usage_by_hour": {**HOUR_DIMENSIONS, **MEASURE_COLUMNS},
     "usage_by_user_day": {**USER_DAY_DIMENSIONS, **MEASURE_COLUMNS},
-    "latency_by_hour": {**LATENCY_DIMENSIONS, "events": "BIGINT"},
+    "latency_by_hour": _LATENCY_COLUMNS,
+    # What is in the rollups of events whose raw rows have expired.
+    "kept_by_hour": {**HOUR_DIMENSIONS, **MEASURE_COLUMNS, **_KEPT_COLUMNS},
+    "kept_by_user_day": {**USER_DAY_DIMENSIONS, **MEASURE_COLUMNS, **_KEPT_COLUMNS},
+    "kept_latency_by_hour": {**_LATENCY_COLUMNS, **_KEPT_COLUMNS},
     "quarantine": {
         "seq": "UBIGINT NOT NULL",
         "tenant_id": "VARCHAR",
@@ -183,11 +200,67 @@ TABLES: dict[str, dict[str, str]] = {
         "detail": "VARCHAR",
         "record": "VARCHAR",
     },
+    # Records beyond a tenant's bound: where they are in the journal, without their text.
+    "quarantine_drops": {
+        "seq": "UBIGINT NOT NULL",
+        "tenant_id": "VARCHAR",
+        "received_at": "TIMESTAMP",
+        "reason": "VARCHAR NOT NULL",
+    },
+    # How far each expiry of a tenant went.
+    "horizons": {
+        "tenant_id": "VARCHAR NOT NULL",
+        "what": "VARCHAR NOT NULL",
+        "before": "TIMESTAMP NOT NULL",
+        "seq": "UBIGINT NOT NULL",
+    },
+    # Positions that the journal must lose: noted until it is rewritten. Tombstones read from a rewritten
+    # journal stand here too, until the record that removed them comes.
+    "removed": {
+        "seq": "UBIGINT NOT NULL",
+        "by_seq": "UBIGINT NOT NULL",
+        "upper": "UBIGINT",
+        "lower": "UBIGINT",
+        "fingerprint": "UBIGINT",
+        "is_tombstone": "BOOLEAN NOT NULL",
+    },
+    # Positions whose lines must lose a person, noted until the journal is rewritten.
+    "erased": {"seq": "UBIGINT NOT NULL", "by_seq": "UBIGINT NOT NULL", "tags": "VARCHAR[]"},
     "applied": {"journal_id": "VARCHAR NOT NULL", "seq": "UBIGINT NOT NULL", "applied_at": "TIMESTAMP"},
 }
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make every table that isn't there yet."""
+    """Make every table that isn't there yet, and bring those of an older Bursar up to date."""
+    found = tables_version(connection)
     for table, columns in TABLES.items():
         connection.execute(_ddl(table, columns))
+    upgrade_tables(connection, found)
+
+
+def tables_version(connection: duckdb.DuckDBPyConnection) -> int:
+    """The version that the tables of the attached file have; the current one where there are none."""
+    rows = connection.execute(
+        "SELECT column_name FROM information_schema.columns"
+        " WHERE table_name = 'usage_history' AND table_catalog = current_database()"
+    ).fetchall()
+    return 1 if rows and ("ended_at",) not in rows else STORE_VERSION
+
+
+def upgrade_tables(connection: duckdb.DuckDBPyConnection, from_version: int) -> None:
+    """Bring existing tables of an older version up to `STORE_VERSION`, step by step; rows stay.
+
+    Tables that a version added are made by `create_tables`. Repeating a step changes nothing.
+    """
+    for version in range(from_version, STORE_VERSION):
+        for statement in _STEPS[version]:
+            connection.execute(statement)
+
+
+_STEPS: dict[int, tuple[str, ...]] = {
+    1: tuple(
+        f"ALTER TABLE usage_history ADD COLUMN IF NOT EXISTS {name} {kind}"
+        for name, kind in ENDED_COLUMNS.items()
+    ),
+}
+"""What leads from each version to the next."""

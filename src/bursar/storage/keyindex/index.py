@@ -20,7 +20,7 @@ import numpy as np
 from bursar.usage.applying import Delivery, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -114,6 +114,13 @@ class LmdbKeyIndex:
                 value = transaction.get(key)
                 if value is not None and _VALUE.unpack(value)[0] == seq:
                     transaction.delete(key)
+
+    def items(self) -> Iterator[tuple[bytes, int, int]]:
+        """Every key with the seq and the fingerprint of its first delivery, sorted by key."""
+        with self._environment.begin() as transaction:
+            for key, value in transaction.cursor():
+                if len(value) == _VALUE.size:
+                    yield (bytes(key), *_VALUE.unpack(value))
 
     def count(self) -> int:
         """How many keys are known."""

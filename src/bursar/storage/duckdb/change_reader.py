@@ -1,0 +1,128 @@
+"""Reads records that change earlier ones, as far as this version knows how to carry them out.
+
+Both the applier (`change.py`) and the recount read their lines here, so that they agree on what
+can't be read. What a change does is elsewhere: `amend.py`, `expire.py`, `erase.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar.clock import from_micros
+from bursar.usage.changes import (
+    CORRECTION,
+    ERASE,
+    EXPIRE,
+    RESET,
+    TOMBSTONE,
+    VOID,
+    ChangeRecord,
+    EraseRecord,
+    ExpireRecord,
+    ResetRecord,
+    Tombstone,
+    VoidRecord,
+)
+from bursar.usage.record import RECORD_VERSION
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DAY_MICROS = 86_400_000_000
+EVENTS, ROLLUPS, QUARANTINE = "events", "rollups", "quarantine"
+"""What an expiry may be of."""
+
+
+class Correction(ChangeRecord, kw_only=True):
+    """A correction with its event as it came."""
+
+    seq: int
+    event_id: str
+    usage: msgspec.Raw
+
+    def replacement(self, seq: int) -> bytes:
+        """The event as the line of a usage record at this position."""
+        return b'{"seq":%d,%b\n' % (seq, bytes(self.usage)[1:])
+
+
+class Void(VoidRecord, kw_only=True):
+    """A void at its position."""
+
+    seq: int
+
+
+class Expiry(ExpireRecord, kw_only=True):
+    """An expiry at its position."""
+
+    seq: int
+
+    def moment(self) -> datetime:
+        """What lies before goes; naive, in UTC, as the tables have it."""
+        return from_micros(self.before).replace(tzinfo=None)
+
+
+class Erasure(EraseRecord, kw_only=True):
+    """An erasure at its position."""
+
+    seq: int
+
+
+class Reset(ResetRecord, kw_only=True):
+    """A reset at its position."""
+
+    seq: int
+
+
+Change = Correction | Void | Expiry | Erasure | Reset | Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a record could not be applied."""
+
+    reason: str
+    detail: str
+
+
+class _Head(msgspec.Struct):
+    seq: int
+    v: int
+    kind: str
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_DECODERS: dict[str, msgspec.json.Decoder[Change]] = {
+    CORRECTION: msgspec.json.Decoder(Correction),
+    VOID: msgspec.json.Decoder(Void),
+    EXPIRE: msgspec.json.Decoder(Expiry),
+    ERASE: msgspec.json.Decoder(Erasure),
+    RESET: msgspec.json.Decoder(Reset),
+    TOMBSTONE: msgspec.json.Decoder(Tombstone),
+}
+
+
+def read_change(line: bytes) -> Change | Refusal:
+    """The change that a journal line asks for, or why it isn't one that this version can make."""
+    try:
+        head = _decode_head(line)
+        decoder = _DECODERS.get(head.kind)
+        if decoder is None or head.v > RECORD_VERSION:
+            text = f"Kind {head.kind!r} version {head.v} is not known to this Bursar."
+            return Refusal("unknown_kind", text)
+        change = decoder.decode(line)
+    except msgspec.DecodeError as error:
+        return Refusal("unreadable_record", str(error))
+    if isinstance(change, Expiry):
+        return _checked(change)
+    return change
+
+
+def _checked(change: Expiry) -> Expiry | Refusal:
+    if change.what not in {EVENTS, ROLLUPS, QUARANTINE}:
+        return Refusal("unreadable_record", f"There is no expiry of {change.what!r}.")
+    if change.before % DAY_MICROS:
+        return Refusal("unreadable_record", "An expiry goes up to a midnight in UTC.")
+    return change

@@ -1,0 +1,254 @@
+"""What the store must hold by the journal alone, worked out by a path of its own for a recount.
+
+Lines are read again in order into a scratch database. Between two records that set keys free (an
+expiry, a reset) deliveries are told apart in bulk: the first of each id by seq counts, without the
+key index. Changes follow in order, runs of voids as one. What can't be read is listed, as the
+quarantine must list it. `recount.py` compares the result with the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, assert_never
+
+from bursar.storage.duckdb.amend import ended_values, stage_replacement
+from bursar.storage.duckdb.change_reader import Correction, Erasure, Expiry, Refusal, Reset, Void, read_change
+from bursar.storage.duckdb.expected_removal import SCRATCH, erase_expected, remove_expected
+from bursar.storage.duckdb.keys import KEY_COLUMNS
+from bursar.storage.duckdb.quarantine import QuarantinedRecord
+from bursar.storage.duckdb.schema import ENDED_COLUMNS, TABLES
+from bursar.storage.duckdb.staging import STAGED
+from bursar.usage.applying import BatchKind
+from bursar.usage.changes import Tombstone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import duckdb
+
+    from bursar.storage.duckdb.staging import Staging
+    from bursar.usage.applying import RecordBatch
+
+LOAD_BYTES = 64 * 2**20
+"""Journal bytes loaded at once: each load is compared with all keys before it."""
+UNREADABLE_SHOWN = 20
+COPIED = (
+    "usage_events",
+    "usage_history",
+    "kept_by_hour",
+    "kept_by_user_day",
+    "kept_latency_by_hour",
+    "horizons",
+)
+"""Tables that are worked out row by row, to be compared as they are."""
+_KEY = "upper UBIGINT, lower UBIGINT, seq UBIGINT"
+_VERDICTS = (
+    "CREATE OR REPLACE TEMP TABLE verdicts AS WITH arrived AS"
+    f" (SELECT {KEY_COLUMNS}, tenant_id, received_at FROM {STAGED}),"
+    " numbered AS (SELECT *, row_number() OVER (PARTITION BY upper, lower ORDER BY seq) AS nth,"
+    " first_value(fingerprint) OVER (PARTITION BY upper, lower ORDER BY seq) AS first_print FROM arrived)"
+    " SELECT n.*, CASE WHEN k.seq IS NULL AND n.nth = 1 THEN 'new'"
+    " WHEN n.fingerprint = coalesce(k.fingerprint, n.first_print) THEN 'duplicate'"
+    " ELSE 'conflict' END AS verdict"
+    f" FROM numbered n LEFT JOIN {SCRATCH}.keys k USING (upper, lower)"
+)
+_Amending = Correction | Void | Erasure
+
+
+@dataclass(slots=True)
+class Expectation:
+    """Fills the scratch database's tables from journal lines."""
+
+    scratch: duckdb.DuckDBPyConnection
+    staging: Staging
+    journal_events: int = 0
+    duplicates: int = 0
+    """Deliveries of an id that was counted before, with the same content: they count nowhere."""
+    conflicts: int = 0
+    tombstones: int = 0
+    unreadable_count: int = 0
+    unreadable: list[str] = field(default_factory=list[str])
+    """The first few lines that could not be loaded, and why."""
+    _waiting: list[bytes] = field(default_factory=list[bytes])
+    _changes: list[tuple[_Amending, bytes]] = field(default_factory=list[tuple[_Amending, bytes]])
+    _stones: list[Tombstone] = field(default_factory=list[Tombstone])
+    _size: int = 0
+
+    def make_tables(self) -> None:
+        """Make the empty tables in the attached scratch database."""
+        for table in COPIED:
+            columns = ", ".join(f'"{name}" {kind}' for name, kind in TABLES[table].items())
+            self.scratch.execute(f"CREATE TABLE {SCRATCH}.{table} ({columns})")
+        for table, columns in (
+            ("keys", f"{_KEY}, fingerprint UBIGINT"),
+            ("tombstones", f"{_KEY}, fingerprint UBIGINT, by_seq UBIGINT"),
+            ("quarantine", "seq UBIGINT, tenant_id VARCHAR, received_at TIMESTAMP, reason VARCHAR"),
+        ):
+            self.scratch.execute(f"CREATE TABLE {SCRATCH}.{table} ({columns})")
+
+    def read(self, batches: Iterable[RecordBatch], progress: Callable[[int], None]) -> None:
+        """Work through all batches; `progress` is told how many records were read."""
+        read = 0
+        for batch in batches:
+            if batch.kind is BatchKind.USAGE:
+                self._waiting.append(batch.payload)
+                self._size += len(batch.payload)
+            else:
+                for line in batch.payload.splitlines():
+                    self._note(line)
+            if self._size >= LOAD_BYTES:
+                self._flush()
+            read += batch.last_seq - batch.first_seq + 1
+            progress(read)
+        self._flush()
+
+    def _note(self, line: bytes) -> None:
+        change = read_change(line)
+        match change:
+            case Refusal():
+                self._set_aside(line, change)
+            case Tombstone():
+                self._lay(change)
+            case Correction() | Void() | Erasure():
+                self._changes.append((change, line))
+                self._size += len(line)
+            case Expiry() | Reset():
+                self._flush()
+                remove_expected(self.scratch, change)
+            case _:
+                assert_never(change)
+
+    def _lay(self, stone: Tombstone) -> None:
+        self.tombstones += 1
+        if stone.key is not None:
+            self._stones.append(stone)
+
+    def _flush(self) -> None:
+        """Take up what waits: keys of tombstones, then deliveries, then changes in order."""
+        self._take_up_tombstones()
+        if self._waiting:
+            self.staging.fill(self._waiting)
+            for bad in self.staging.bad:
+                self._set_aside(bad.line, Refusal("unreadable_record", bad.detail))
+            self._tell_apart()
+        for kind, run in groupby(self._changes, key=lambda one: type(one[0])):
+            if kind is Void:
+                self._void([change for change, _ in run if isinstance(change, Void)])
+            else:
+                for change, line in run:
+                    self._amend(change, line)
+        self._waiting, self._changes, self._size = [], [], 0
+
+    def _take_up_tombstones(self) -> None:
+        if not self._stones:
+            return
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.tombstones SELECT ('0x' || key[1:16])::UBIGINT,"
+            " ('0x' || key[17:32])::UBIGINT, seq, fingerprint, by_seq FROM (SELECT"
+            " unnest(?::VARCHAR[]) AS key, unnest(?::UBIGINT[]) AS seq,"
+            " unnest(?::UBIGINT[]) AS fingerprint, unnest(?::UBIGINT[]) AS by_seq)",
+            [
+                [one.key for one in self._stones],
+                [one.seq for one in self._stones],
+                [one.fingerprint for one in self._stones],
+                [one.by for one in self._stones],
+            ],
+        )
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.keys SELECT upper, lower, seq, fingerprint FROM {SCRATCH}.tombstones"
+            " WHERE seq BETWEEN ? AND ?",
+            [self._stones[0].seq, self._stones[-1].seq],
+        )
+        self._stones = []
+
+    def _tell_apart(self) -> None:
+        """Count each delivery that waits as new, as a duplicate, or as a conflict."""
+        self.scratch.execute(_VERDICTS)
+        for verdict, count in self.scratch.execute(
+            "SELECT verdict, count(*) FROM verdicts GROUP BY 1"
+        ).fetchall():
+            self.journal_events += count
+            self.duplicates += count if verdict == "duplicate" else 0
+            self.conflicts += count if verdict == "conflict" else 0
+        new = "verdict = 'new'"
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.usage_events SELECT * FROM {STAGED}"
+            f" WHERE seq IN (SELECT seq FROM verdicts WHERE {new})"
+        )
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.keys SELECT upper, lower, seq, fingerprint FROM verdicts WHERE {new}"
+        )
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.quarantine SELECT seq, tenant_id, received_at, 'conflict'"
+            " FROM verdicts WHERE verdict = 'conflict'"
+        )
+
+    def _void(self, voids: Sequence[Void]) -> None:
+        """End what a run of voids names; the first to name an event ends it."""
+        self.scratch.execute(
+            "CREATE OR REPLACE TEMP TABLE voids AS SELECT unnest(?::UBIGINT[]) AS ended_seq,"
+            " unnest(?::VARCHAR[]) AS tenant_id, unnest(?::VARCHAR[]) AS event_id",
+            [
+                [one.seq for one in voids for _ in one.event_ids],
+                [one.tenant_id for one in voids for _ in one.event_ids],
+                [event_id for one in voids for event_id in one.event_ids],
+            ],
+        )
+        self.scratch.execute(
+            f"CREATE OR REPLACE TEMP TABLE ends AS SELECT e.seq, min(v.ended_seq) AS ended_seq"
+            f" FROM {SCRATCH}.usage_events e JOIN voids v USING (tenant_id, event_id)"
+            " WHERE e.seq < v.ended_seq GROUP BY e.seq"
+        )
+        self._end(voids)
+
+    def _amend(self, change: _Amending, line: bytes) -> None:
+        if isinstance(change, Erasure):
+            erase_expected(self.scratch, change)
+        elif isinstance(change, Correction):
+            refusal = self._correct(change)
+            if refusal is not None:
+                self._set_aside(line, refusal)
+
+    def _correct(self, change: Correction) -> Refusal | None:
+        found = self.scratch.execute(
+            f"SELECT seq FROM {SCRATCH}.usage_events WHERE tenant_id = ? AND event_id = ? AND seq < ?",
+            [change.tenant_id, change.event_id, change.seq],
+        ).fetchall()
+        if not found:
+            return Refusal("no_such_event", change.event_id)
+        seq = int(found[0][0])
+        refusal = stage_replacement(self.staging, change, seq)
+        if refusal is not None:
+            return refusal
+        self.scratch.execute(
+            "CREATE OR REPLACE TEMP TABLE ends AS SELECT ?::UBIGINT AS seq, ?::UBIGINT AS ended_seq",
+            [seq, change.seq],
+        )
+        self._end([change])
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.usage_events SELECT * REPLACE (?::UBIGINT AS revised_seq) FROM {STAGED}",
+            [change.seq],
+        )
+        return None
+
+    def _end(self, changes: Sequence[Void | Correction]) -> None:
+        """Move the rows that `ends` names to the history."""
+        columns = [list(column) for column in zip(*map(ended_values, changes), strict=True)]
+        kinds = ENDED_COLUMNS.items()
+        unnested = ", ".join(f"unnest(?::{kind}[]) AS {name}" for name, kind in kinds)
+        ended = ", ".join(f"c.{name}" for name in ENDED_COLUMNS)
+        self.scratch.execute(
+            f"INSERT INTO {SCRATCH}.usage_history SELECT e.*, {ended} FROM {SCRATCH}.usage_events e"
+            f" JOIN ends USING (seq) JOIN (SELECT {unnested}) c USING (ended_seq)",
+            columns,
+        )
+        self.scratch.execute(f"DELETE FROM {SCRATCH}.usage_events WHERE seq IN (SELECT seq FROM ends)")
+
+    def _set_aside(self, line: bytes, refusal: Refusal) -> None:
+        record = QuarantinedRecord.of_line(line, refusal.reason, refusal.detail)
+        self.scratch.execute(f"INSERT INTO {SCRATCH}.quarantine VALUES (?, ?, ?, ?)", record.drop())
+        if refusal.reason == "unreadable_record":
+            self.unreadable_count += 1
+            if len(self.unreadable) < UNREADABLE_SHOWN:
+                self.unreadable.append(f"seq {record.envelope.seq}: {refusal.detail}")

@@ -1,0 +1,98 @@
+"""What expiries, resets and erasures leave, in the scratch database of a recount.
+
+The counterpart of `expire.py` and `erase.py` by a shorter path: no key index, no rollups, no notes
+for rewriting. Both share only what *defines* a figure: how sums are kept and which fields lead to a
+person. `expected.py` calls it in the order of the journal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS, Erasure, Expiry, Reset
+from bursar.storage.duckdb.erase import UNREADABLE, name_events, name_kept, null_kept_users, replace_erased
+from bursar.storage.duckdb.kept import KEPT_TABLES, insert_kept, kept_select
+from bursar.storage.duckdb.rollup import ROLLUPS as ROLLUP_TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCRATCH = "recount"
+"""The name under which the scratch database is attached."""
+_OF_TENANT = ("usage_events", "usage_history", *KEPT_TABLES.values(), "quarantine", "horizons")
+
+
+def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset) -> None:
+    """Take out of the scratch tables what an expiry or a reset takes."""
+    if isinstance(change, Reset):
+        _free_keys(scratch, "tenant_id = ?", "tenant_id = ?", [change.tenant_id])
+        for table in _OF_TENANT:
+            scratch.execute(f"DELETE FROM {SCRATCH}.{table} WHERE tenant_id = ?", [change.tenant_id])
+        return
+    if change.what == QUARANTINE:
+        scratch.execute(
+            f"DELETE FROM {SCRATCH}.quarantine WHERE tenant_id = ? AND received_at < ?",
+            [change.tenant_id, change.moment()],
+        )
+    else:
+        _expire_events(scratch, change)
+    if change.what == ROLLUPS:
+        for rollup, kept in KEPT_TABLES.items():
+            period = next(iter(ROLLUP_TABLES[rollup]))
+            scratch.execute(
+                f"DELETE FROM {SCRATCH}.{kept} WHERE tenant_id = ? AND {period} < ?",
+                [change.tenant_id, change.moment()],
+            )
+    scratch.execute(
+        f"INSERT INTO {SCRATCH}.horizons VALUES (?, ?, ?, ?)",
+        [change.tenant_id, change.what, change.moment(), change.seq],
+    )
+
+
+def erase_expected(scratch: duckdb.DuckDBPyConnection, change: Erasure) -> None:
+    """Take a person out of the scratch tables."""
+    name_events(scratch, change)
+    for table in ("usage_events", "usage_history"):
+        replace_erased(scratch, f"{SCRATCH}.{table}", change.tenant_id)
+    scratch.execute(
+        f"DELETE FROM {SCRATCH}.quarantine WHERE tenant_id = ? AND reason = '{UNREADABLE}'"
+        " AND seq IN (SELECT seq FROM named)",
+        [change.tenant_id],
+    )
+    if change.kept:
+        name_kept(scratch, change)
+        null_kept_users(scratch, f"{SCRATCH}.kept_by_user_day", change.tenant_id)
+
+
+def _expire_events(scratch: duckdb.DuckDBPyConnection, change: Expiry) -> None:
+    values: list[object] = [change.tenant_id, change.moment()]
+    for rollup, kept in KEPT_TABLES.items():
+        source = f"{SCRATCH}.usage_events WHERE tenant_id = $tenant AND time < $before"
+        scratch.execute(
+            kept_select(rollup, source, f"{SCRATCH}.{kept}"),
+            {"tenant": change.tenant_id, "before": change.moment(), "by_seq": change.seq},
+        )
+        rows = (change.kept or {}).get(rollup)
+        if rows is not None and rows.rows:
+            insert_kept(scratch, f"{SCRATCH}.{kept}", change.seq, rows)
+    old = "tenant_id = ? AND time < ?"
+    _free_keys(scratch, old, f"{old} AND ended_kind = 'void'", values)
+    scratch.execute(
+        f"DELETE FROM {SCRATCH}.keys WHERE seq IN (SELECT seq FROM {SCRATCH}.tombstones WHERE by_seq = ?)",
+        [change.seq],
+    )
+    for table in ("usage_events", "usage_history"):
+        scratch.execute(
+            f"DELETE FROM {SCRATCH}.{table} WHERE tenant_id = ? AND seq IN (SELECT seq FROM freed)",
+            [change.tenant_id],
+        )
+
+
+def _free_keys(scratch: duckdb.DuckDBPyConnection, current: str, ended: str, values: list[object]) -> None:
+    """Forget the keys of events by their current version, or by the one that ended; they are in `freed`."""
+    scratch.execute(
+        f"CREATE OR REPLACE TEMP TABLE freed AS SELECT seq FROM {SCRATCH}.usage_events WHERE {current}"
+        f" UNION SELECT seq FROM {SCRATCH}.usage_history WHERE {ended}",
+        [*values, *values],
+    )
+    scratch.execute(f"DELETE FROM {SCRATCH}.keys WHERE seq IN (SELECT seq FROM freed)")

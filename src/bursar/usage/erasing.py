@@ -1,0 +1,175 @@
+"""Takes a person out of an event: which fields lead to one, and journal lines without them.
+
+Pure functions over single lines, for the rewriting of the journal and for quarantined records; the
+store's rows follow the same lists (`storage/duckdb/erase.py`). What stays are the figures: time,
+model, units, costs, latency, the event's id and its fingerprint, so that every total is what it was
+and a retry is still told from a new event. Erasing a line twice gives what erasing it once gave.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bursar.usage.changes import TOMBSTONE, Tombstone
+from bursar.usage.record import RECORD_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+PERSON_FIELDS = (
+    "user_id",
+    "session_id",
+    "request_id",
+    "correlation_id",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "tracking_token_id",
+    "message",
+    "metadata",
+)
+"""Fields of an event that become null: who it was, ids that lead there, and free words."""
+USAGE_FIELDS = frozenset(
+    {"user", "user_id", "end_user", "end_user_id", "safety_identifier", "prompt_cache_key", "metadata"}
+)
+"""Fields that a provider's own usage object loses, at any depth: what the caller said of a user."""
+_FREE_FIELDS = ("message", "metadata", "usage")
+"""Where an identifier counts when it stands as a whole JSON string."""
+
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _NamedEvent(msgspec.Struct):
+    user_id: object = None
+    tags: msgspec.Raw = msgspec.Raw(b"null")
+    message: msgspec.Raw = msgspec.Raw(b"null")
+    metadata: msgspec.Raw = msgspec.Raw(b"null")
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _NamedUsage(msgspec.Struct):
+    event: _NamedEvent | None = None
+
+
+class _NamedLine(_NamedUsage):
+    usage: _NamedUsage | None = None
+
+
+_decode_named = msgspec.json.Decoder(_NamedLine).decode
+
+
+def erased_line(line: bytes, tags: Collection[str]) -> bytes:
+    """A journal line without the person's fields and these tags; one that isn't an object stays as it is.
+
+    Usage records and corrections lose them; other kinds hold none.
+    """
+    end = b"\n" if line.endswith(b"\n") else b""
+    try:
+        record = _decode_object(line)
+    except msgspec.DecodeError:
+        return line
+    if "event" in record:
+        record["event"] = _erased_event(record["event"], tags)
+    elif _is_object(record.get("usage")):
+        usage = _decode_object(record["usage"])
+        if "event" in usage:
+            usage["event"] = _erased_event(usage["event"], tags)
+        record["usage"] = msgspec.Raw(_encode(usage))
+    else:
+        return line
+    return _encode(record) + end
+
+
+def erased_usage(content: bytes) -> bytes:
+    """A provider's usage object without `USAGE_FIELDS`; every other byte stays as it is."""
+    if not any(b'"%b"' % name.encode() in content for name in USAGE_FIELDS):
+        return content
+    try:
+        return _without_usage_fields(content)
+    except (msgspec.DecodeError, RecursionError):
+        return b"null"
+
+
+def names_person(line: bytes, identifiers: Collection[str]) -> list[str] | None:
+    """Names of the tags whose values lead to the person, where a line names them; None where it doesn't.
+
+    A line names a person where `user_id` or a tag's value equals one of the identifiers, or where
+    message, metadata or the provider's usage object hold one as a whole JSON string.
+    """
+    quoted = [_encode(one) for one in identifiers]
+    if not any(one in line for one in quoted):
+        return None
+    try:
+        found = _decode_named(line)
+    except msgspec.DecodeError:
+        return None
+    event = found.event or (found.usage.event if found.usage else None)
+    if event is None:
+        return None
+    wanted = set(identifiers)
+    named = [name for name, value in _texts(event.tags) if value in wanted]
+    is_named = bool(named) or (isinstance(event.user_id, str) and event.user_id in wanted)
+    free = [bytes(getattr(event, name)) for name in _FREE_FIELDS]
+    if is_named or any(one in text for one in quoted for text in free):
+        return named
+    return None
+
+
+def tombstone_for(
+    line: bytes, seq: int, by: int, key: bytes | None = None, fingerprint: int | None = None
+) -> bytes:
+    """What stands in for a line that is gone; `key` and `fingerprint` of an expired first delivery."""
+    stone = Tombstone(
+        seq=seq,
+        v=RECORD_VERSION,
+        kind=TOMBSTONE,
+        by=by,
+        key=None if key is None else key.hex(),
+        fingerprint=fingerprint,
+    )
+    return _encode(stone) + (b"\n" if line.endswith(b"\n") else b"")
+
+
+def _texts(tags: msgspec.Raw) -> list[tuple[str, str]]:
+    """Names and values of tags, as far as they are texts."""
+    if not _is_object(tags):
+        return []
+    pairs = msgspec.json.decode(tags, type=dict[str, Any]).items()
+    return [(name, value) for name, value in pairs if isinstance(value, str)]
+
+
+def _erased_event(content: msgspec.Raw, tags: Collection[str]) -> msgspec.Raw:
+    if not _is_object(content):
+        return msgspec.Raw(b"null")
+    event = _decode_object(content)
+    for name in PERSON_FIELDS:
+        event.pop(name, None)
+    if _is_object(event.get("tags")):
+        kept = {name: value for name, value in _decode_object(event["tags"]).items() if name not in tags}
+        event["tags"] = msgspec.Raw(_encode(kept))
+    if "usage" in event:
+        event["usage"] = msgspec.Raw(erased_usage(bytes(event["usage"])))
+    return msgspec.Raw(_encode(event))
+
+
+def _without_usage_fields(content: bytes) -> bytes:
+    text = content.strip()
+    if text.startswith(b"{"):
+        fields = _decode_object(text)
+        parts: Iterable[bytes] = (
+            _encode(name) + b":" + _without_usage_fields(bytes(value))
+            for name, value in fields.items()
+            if name not in USAGE_FIELDS
+        )
+        return b"{%b}" % b",".join(parts)
+    if text.startswith(b"["):
+        return b"[%b]" % b",".join(_without_usage_fields(bytes(value)) for value in _decode_list(text))
+    return text
+
+
+def _is_object(content: msgspec.Raw | None) -> bool:
+    return content is not None and bytes(content).lstrip().startswith(b"{")
