@@ -38,9 +38,7 @@ class Following:
         self.ledger = ledger
         folder = ledger.stores.folder.journal
         self.writer = JournalWriter(recover_journal(folder), LIMITS, on_durable=self._notify)
-        self.applier = Applier(
-            ledger.stores.applier, JournalReader(folder, 0), lambda: self.writer.mark, ledger.stores.compact
-        )
+        self.applier = Applier(ledger.stores.applier, JournalReader(folder, 0), lambda: self.writer.mark)
 
     def _notify(self) -> None:
         self.applier.notify()

@@ -78,6 +78,7 @@ class House:
     engine: Engine
     clock: Clock = field(default_factory=Clock)
     store: RelationalSchedulerStore = field(init=False)
+    runners: list[JobRunner] = field(default_factory=list[JobRunner])
 
     def __post_init__(self) -> None:
         self.store = RelationalSchedulerStore(self.engine)
@@ -85,7 +86,27 @@ class House:
     def runner(self, *jobs: Job, place: str = "here", **options: Any) -> JobRunner:  # noqa: ANN401 - a runner's own options
         """A runner that has no thread: `pulse` is called by hand."""
         chosen = RunnerOptions(place=place, now=self.clock.now, monotonic=self.clock.monotonic, **options)
-        return JobRunner(jobs, self.store, RelationalLease(self.engine, "scheduler"), chosen)
+        return self._made(jobs, chosen)
+
+    def lead(self, *jobs: Job, **options: Any) -> JobRunner:  # noqa: ANN401 - a runner's own options
+        """A runner that has just become the one that runs jobs."""
+        runner = self.runner(*jobs, **options)
+        runner.pulse()
+        return runner
+
+    def really_timed(self, *jobs: Job) -> JobRunner:
+        """A runner by the machine's clocks."""
+        return self._made(jobs, RunnerOptions(place="here"))
+
+    def stop_all(self) -> None:
+        """End every runner's threads."""
+        for runner in self.runners:
+            runner.stop(0)
+
+    def _made(self, jobs: tuple[Job, ...], options: RunnerOptions) -> JobRunner:
+        runner = JobRunner(jobs, self.store, RelationalLease(self.engine, "scheduler"), options)
+        self.runners.append(runner)
+        return runner
 
 
 def pulse_until_ended(runner: JobRunner, run: Run) -> Run:

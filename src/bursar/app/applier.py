@@ -38,7 +38,8 @@ instead of 17 µs of CPU per event. Without a backlog a batch is what came in si
 GATHER_SECONDS = 0.05
 """How long single posts may gather before they are applied: far below the promised second."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
-COMPACT_EVERY_SECONDS = 60.0
+LOOK_EVERY_SECONDS = 60.0
+"""It is woken for all that there is to do; this is for the case that it wasn't."""
 CATCH_UP_SECONDS = 3.0
 """A stopping server begins no batch after this long; the next start applies what is left."""
 _STOP_SECONDS = 6.0
@@ -83,13 +84,11 @@ class Applier:
         store: DuckDBApplier,
         reader: JournalReader,
         mark: Callable[[], DurableMark],
-        compact: Callable[[], None],
     ) -> None:
         """Apply from the reader to the store, up to the journal's durable mark."""
         self._store = store
         self._reader = reader
         self._mark = mark
-        self._compact = compact
         self._wake = threading.Event()
         self._stopping = False
         self._stop_at = 0.0
@@ -186,18 +185,14 @@ class Applier:
 
     def _follow(self) -> None:
         failures = 0
-        next_compaction = clock.monotonic() + COMPACT_EVERY_SECONDS
         while True:
-            self._wake.wait(COMPACT_EVERY_SECONDS)
+            self._wake.wait(LOOK_EVERY_SECONDS)
             self._wake.clear()
             self._errands.run()
             try:
                 self._apply_all()
                 failures = 0
                 self.state.failing = None
-                if clock.monotonic() >= next_compaction:
-                    self._compact()
-                    next_compaction = clock.monotonic() + COMPACT_EVERY_SECONDS
             except Exception as error:  # noqa: BLE001 - see the next line
                 # Whatever failed (a full disk, most often) may pass; the journal keeps the records.
                 self._note_failure(error)

@@ -230,7 +230,7 @@ def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, App
     journal = JournalWriter(stores.journal, limits, on_durable=notify)
     position = stores.applier.position()
     reader = JournalReader(stores.folder.journal, after_seq=position[1] if position else 0)
-    applier = Applier(stores.applier, reader, lambda: journal.mark, stores.compact)
+    applier = Applier(stores.applier, reader, lambda: journal.mark)
     return journal, applier
 
 

@@ -6,18 +6,24 @@ Who runs them, and what becomes of a run, is in `scheduling/`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, TypeVar
 
-from bursar.scheduling.job import Job
+from bursar.scheduling.job import Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner, RunnerOptions
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore
 
 if TYPE_CHECKING:
     from bursar.app.job_ground import JobGround
+    from bursar.scheduling.run import Json
     from bursar.settings import Settings
     from bursar.storage.relational.engine import StateEngine
 
+Result = TypeVar("Result")
+
+ERRAND_LOOK_SECONDS = 0.5
+"""How long a run may not hear that it is to stop, while it waits for the applier."""
 LEASE = "scheduler"
 """Name of the lease that the one runner holds among all processes on a state store."""
 
@@ -30,5 +36,33 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
 
 def jobs_of(ground: JobGround) -> list[Job]:
     """Every job there is, over these parts of the platform."""
-    del ground
-    return []
+    return [_compaction(ground)]
+
+
+def _compaction(ground: JobGround) -> Job:
+    def compact(context: RunContext) -> dict[str, Json]:
+        # The applier's thread is the only one that writes the usage store.
+        await_errand(context, "compacting rollups", ground.applier.between_batches(ground.stores.compact))
+        return {}
+
+    return Job(
+        id="compaction",
+        title="Replaces the rollup rows of past periods by their sums, where that is worth it.",
+        work=compact,
+        schedule=Every(seconds=300),
+        resumes=True,
+    )
+
+
+def await_errand(context: RunContext, step: str, errand: Future[Result]) -> Result:
+    """What the applier's thread was asked to do, once it is done; it waits there for the batch at hand.
+
+    Raises:
+        RunStopped: the run is to stop; what the applier has begun goes on to its end.
+    """
+    while True:
+        context.progress(step, 0, 1)
+        done, _ = wait([errand], timeout=ERRAND_LOOK_SECONDS)
+        if done:
+            context.progress(step, 1, 1)
+            return errand.result()

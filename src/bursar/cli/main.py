@@ -16,6 +16,7 @@ from bursar.cli import (
     ledger,
     projects,
     query,
+    scheduler,
     serve,
     tenants,
     version,
@@ -53,6 +54,7 @@ app.command("query", epilog=query.EXAMPLES)(query.query)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
+app.add_typer(scheduler.app, name="scheduler", help=scheduler.HELP)
 app.command("verify", epilog=ledger.VERIFY_EXAMPLES)(ledger.verify)
 app.command("rebuild", epilog=ledger.REBUILD_EXAMPLES)(ledger.rebuild)
 app.add_typer(db.app, name="db", help=db.HELP)

@@ -57,12 +57,7 @@ class Timetable:
         self._scheduler: Any = None
         for job in self._jobs.values():
             if job.schedule is not None:
-                next_time(job.schedule, datetime(2026, 1, 1, tzinfo=UTC))
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it keeps time."""
-        return self._scheduler is not None
+                _trigger_of(job.schedule, datetime(2026, 1, 1, tzinfo=UTC), 0)
 
     def start(self, reckoned: Mapping[str, datetime], now: datetime) -> None:
         """Begin; an interval goes on from where its schedule was last accounted for."""
@@ -97,16 +92,15 @@ class Timetable:
             self._scheduler.wakeup()
 
     def next_times(self, reckoned: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
-        """When each job runs next: with its jitter where this process keeps the time, without elsewhere."""
+        """When each job's next time is; a run begins up to its job's jitter later."""
         times: dict[str, datetime] = {}
         for job in self._jobs.values():
-            known = self._scheduler.get_job(job.id) if self._scheduler is not None else None
-            moment = None if known is None else known.next_run_time
-            if moment is None and job.schedule is not None:
-                after = reckoned.get(job.id, now) if isinstance(job.schedule, Every) else now
-                moment = next_time(job.schedule, after)
+            if job.schedule is None:
+                continue
+            after = reckoned.get(job.id, now) if isinstance(job.schedule, Every) else now
+            moment = next_time(job.schedule, after)
             if moment is not None:
-                times[job.id] = max(moment.astimezone(UTC), now)
+                times[job.id] = max(moment, now)
         return times
 
 
