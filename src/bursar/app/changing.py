@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bursar.app.build import Platform
+    from bursar.identity.caller import Caller
 
 RUN_PATH = "/api/v1/scheduler/runs"
 """Where runs are shown; see `scheduling/api.py`."""
@@ -48,6 +49,17 @@ class ChangeDesk:
         """Wait until the store holds everything up to a seq, at most as long as the setting allows."""
         seconds = self.platform.settings.wait_timeout_seconds
         return await run_in_threadpool(self.platform.changes.wait_applied, seq, seconds)
+
+    async def enqueue(self, job_id: str, caller: Caller, parameters: Mapping[str, Any]) -> RunAsked:
+        """Ask for a run of a tenant's job; durable when this returns."""
+        run = await run_in_threadpool(
+            self.platform.runner.enqueue,
+            job_id,
+            tenant_id=caller.tenant_id,
+            parameters=parameters,
+            asked_by=caller.key_id,
+        )
+        return RunAsked(run.id, run.job_id, run.state.value, f"{RUN_PATH}/{run.id}")
 
     @staticmethod
     def answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:

@@ -16,6 +16,7 @@ VOID = "void"
 EXPIRE = "expire"
 ERASE = "erase"
 RESET = "reset"
+RELEASE = "release"
 TOMBSTONE = "tombstone"
 
 EVENTS_PER_RECORD = 5_000
@@ -96,6 +97,13 @@ class EraseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
 
 class ResetRecord(ChangeRecord, kw_only=True, omit_defaults=True):
     """Removes everything of a tenant that was recorded before."""
+
+
+class ReleaseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Lets records out of quarantine: they were put in again, made corrections, or aren't wanted."""
+
+    positions: list[int]
+    """Seqs of quarantined records, at most `EVENTS_PER_RECORD`; those that aren't there are passed over."""
 
 
 class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True):

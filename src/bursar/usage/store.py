@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.query_answer import Row, UsageAnswer
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
@@ -47,6 +48,13 @@ class UsageQuestions(Protocol):
         self, tenant_id: str, selection: Selection, after_seq: int, limit: int
     ) -> list[tuple[int, str]]:
         """Position and id of selected events behind a position, in order, at most `limit`."""
+        ...
+
+    def list_quarantined(self, tenant_id: str, page: QuarantinePage) -> QuarantineList:
+        """One page of records that were accepted and count nowhere, the latest first.
+
+        An empty tenant means records that name none: they couldn't be read. Only the operator may ask so.
+        """
         ...
 
     def current_events(self, tenant_id: str, event_ids: Collection[str]) -> dict[str, CurrentEvent]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.storage.duckdb.event_sql import read_event, select_event, select_events
 from bursar.storage.duckdb.planner import plan_question
+from bursar.storage.duckdb.quarantine_sql import list_quarantined
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
 from bursar.storage.duckdb.selection_sql import CursorSelections
 from bursar.tracing import span
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from bursar.storage.duckdb.binding import Statement
     from bursar.storage.duckdb.planner import Plan
+    from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import StoredEvent
@@ -97,6 +99,10 @@ class CursorQuestions:
     ) -> list[tuple[int, str]]:
         """Position and id of selected events behind a position, in order, at most `limit`."""
         return self._selections.positions(tenant_id, selection, after_seq, limit)
+
+    def list_quarantined(self, tenant_id: str, page: QuarantinePage) -> QuarantineList:
+        """One page of records that were accepted and count nowhere, the latest first."""
+        return list_quarantined(self._cursor, tenant_id, page)
 
     def current_events(self, tenant_id: str, event_ids: Collection[str]) -> dict[str, CurrentEvent]:
         """Those of the ids whose events count now."""
