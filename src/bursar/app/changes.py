@@ -46,8 +46,11 @@ class JournaledChanges:
         """Take no more. Call on the event loop, before the journal is closed."""
         self._loop = None
 
-    def append(self, records: Sequence[bytes]) -> int:
-        """Journal change records, all or none, and wait for the disk; the last one's seq (`ChangeLog`)."""
+    def append(self, records: Sequence[bytes], *, usage_only: bool = False) -> int:
+        """Journal change records, all or none, and wait for the disk; the last one's seq (`ChangeLog`).
+
+        `usage_only` says that all of them are usage records that are put in again.
+        """
         loop = self._loop
         if not records:
             message = "There is no change to journal."
@@ -58,7 +61,7 @@ class JournaledChanges:
         if _is_running_here(loop):
             message = "changes are appended from threads, not from the event loop"
             raise RuntimeError(message)
-        appending = self._append(records)
+        appending = self._append(records, usage_only=usage_only)
         try:
             future = asyncio.run_coroutine_threadsafe(appending, loop)
         except RuntimeError:
@@ -75,8 +78,8 @@ class JournaledChanges:
         """Wait until everything up to `seq` is applied; False where the time was too short (`ChangeLog`)."""
         return self._applier.wait_applied(seq, timeout_seconds)
 
-    async def _append(self, records: Sequence[bytes]) -> int:
-        first_seq, durable = self._journal.append(records, usage_only=False)
+    async def _append(self, records: Sequence[bytes], *, usage_only: bool) -> int:
+        first_seq, durable = self._journal.append(records, usage_only=usage_only)
         await durable
         return first_seq + len(records) - 1
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bursar.app.changes import JournaledChanges
     from bursar.app.usage_stores import UsageStores
     from bursar.settings import Settings
+    from bursar.storage.duckdb.asking import DuckDBQuestions
     from bursar.storage.folder import DataFolder
     from bursar.storage.journal.writer import JournalWriter
     from bursar.storage.relational.identity import RelationalIdentityStore
@@ -27,4 +28,5 @@ class JobGround(Protocol):
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
+    questions: DuckDBQuestions
     changes: JournaledChanges

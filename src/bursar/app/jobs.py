@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from bursar.app.change_jobs import change_jobs
 from bursar.scheduling.job import Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner, RunnerOptions
 from bursar.storage.relational.leases import RelationalLease
@@ -36,7 +37,7 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
 
 def jobs_of(ground: JobGround) -> list[Job]:
     """Every job there is, over these parts of the platform."""
-    return [_compaction(ground)]
+    return [_compaction(ground), *change_jobs(ground)]
 
 
 def _compaction(ground: JobGround) -> Job:

@@ -230,3 +230,37 @@ VOID = {
         },
     }
 }
+REPLAY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "ids": {
+                            "type": "array",
+                            "items": {"type": "integer"},
+                            "description": "These records; up to 1,000. Or `filter`.",
+                        },
+                        "filter": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "properties": {"reason": _TEXT, "event_id": _TEXT, "window": _TEXT},
+                            "description": "Up to 1,000 at once; `remaining` says how many are left.",
+                        },
+                        "as": {
+                            "enum": ["retry", "correction", "discard"],
+                            "default": "retry",
+                            "description": "Put them in again, correct the counted events, or drop them.",
+                        },
+                        "reason": {**_TEXT, "description": "Why; it stays with the change for good."},
+                        "dry_run": {"type": "boolean", "default": False},
+                        "tenant_id": _TEXT,
+                    },
+                },
+            }
+        },
+    }
+}

@@ -1,0 +1,38 @@
+"""The jobs that change what was recorded, put together from the platform's parts.
+
+Each has an endpoint of its own that says what it is about (`voids.py` and its neighbours); their work is
+in `usage/revising/`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.scheduling.job import Job
+from bursar.usage.revising.voiding import VOID_JOB, VoidWork
+
+if TYPE_CHECKING:
+    from bursar.app.job_ground import JobGround
+    from bursar.scheduling.job import Work
+
+TIMEOUT_SECONDS = 24 * 3600
+"""A change of everything that a large tenant recorded takes hours; after a restart it goes on anyway."""
+
+
+def change_jobs(ground: JobGround) -> list[Job]:
+    """Jobs that take events out, or what leads to a person, or everything of a tenant."""
+    return [
+        _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(ground.changes, ground.questions))
+    ]
+
+
+def _job(job_id: str, title: str, work: Work) -> Job:
+    return Job(
+        id=job_id,
+        title=title,
+        work=work,
+        resumes=True,
+        for_tenants=True,
+        by_request_only=True,
+        timeout_seconds=TIMEOUT_SECONDS,
+    )
