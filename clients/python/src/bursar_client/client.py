@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from bursar_client.changes import Changes
 from bursar_client.errors import (
     BursarClientError,
     ConnectionFailed,
@@ -79,6 +80,11 @@ class BursarClient:
         self._retries = retries or RetryPolicy()
         timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS))
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout, transport=transport)
+
+    @property
+    def changes(self) -> Changes:
+        """Corrections, voids, the quarantine, erasures; see `changes.py`."""
+        return Changes(self)
 
     def send(
         self,

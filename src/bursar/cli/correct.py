@@ -1,0 +1,113 @@
+"""`bursar correct` and `bursar history`: replaces events by what they should have been, shows versions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bursar.cli import changing, options
+from bursar.cli.failures import CommandFailed, ExitCode
+from bursar.cli.options import examples
+
+EXAMPLES = examples(
+    "bursar correct fixed.ndjson --reason 'the log was cut short'",
+    'echo \'{"event_id": "call-17", "model": "gpt-4o", "input_tokens": 900}\' |'
+    " bursar correct - --reason typo",
+)
+HISTORY_EXAMPLES = examples("bursar history call-17", "bursar history call-17 --json")
+EVENTS_PER_BODY = 500
+_COLUMNS = ("received_at", "key_id", "model", "cost", "ended_as", "ended_at", "ended_by", "ended_reason")
+
+
+def correct(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Events with their ids, one JSON object a line; - for stdin."),
+    ],
+    *,
+    reason: changing.Reason = None,
+    tenant: options.Tenant = None,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Replace events by newly checked and rated ones of the same ids; the old versions are kept.
+
+    Each line says the whole event; what it leaves out is absent from then on, but for the time. Exits
+    with 1 when an event was refused.
+    """
+    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.printing import print_json, print_table, say
+
+    why = changing.need_reason(reason)
+    events = _events_in(file)
+    corrected: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    with open_ledger(Target(data, url, key)) as client:
+        for start in range(0, len(events), EVENTS_PER_BODY):
+            some = events[start : start + EVENTS_PER_BODY]
+            answer = client.changes.for_tenant(tenant).correct_many(some, reason=why)
+            corrected += answer["corrected"]
+            rejected += [{**one, "line": start + one["index"] + 1} for one in answer["rejected"]]
+    if as_json:
+        print_json({"corrected": corrected, "rejected": rejected})
+    else:
+        rows = [(one["event_id"], _cost(one["old_cost"]), _cost(one["new_cost"])) for one in corrected]
+        print_table(("event", "cost before", "cost now"), rows, numbers=("cost before", "cost now"))
+        for one in rejected:
+            text = "; ".join(f"{reason['field']}: {reason['message']}" for reason in one["errors"])
+            say(f"line {one['line']}: {text}")
+    if rejected:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def history(
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The event's id.")],
+    *,
+    tenant: options.Tenant = None,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show every version of an event: who changed it, when and why."""
+    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.printing import print_json, print_table
+
+    with open_ledger(Target(data, url, key)) as client:
+        found = client.changes.for_tenant(tenant).history(event_id)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [_cost(one["cost"]) if name == "cost" else one[name] for name in _COLUMNS] for one in found["items"]
+    ]
+    print_table(_COLUMNS, rows)
+
+
+def _events_in(file: Path) -> list[Any]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file} can't be read: {error}"
+        raise CommandFailed(message) from error
+    events: list[Any] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            events.append(json.loads(line))
+        except ValueError as error:
+            message = f"Line {number} of {file} is no JSON: {error}"
+            raise CommandFailed(message) from error
+    return events
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    total = cost.get("total")
+    return f"{total} {cost['currency']}" if total is not None else f"unpriced ({cost.get('reason')})"
