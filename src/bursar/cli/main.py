@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from bursar.cli import (
+    correct,
     db,
     demo,
     doctor,
@@ -15,11 +16,13 @@ from bursar.cli import (
     keys,
     ledger,
     projects,
+    quarantine,
     query,
     scheduler,
     serve,
     tenants,
     version,
+    void,
 )
 from bursar.cli.failures import FailingInOneLine
 
@@ -51,6 +54,9 @@ app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=importing.EXAMPLES)(importing.import_usage)
 app.command("query", epilog=query.EXAMPLES)(query.query)
+app.command("correct", epilog=correct.EXAMPLES)(correct.correct)
+app.command("void", epilog=void.EXAMPLES)(void.void)
+app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)

@@ -16,14 +16,10 @@ COLUMNS = ("id", "received_at", "event_id", "reason", "detail")
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command(
-    "list", epilog=examples("bursar quarantine list", "bursar quarantine list --why conflict --json")
-)
+@app.command("list", epilog=examples("bursar quarantine list", "bursar quarantine list --why conflict"))
 def list_quarantine(
     *,
-    why: Annotated[
-        str | None, typer.Option("--why", help="Only those there for this reason: conflict …")
-    ] = None,
+    why: Annotated[str | None, typer.Option("--why", help="Only those there for this: conflict …")] = None,
     window: Annotated[str | None, typer.Option(help="When they came in: 30d, today, START/END …")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 100,
     tenant: options.Tenant = None,
