@@ -15,12 +15,14 @@ from bursar.storage.duckdb.change_reader import (
     Erasure,
     Expiry,
     Refusal,
+    Release,
     Reset,
     Void,
     read_change,
 )
 from bursar.storage.duckdb.erase import Eraser
 from bursar.storage.duckdb.expire import Remover
+from bursar.storage.duckdb.quarantine import release
 from bursar.usage.changes import Tombstone
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ class Changer:
                 applied.passed_over += self._eraser.erase(change)
             case Reset():
                 self._remover.reset(change)
+            case Release():
+                applied.passed_over += release(self._connection, change)
             case Tombstone():
                 self._remover.lay_tombstones([line], self._staging.path)
                 applied.tombstones += 1

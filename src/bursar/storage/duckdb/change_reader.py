@@ -16,12 +16,14 @@ from bursar.usage.changes import (
     CORRECTION,
     ERASE,
     EXPIRE,
+    RELEASE,
     RESET,
     TOMBSTONE,
     VOID,
     ChangeRecord,
     EraseRecord,
     ExpireRecord,
+    ReleaseRecord,
     ResetRecord,
     Tombstone,
     VoidRecord,
@@ -76,7 +78,13 @@ class Reset(ResetRecord, kw_only=True):
     seq: int
 
 
-Change = Correction | Void | Expiry | Erasure | Reset | Tombstone
+class Release(ReleaseRecord, kw_only=True):
+    """A release from quarantine at its position."""
+
+    seq: int
+
+
+Change = Correction | Void | Expiry | Erasure | Reset | Release | Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Change]] = {
     EXPIRE: msgspec.json.Decoder(Expiry),
     ERASE: msgspec.json.Decoder(Erasure),
     RESET: msgspec.json.Decoder(Reset),
+    RELEASE: msgspec.json.Decoder(Release),
     TOMBSTONE: msgspec.json.Decoder(Tombstone),
 }
 

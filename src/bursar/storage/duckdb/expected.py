@@ -13,7 +13,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, assert_never
 
 from bursar.storage.duckdb.amend import ended_values, stage_replacement
-from bursar.storage.duckdb.change_reader import Correction, Erasure, Expiry, Refusal, Reset, Void, read_change
+from bursar.storage.duckdb.change_reader import (
+    Correction,
+    Erasure,
+    Expiry,
+    Refusal,
+    Release,
+    Reset,
+    Void,
+    read_change,
+)
 from bursar.storage.duckdb.expected_removal import SCRATCH, erase_expected, remove_expected
 from bursar.storage.duckdb.keys import KEY_COLUMNS
 from bursar.storage.duckdb.quarantine import QuarantinedRecord
@@ -113,7 +122,7 @@ class Expectation:
             case Correction() | Void() | Erasure():
                 self._changes.append((change, line))
                 self._size += len(line)
-            case Expiry() | Reset():
+            case Expiry() | Reset() | Release():
                 self._flush()
                 remove_expected(self.scratch, change)
             case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS, Erasure, Expiry, Reset
+from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS, Erasure, Expiry, Release, Reset
 from bursar.storage.duckdb.erase import UNREADABLE, name_events, name_kept, null_kept_users, replace_erased
 from bursar.storage.duckdb.kept import KEPT_TABLES, insert_kept, kept_select
 from bursar.storage.duckdb.rollup import ROLLUPS as ROLLUP_TABLES
@@ -22,8 +22,14 @@ SCRATCH = "recount"
 _OF_TENANT = ("usage_events", "usage_history", *KEPT_TABLES.values(), "quarantine", "horizons")
 
 
-def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset) -> None:
-    """Take out of the scratch tables what an expiry or a reset takes."""
+def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset | Release) -> None:
+    """Take out of the scratch tables what an expiry, a reset or a release takes."""
+    if isinstance(change, Release):
+        scratch.execute(
+            f"DELETE FROM {SCRATCH}.quarantine WHERE tenant_id = ? AND seq IN (SELECT unnest(?::UBIGINT[]))",
+            [change.tenant_id, change.positions],
+        )
+        return
     if isinstance(change, Reset):
         _free_keys(scratch, "tenant_id = ?", "tenant_id = ?", [change.tenant_id])
         for table in _OF_TENANT:

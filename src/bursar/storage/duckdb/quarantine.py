@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from bursar.storage.duckdb.change_reader import Release
+
 
 class _Envelope(msgspec.Struct):
     """What can be read of any record, whatever its kind."""
@@ -98,6 +100,18 @@ class Quarantine:
         _insert(connection, "quarantine", _QUARANTINE_TYPES, rows)
         _insert(connection, "quarantine_drops", _DROP_TYPES, dropped)
         return len(rows), len(dropped)
+
+
+def release(connection: duckdb.DuckDBPyConnection, change: Release) -> int:
+    """Let records out; returns how many of those named weren't there."""
+    gone = 0
+    for table in ("quarantine", "quarantine_drops"):
+        rows = connection.execute(
+            f"DELETE FROM {table} WHERE tenant_id = ? AND seq IN (SELECT unnest(?::UBIGINT[])) RETURNING seq",
+            [change.tenant_id, change.positions],
+        ).fetchall()
+        gone += len(rows)
+    return len(set(change.positions)) - gone
 
 
 _QUARANTINE_TYPES = ("UBIGINT", "VARCHAR", "VARCHAR", "TIMESTAMP", "VARCHAR", "VARCHAR", "VARCHAR")
