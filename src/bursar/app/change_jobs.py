@@ -22,7 +22,9 @@ TIMEOUT_SECONDS = 24 * 3600
 def change_jobs(ground: JobGround) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
     return [
-        _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(ground.changes, ground.questions))
+        _job(
+            VOID_JOB, "Takes selected events out of every total.", VoidWork(ground.changes, ground.questions)
+        )
     ]
 
 
