@@ -24,6 +24,7 @@ from bursar.storage.journal.segments import load_segments, segment_paths
 from bursar.storage.journal.writer import DurableMark
 from tests.support.archive import (
     SMALL_SEGMENTS,
+    StoppedError,
     archive_everything,
     archived_paths,
     copied,
@@ -200,9 +201,9 @@ def test_a_stopped_archiving_keeps_what_it_had_done(journal: Path) -> None:
 
     def stop_at_the_third(_step: str, done: int, _total: int | None) -> None:
         if done == 2:
-            raise InterruptedError
+            raise StoppedError
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(StoppedError):
         archive_sealed(journal, EVERYTHING, stop_at_the_third)
     assert len(archived_paths(journal)) == 2
     assert lines_of(journal) == before

@@ -12,21 +12,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bursar import clock
+from bursar.storage.journal.dropping import DropRule, drop_oldest, replay_start
 from bursar.storage.journal.manifest import load_manifest
-from bursar.storage.journal.recover import recover_journal
+from bursar.storage.journal.recover import adopt_journal, recover_journal
+from bursar.storage.journal.rewriting import rewrite
 from tests.support.archive import (
     archive_everything,
     archived_paths,
     copied,
     files_of,
     lines_of,
+    no_progress,
     plain_names,
+    tombstone,
     write_many,
 )
+from tests.support.journal import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from bursar.usage.applying import RecordBatch
 
 KILLED, DONE, FAILED = 9, 0, 1
 CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.truncate"})
@@ -65,6 +73,11 @@ def journal(tmp_path: Path) -> Path:
     return folder
 
 
+def keep_lines(_previous: Path | None, dropped: Iterator[RecordBatch], new: Path) -> None:
+    """Keep all that goes."""
+    new.write_bytes(b"".join(batch.payload for batch in dropped))
+
+
 def leftovers(journal: Path) -> set[str]:
     """Files that neither the manifest nor the chain knows."""
     manifest = load_manifest(journal)
@@ -92,3 +105,67 @@ def test_an_archiving_killed_at_any_step_loses_nothing(journal: Path, tmp_path: 
     assert len(archived_paths(folder)) >= 2
     assert steps > 3 + 4 * len(archived_paths(folder))
     assert littered > 2 * len(archived_paths(folder))
+
+
+def test_a_rewrite_killed_at_any_step_shows_the_old_archive_or_the_new_one(
+    journal: Path, tmp_path: Path
+) -> None:
+    archive_everything(journal)
+    old = lines_of(journal)
+    new = [tombstone(i + 1, line) if i < 18 and i % 2 else line for i, line in enumerate(old)]
+
+    def bury(seq: int, line: bytes) -> bytes | None:
+        return tombstone(seq, line) if seq <= 18 and seq % 2 == 0 else None
+
+    steps, littered, seen, done = 0, 0, [old], False
+    while not done:
+        folder = copied(journal, tmp_path / f"killed-{steps}")
+        done = run_and_kill(lambda folder=folder: rewrite(folder, bury, EVERYTHING, no_progress), steps)
+        littered += bool(leftovers(folder))
+        found = lines_of(copied(folder, tmp_path / f"read-{steps}"), last_seq=27)
+        assert found in (old, new)
+        seen += [found] if found != seen[-1] else []
+        recover_journal(folder)
+        assert not leftovers(folder)
+        assert lines_of(folder) == found
+        rewrite(folder, bury, EVERYTHING, no_progress)
+        assert lines_of(folder) == new
+        steps += 1
+    assert seen == [old, new]
+    assert littered >= 5
+
+
+def test_a_drop_killed_at_any_step_has_dropped_all_or_nothing(journal: Path, tmp_path: Path) -> None:
+    archive_everything(journal)
+    lines = lines_of(journal)
+    rule = DropRule(before=clock.now(), is_needed=lambda entry: entry.last_seq > 18, carry=keep_lines)
+    steps, littered, starts, done = 0, 0, [0], False
+    while not done:
+        folder = copied(journal, tmp_path / f"killed-{steps}")
+        done = run_and_kill(lambda folder=folder: drop_oldest(folder, rule, no_progress), steps)
+        littered += bool(leftovers(folder))
+        recover_journal(folder)
+        assert not leftovers(folder)
+        start = replay_start(folder)
+        kept = start.payload.read_bytes().splitlines() if start.payload else []
+        assert kept == lines[: start.after_seq]
+        assert lines_of(folder, after_seq=start.after_seq) == lines[start.after_seq :]
+        starts += [start.after_seq] if start.after_seq != starts[-1] else []
+        steps += 1
+    assert starts == [0, 18]
+    assert littered >= 3
+
+
+def test_an_adoption_killed_at_any_step_is_done_or_not(journal: Path, tmp_path: Path) -> None:
+    archive_everything(journal)
+    lines = lines_of(journal)
+    original = recover_journal(journal).identity
+    steps, done = 0, False
+    while not done:
+        folder = copied(journal, tmp_path / f"killed-{steps}")
+        done = run_and_kill(lambda folder=folder: adopt_journal(folder), steps)
+        identity = recover_journal(folder).identity
+        assert (identity == original) != bool(identity.lineage)
+        assert done == bool(identity.lineage) or steps > 1
+        assert lines_of(folder) == lines
+        steps += 1

@@ -14,6 +14,7 @@ from bursar.storage.journal.manifest import archive_folder, load_manifest
 from bursar.storage.journal.recover import recover_journal
 from bursar.storage.journal.segments import segment_paths
 from bursar.storage.journal.writer import JournalLimits
+from bursar.usage.changes import TOMBSTONE, Tombstone
 from tests.support.journal import EVERYTHING, journal_writer, write_groups
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from bursar.storage.journal.archiving import ArchiveReport
 
 SMALL_SEGMENTS = JournalLimits(segment_bytes=600, pending_bytes=2**20, min_free_disk_bytes=0)
+
+
+class StoppedError(Exception):
+    """What a caller's progress raises to stop the work."""
 
 
 def no_progress(_step: str, _done: int, _total: int | None) -> None:
@@ -44,6 +49,14 @@ def write_many(journal: Path, groups: int = 30) -> None:
 def archive_everything(journal: Path) -> ArchiveReport:
     """Archive all that is sealed."""
     return archive_sealed(journal, EVERYTHING, no_progress)
+
+
+def tombstone(seq: int, line: bytes) -> bytes:
+    """What stands in a rewritten archive in place of a record."""
+    kind = msgspec.json.decode(line)["kind"]
+    return (
+        msgspec.json.encode(Tombstone(seq=seq, v=1, kind=TOMBSTONE, by=10**6)) if kind != TOMBSTONE else line
+    )
 
 
 def seal(journal: Path) -> None:

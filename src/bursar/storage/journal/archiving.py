@@ -25,8 +25,9 @@ from bursar.storage.journal.manifest import (
     ArchivedSegment,
     archive_folder,
     archive_name,
-    begin_archive,
+    begin_manifest,
     load_manifest,
+    make_archive_folder,
     save_manifest,
 )
 from bursar.storage.journal.segments import Segment, load_segments
@@ -116,9 +117,10 @@ def archive_sealed(journal: Path, up_to_seq: int, progress: Progress) -> Archive
     if not journal.exists():
         return ArchiveReport()
     with told_by_name():
-        begin_archive(journal)
+        make_archive_folder(journal)
         remove_leftovers(journal)
         with change_archive(journal):
+            begin_manifest(journal)
             report = _archive_all(journal, up_to_seq, progress)
             return replace(report, waiting_files=waiting_files(journal))
 

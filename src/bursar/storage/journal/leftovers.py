@@ -73,6 +73,9 @@ def remove_unneeded(journal: Path) -> list[str]:
     manifest = load_manifest(journal)
     plain = list(_plain_leftovers(journal, manifest))
     archived = list(_archive_leftovers(journal, manifest))
+    if plain or archived:
+        # The rename that made them unneeded must be durable before they go.
+        sync_folder(archive_folder(journal))
     for folder, paths in ((journal, plain), (archive_folder(journal), archived)):
         for path in paths:
             path.unlink()

@@ -122,13 +122,16 @@ def save_manifest(journal: Path, manifest: Manifest) -> None:
     write_durably(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
 
 
-def begin_archive(journal: Path) -> Manifest:
-    """The manifest, written if there is none: archived files without one would be a damage."""
+def make_archive_folder(journal: Path) -> None:
+    """Make the archive's folder, if there is none."""
     folder = archive_folder(journal)
     if not folder.exists():
         folder.mkdir(mode=0o700)
         sync_folder(journal)
+
+
+def begin_manifest(journal: Path) -> None:
+    """Write a manifest if there is none: archived files without one would be a damage."""
     manifest = load_manifest(journal)
-    if not (folder / _NAME).exists():
+    if not (archive_folder(journal) / _NAME).exists():
         save_manifest(journal, manifest)
-    return manifest

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConfigurationError
-from bursar.storage.journal.content import damaged, missing
+from bursar.storage.journal.content import damaged
 from bursar.storage.journal.frame import HEADER_BYTES, Frame, FrameHeader, decode_header, is_intact
 from bursar.storage.journal.manifest import load_manifest
 from bursar.storage.journal.segments import Segment, load_segments
@@ -112,7 +112,7 @@ class JournalReader:
         except FileNotFoundError:
             # Archived or rewritten since we listed the folder, so it must be there by another name.
             self._segments = self._unread_segments()
-            self._file = _open_surely(self._segments[0])
+            self._file = self._segments[0].open_surely()
         self._offset = self._segments[0].data_start
         return True
 
@@ -149,13 +149,6 @@ class JournalReader:
     def _leave_segment(self) -> None:
         self.close()
         self._segments = self._segments[1:]
-
-
-def _open_surely(segment: Segment) -> Content:
-    try:
-        return segment.open()
-    except FileNotFoundError:
-        raise missing(segment.path) from None
 
 
 def _behind(frame: Frame, seq: int) -> Frame:

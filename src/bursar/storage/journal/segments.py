@@ -85,6 +85,17 @@ class Segment:
             raise
         return content
 
+    def open_surely(self) -> Content:
+        """Its content, where nobody can have moved it since it was listed.
+
+        Raises:
+            ConfigurationError: the file is missing or another segment's.
+        """
+        try:
+            return self.open()
+        except FileNotFoundError:
+            raise missing(self.path) from None
+
     def _check_beginning(self, line: bytes) -> None:
         found = _decode_header(line)
         ours = (self.header.journal_id, self.header.first_seq)
