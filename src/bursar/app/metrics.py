@@ -94,8 +94,17 @@ class Readings:
     journal_pending_bytes: int = field(
         metadata=_level("bursar_journal_pending_bytes", "Accepted bytes in memory that are not durable yet")
     )
-    journal_bytes: int = field(metadata=_level("bursar_journal_bytes", "Bytes of all segments on disk"))
-    journal_segments: int = field(metadata=_level("bursar_journal_segments", "Segments on disk"))
+    journal_bytes: int = field(metadata=_level("bursar_journal_bytes", "Bytes of the plain segments on disk"))
+    journal_segments: int = field(metadata=_level("bursar_journal_segments", "Plain segments on disk"))
+    archive_bytes: int = field(
+        metadata=_level("bursar_journal_archive_bytes", "Bytes of the archived segments, compressed")
+    )
+    archive_raw_bytes: int = field(
+        metadata=_level("bursar_journal_archive_raw_bytes", "Bytes of the archived segments' content")
+    )
+    archive_files: int = field(
+        metadata=_level("bursar_journal_archive_files", "Archived segments of the journal")
+    )
     applier_records: int = field(
         metadata=_counts("bursar_applier_records", "Journal records applied to the usage store")
     )

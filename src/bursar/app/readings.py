@@ -7,10 +7,12 @@ thread.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from bursar import clock
 from bursar.app.metrics import Readings
+from bursar.storage.journal.archiving import archive_size
 from bursar.storage.journal.segments import segment_paths
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def read_platform(platform: Platform) -> Readings:
     journal, applier = platform.journal, platform.applier.state
     ingest = platform.ingestor.counters
     sizes = segment_sizes(platform.folder.journal)
+    archive = archive_size(platform.folder.journal)
     behind_since = applier.behind_since
     return Readings(
         ingest_accepted=dict(ingest.accepted),
@@ -39,6 +42,9 @@ def read_platform(platform: Platform) -> Readings:
         journal_pending_bytes=journal.pending_bytes,
         journal_bytes=sum(sizes),
         journal_segments=len(sizes),
+        archive_bytes=archive.stored_bytes,
+        archive_raw_bytes=archive.raw_bytes,
+        archive_files=archive.files,
         applier_records=applier.totals.new + applier.totals.duplicates + applier.totals.conflicts,
         applier_batches=applier.batches,
         applier_errors=applier.errors,
@@ -52,8 +58,13 @@ def read_platform(platform: Platform) -> Readings:
 
 
 def segment_sizes(folder: Path) -> list[int]:
-    """Bytes of each segment of the journal."""
-    return [path.stat().st_size for path in segment_paths(folder)]
+    """Bytes of each plain segment of the journal."""
+    sizes: list[int] = []
+    for path in segment_paths(folder):
+        # One may be archived at this very moment.
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return sizes
 
 
 def _quarantine_records(platform: Platform) -> int:
