@@ -11,7 +11,7 @@ _APPLIER = "bursar.storage.duckdb.apply:DuckDBApplier"
 _OFTEN = {
     "bursar.app.applier:COMPACT_EVERY_SECONDS": 0.2,
     "bursar.storage.duckdb.rollup:WORTH_COMPACTING_ROWS": 1,
-    "bursar.app.usage_stores:COMPACT_OLDER_THAN": timedelta(hours=-2),
+    "bursar.app.derived_stores:COMPACT_OLDER_THAN": timedelta(hours=-2),
 }
 
 AIMS: tuple[Aim, ...] = (

@@ -131,6 +131,10 @@ class Applier:
         self._wake.set()
         return future
 
+    def write_to(self, store: DuckDBApplier) -> None:
+        """Go on with another store, which must be where this one is. Only from `between_batches`."""
+        self._store = store
+
     def wait_applied(self, seq: int, timeout_seconds: float) -> bool:
         """Wait in a thread until everything up to `seq` is applied; False where it takes longer.
 

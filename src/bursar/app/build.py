@@ -22,6 +22,7 @@ from bursar.app.applier import Applier
 from bursar.app.changes import JournaledChanges
 from bursar.app.jobs import jobs_of, make_runner
 from bursar.app.metrics import Metrics, QueryMetrics
+from bursar.app.rebuilding import Rebuilder
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.errors import BursarError, ConfigurationError, NotFound
@@ -79,6 +80,7 @@ class Platform:
     applier: Applier
     changes: JournaledChanges
     """How threads journal corrections, voids and the like."""
+    rebuilder: Rebuilder
     ingestor: Ingestor
     questions: DuckDBQuestions
     runner: JobRunner
@@ -106,6 +108,7 @@ class Platform:
         # First, for runs use everything else.
         are_runs_done = await asyncio.to_thread(self.runner.stop)
         self.changes.close()
+        await asyncio.to_thread(self.rebuilder.stop)
         await self.journal.close()
         await self.applier.stop()
         if self.applier.is_alive:
@@ -145,7 +148,7 @@ class Platform:
 
     def stored_costs(self, tenants: Collection[str], seqs: Sequence[int]) -> dict[int, CostAnswer]:
         """Costs of stored events, by position."""
-        cursor = self.stores.database.cursor()
+        cursor = self.stores.cursor()
         try:
             return stored_costs(cursor, tenants, seqs)
         finally:
@@ -209,6 +212,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         journal=journal,
         applier=applier,
         changes=JournaledChanges(journal, applier),
+        rebuilder=Rebuilder(stores, applier, settings.min_free_disk_bytes),
         ingestor=ingestor,
         questions=_questions(settings, stores, metrics.query),
         runner=make_runner(settings, engine, stores.journal.identity.journal_id),
@@ -250,7 +254,7 @@ def _questions(settings: Settings, stores: UsageStores, counts: QueryMetrics) ->
             counted[outcome].inc()
 
     return DuckDBQuestions(
-        stores.database.cursor,
+        stores.cursor,
         lambda tenant_id, event_id: stores.index.find(event_key(tenant_id, event_id)),
         limits,
         observe,

@@ -71,7 +71,7 @@ def _look_at_applier(platform: Platform) -> Finding:
 
 
 def _look_at_usage_store(platform: Platform) -> Finding:
-    cursor = platform.stores.database.cursor()
+    cursor = platform.stores.cursor()
     try:
         cursor.execute("SELECT seq FROM applied").fetchall()
     finally:

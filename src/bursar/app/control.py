@@ -8,16 +8,13 @@ the OpenAPI document.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import queue
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
@@ -26,19 +23,13 @@ from pydantic import BaseModel
 import bursar
 from bursar import clock
 from bursar.app import auth
-from bursar.app.problems import InternalError
+from bursar.app.long_answers import answer_in_lines
 from bursar.app.readings import read_platform
-from bursar.errors import BursarError, Conflict, Unavailable
+from bursar.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
     from bursar.storage.duckdb.recount import Recount
-
-log = structlog.get_logger()
-
-NDJSON = "application/x-ndjson"
-PROGRESS_SECONDS = 0.2
-"""Steps reported more often than this help nobody."""
 
 
 class ServerStatus(BaseModel):
@@ -55,6 +46,8 @@ class ServerStatus(BaseModel):
     """Seq of the last record in the usage store."""
     failing: str | None
     """The applier's last error, while it tries again."""
+    rebuilding: bool
+    """Whether a new store is being derived beside the one in use."""
     figures: dict[str, Any]
     """Every count and level by name (`Readings`)."""
 
@@ -90,10 +83,19 @@ def make_router(controls: Controls) -> APIRouter:
     @router.post("/verify")
     async def verify() -> StreamingResponse:
         """Recount everything; lines of progress, then one line with what was found."""
-        if not recounting.acquire(blocking=False):
+        if recounting.locked():
             message = "A recount is running already."
             raise Conflict(message)
-        return StreamingResponse(_recount(controls.platform, recounting), media_type=NDJSON)
+        return answer_in_lines("recount", lambda tell: _recount(controls.platform, recounting, tell))
+
+    @router.post("/rebuild")
+    async def rebuild() -> StreamingResponse:
+        """Derive the store anew beside the one in use, and swap; lines as `verify` has them."""
+        rebuilder = controls.platform.rebuilder
+        if rebuilder.is_at_work:
+            message = "A rebuild is running already."
+            raise Conflict(message)
+        return answer_in_lines("rebuild", lambda tell: asdict(rebuilder.run(tell)))
 
     @router.post("/stop", status_code=202)
     async def stop() -> Stopping:
@@ -118,44 +120,20 @@ def _status_of(platform: Platform, started_at: datetime) -> ServerStatus:
         durable_seq=platform.journal.mark.last_seq,
         applied_seq=platform.applier.state.applied_seq,
         failing=platform.applier.state.failing,
+        rebuilding=platform.rebuilder.is_at_work,
         figures=asdict(read_platform(platform)),
     )
 
 
-async def _recount(platform: Platform, recounting: threading.Lock) -> AsyncIterator[bytes]:
-    """The recount's progress and result as lines; the recount goes on to its end whoever listens."""
-    lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    thread = threading.Thread(
-        target=_run_recount, args=(platform, recounting, lines), name="recount", daemon=True
-    )
-    thread.start()
-    while (line := await asyncio.to_thread(lines.get)) is not None:
-        yield json.dumps(line).encode() + b"\n"
-
-
-def _run_recount(
-    platform: Platform,
-    recounting: threading.Lock,
-    lines: queue.SimpleQueue[dict[str, Any] | None],
-) -> None:
-    said_at = float("-inf")
-
-    def progress(step: str, records: int) -> None:
-        nonlocal said_at
-        if clock.monotonic() - said_at >= PROGRESS_SECONDS:
-            said_at = clock.monotonic()
-            lines.put({"step": step, "records": records})
-
+def _recount(
+    platform: Platform, recounting: threading.Lock, tell: Callable[[str, int], None]
+) -> dict[str, Any]:
+    if not recounting.acquire(blocking=False):
+        message = "A recount is running already."
+        raise Conflict(message)
     try:
-        lines.put({"result": _shown(platform.stores.recount(progress))})
-    except BursarError as error:
-        lines.put({"error": {"code": error.code, "detail": error.detail}})
-    except Exception:
-        log.exception("the recount failed")
-        detail = "The recount failed; the server's log says why."
-        lines.put({"error": {"code": InternalError.code, "detail": detail}})
+        return _shown(platform.stores.recount(tell))
     finally:
-        lines.put(None)
         recounting.release()
 
 

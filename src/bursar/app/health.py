@@ -80,6 +80,8 @@ class Health:
     """Runs the checks when somebody asks. Use from one event loop."""
 
     checks: Sequence[Check]
+    is_rebuilding: Callable[[], bool] = bool
+    """Whether a new usage store is being derived beside the one in use."""
     timeout_seconds: float = CHECK_TIMEOUT_SECONDS
     _threads: ThreadPoolExecutor = field(init=False)
     _running: dict[str, asyncio.Future[Finding]] = field(
@@ -154,6 +156,8 @@ class Ready(BaseModel):
     status: HealthWord
     timestamp: datetime
     checks: dict[str, HealthWord] = Field(examples=[{"journal": "healthy", "applier": "healthy"}])
+    rebuilding: bool = False
+    """Whether a new usage store is being derived beside the one in use, which serves as ever."""
 
 
 class HealthSummary(BaseModel):
@@ -200,7 +204,10 @@ def make_router(health: Health, numbers: metrics.Metrics) -> APIRouter:
     @router.get("/ready", response_model=Ready, responses={503: {"description": "Not now"}})
     async def ready(request: Request) -> Response | Ready:
         """Whether requests can be served: the journal takes records, the applier works, the stores answer."""
-        return _readiness(await health.findings(), request)
+        answer = _readiness(await health.findings(), request)
+        if isinstance(answer, Ready):
+            answer.rebuilding = health.is_rebuilding()
+        return answer
 
     @router.get("/health", response_model_exclude_none=True, openapi_extra=_CREDENTIAL_OPTIONAL)
     async def summary(caller: Annotated[Caller | None, Depends(auth.caller_if_any)]) -> HealthSummary:

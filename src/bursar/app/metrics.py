@@ -132,6 +132,15 @@ class Readings:
     key_index_entries: int = field(
         metadata=_level("bursar_key_index_entries", "Event ids remembered for deduplication")
     )
+    rebuilding: int = field(
+        metadata=_level(
+            "bursar_rebuild_running", "1 while a new usage store is derived beside the one in use"
+        )
+    )
+    rebuilds: int = field(metadata=_counts("bursar_rebuilds", "Usage stores rebuilt beside the one in use"))
+    rebuild_held_seconds: float = field(
+        metadata=_counts("bursar_rebuild_held_seconds", "How long rebuilds have held the applier")
+    )
 
 
 READING_SERIES: dict[str, Series] = {one.name: one.metadata["series"] for one in fields(Readings)}

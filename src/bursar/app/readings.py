@@ -54,6 +54,9 @@ def read_platform(platform: Platform) -> Readings:
         quarantine_dropped=applier.totals.quarantine_dropped,
         quarantine_records=_quarantine_records(platform),
         key_index_entries=platform.stores.index.count(),
+        rebuilding=int(platform.rebuilder.is_at_work),
+        rebuilds=platform.rebuilder.completed,
+        rebuild_held_seconds=platform.rebuilder.held_seconds,
     )
 
 
@@ -68,7 +71,7 @@ def segment_sizes(folder: Path) -> list[int]:
 
 
 def _quarantine_records(platform: Platform) -> int:
-    cursor = platform.stores.database.cursor()
+    cursor = platform.stores.cursor()
     try:
         row = cursor.execute("SELECT count(*) FROM quarantine").fetchone()
         return int(row[0]) if row else 0

@@ -1,6 +1,7 @@
 """`bursar verify` and `bursar rebuild`: proves that everything ties out, and derives it anew.
 
-A recount runs inside the server (its own or one started for it), a rebuild only where none runs.
+A recount runs inside the server (its own or one started for it). A rebuild runs inside a server too,
+beside its work; where none runs, this process holds the folder and does it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def verify(
 
     with open_ledger(Target(data, url, key)) as client, steps_of() as tell:
         _wait_until_applied(client, tell)
-        result = _recount(client, tell)
+        result = _told(client, "verify", tell)
     if as_json:
         print_json(result)
     else:
@@ -71,20 +72,27 @@ def verify(
 def rebuild(*, data: options.Data = None, as_json: options.AsJson = False) -> None:
     """Derive the usage store and the key index anew from the journal.
 
-    Needs the folder to itself: stop the server first. Until the new store is complete the old one
-    stays in place; a rebuild that is interrupted changes nothing.
+    A running server goes on meanwhile: it takes events and answers from the old store until the new one has
+    caught up. Needs disk space for a second store. A rebuild that is interrupted changes nothing.
     """
-    from bursar.cli.connection import refuse_missing_folder
+    from bursar.cli.connection import client_of_socket, is_served, refuse_missing_folder, socket_of
     from bursar.cli.offline import rebuild_folder
     from bursar.cli.printing import print_json, steps_of
     from bursar.settings import load_settings
 
     settings = load_settings(data_dir=data)
     refuse_missing_folder(settings)
+    socket = socket_of(settings)
     with steps_of() as tell:
-        records = rebuild_folder(settings, tell)
+        if is_beside_server := is_served(socket):
+            with client_of_socket(socket) as client:
+                records = _told(client, "rebuild", tell)["records"]
+        else:
+            records = rebuild_folder(settings, tell)
     if as_json:
-        print_json({"data_dir": str(settings.data_dir), "records": records})
+        print_json(
+            {"data_dir": str(settings.data_dir), "records": records, "beside_server": is_beside_server}
+        )
     else:
         print(f"Rebuilt {settings.data_dir} from {records} journal records. `bursar verify` recounts it.")
 
@@ -100,15 +108,16 @@ def _wait_until_applied(client: BursarClient, tell: Callable[[str, int], None]) 
         time.sleep(POLL_SECONDS)
 
 
-def _recount(client: BursarClient, tell: Callable[[str, int], None]) -> Mapping[str, Any]:
-    for line in client.stream("POST", "/control/verify"):
+def _told(client: BursarClient, work: str, tell: Callable[[str, int], None]) -> Mapping[str, Any]:
+    """The result of long work in the server, its steps told meanwhile."""
+    for line in client.stream("POST", f"/control/{work}"):
         if "step" in line:
             tell(line["step"], line["records"])
         elif "error" in line:
             raise CommandFailed(line["error"]["detail"])
         elif "result" in line:
             return line["result"]
-    message = "The server ended the recount without a result; its log says why."
+    message = f"The server ended the {work} without a result; its log says why."
     raise CommandFailed(message)
 
 

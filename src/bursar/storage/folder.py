@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConfigurationError, FolderInUse
 from bursar.storage.folder_format import CURRENT, FolderFormat, read_format, refuse_unnamed, write_format
+from bursar.storage.store_files import StoreFiles, current_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +31,19 @@ class DataFolder:
         return self.path / "journal"
 
     @property
+    def derived(self) -> StoreFiles:
+        """The files of usage store and key index that count at this moment."""
+        return current_files(self.path)
+
+    @property
     def store(self) -> Path:
-        """The DuckDB file."""
-        return self.path / "usage.duckdb"
+        """The DuckDB file that counts at this moment."""
+        return self.derived.store
 
     @property
     def index(self) -> Path:
-        """The key index's folder."""
-        return self.path / "keys.lmdb"
+        """The folder of the key index that counts at this moment."""
+        return self.derived.index
 
     @property
     def state(self) -> Path:
@@ -57,6 +64,19 @@ class DataFolder:
     def format_file(self) -> Path:
         """The versions of everything in the folder."""
         return self.path / "FORMAT"
+
+    def free_bytes(self) -> int:
+        """What the disk has left for this process's user."""
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
+
+    def clear_scratch(self) -> None:
+        """Remove what an earlier process left in `scratch`; only while holding the folder."""
+        for path in self.scratch.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ own. DuckDB releases the GIL while it works. Never fork after opening.
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,7 @@ Database = duckdb.DuckDBPyConnection
 
 
 _CATALOG = "usage"
+_SIZE = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
 ROW_GROUP_ROWS = 16_384
 """Rows of a row group; DuckDB's default is 122,880. Batches of whole row groups are written past the
 write-ahead log, so smaller groups let ordinary batches do that (13 instead of 18 µs of CPU per event),
@@ -42,6 +44,12 @@ class DuckDBLimits:
     memory: str = "1GB"
     threads: int = 2
     temp: str = "20GB"
+
+    def share(self, divisor: int) -> DuckDBLimits:
+        """A part of the memory and one thread, for work beside the store in use."""
+        found = _SIZE.fullmatch(self.memory)
+        memory = f"{float(found[1]) / divisor:g}{found[2]}" if found else self.memory
+        return DuckDBLimits(memory, 1, self.temp)
 
 
 class StoreDatabase:
@@ -83,8 +91,24 @@ class StoreDatabase:
                     cursor.execute(f"DETACH {_CATALOG}")
                 cursor.execute(self._attach)
 
+    def limit(self, limits: DuckDBLimits) -> None:
+        """Take more or less of the machine from now on."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SET GLOBAL memory_limit = '{limits.memory}'")
+            cursor.execute(f"SET GLOBAL threads = {limits.threads}")
+
+    def abandon(self) -> None:
+        """Write nothing more, not even when it is closed: another file has taken its place.
+
+        Cursors that were handed out go on reading. The file is let go of with the last of them, and
+        with this object.
+        """
+        # A broken one can't be told so, and doesn't write either.
+        with self._connection.cursor() as cursor, contextlib.suppress(duckdb.Error):
+            cursor.execute("PRAGMA disable_checkpoint_on_shutdown")
+
     def close(self) -> None:
-        """Checkpoint and close the file."""
+        """Checkpoint and close the file; no cursor can be used any more."""
         self._connection.close()
 
 

@@ -28,8 +28,9 @@ def batch_of(frame: Frame) -> RecordBatch:
 def batches_up_to(folder: Path, last_seq: int, after_seq: int = 0) -> Iterator[RecordBatch]:
     """Every record behind `after_seq` and up to `last_seq`, in order, archived ones too.
 
-    Safe beside a writer (what is behind may still be written) and beside changes of the archive, which
-    wait until this one reading is done; who reads several times holds the archive (`holding.py`).
+    A group with records on both sides of `after_seq` is given whole. Safe beside a writer (what is behind
+    may still be written) and beside changes of the archive, which wait until this one reading is done;
+    who reads several times holds the archive (`holding.py`).
 
     Raises:
         ConfigurationError: the journal is damaged, or what is asked for was dropped for its age.
