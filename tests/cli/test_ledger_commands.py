@@ -58,15 +58,24 @@ def test_a_difference_is_named_and_a_rebuild_removes_it(data: Path) -> None:
 
 def test_a_lost_store_is_derived_from_the_journal(data: Path) -> None:
     (data / "usage.duckdb").unlink()
-    assert bursar("rebuild", "--data", data, "--json").json == {"data_dir": str(data), "records": 50}
+    assert bursar("rebuild", "--data", data, "--json").json["records"] == 50
     assert bursar_process("verify", "--data", data, "--json").json["events"] == 50
 
 
-def test_a_rebuild_is_refused_while_a_server_holds_the_folder(data: Path) -> None:
-    with running_server(data):
+def test_a_rebuild_beside_a_server_is_done_by_the_server(data: Path) -> None:
+    with running_server(data) as server:
+        server.platform.stores.database.execute("DELETE FROM usage_by_hour")
+        assert bursar("verify", "--data", data).code == 3
+        rebuilt = bursar("rebuild", "--data", data, "--json")
+        assert rebuilt.json == {"data_dir": str(data), "records": 50, "beside_server": True}
+        assert bursar("verify", "--data", data).code == 0
+
+
+def test_a_second_rebuild_beside_the_first_is_refused(data: Path) -> None:
+    with running_server(data) as server, server.platform.rebuilder._at_work:
         said = bursar("rebuild", "--data", data)
     assert said.code == 1
-    assert said.err.startswith("bursar: A rebuild needs the data folder to itself.")
+    assert said.err == "bursar: A rebuild is running already.\n"
 
 
 def test_a_missing_folder_is_refused_by_each_of_them(tmp_path: Path) -> None:

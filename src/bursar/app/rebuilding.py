@@ -133,11 +133,11 @@ class Rebuilder:
         done = 0
         for _ in range(ROUNDS):
             goal = self._applier.state.applied_seq
-            if goal - done <= CLOSE_BEHIND_RECORDS:
-                return
             self._apply(fresh, done, goal, progress)
             fresh.compact()
             done = goal
+            if self._applier.state.applied_seq - done <= CLOSE_BEHIND_RECORDS:
+                return
 
     def _apply(self, fresh: DerivedStores, after_seq: int, last_seq: int, progress: Progress) -> None:
         def check_and_tell(step: str, records: int) -> None:

@@ -38,7 +38,6 @@ OLDEST_CREDIBLE = datetime(2026, 1, 1, tzinfo=UTC)
 ANSWER_SECONDS = 5.0
 """A server that takes longer to say how it is doing is not well."""
 ONCE = RetryPolicy(tries=1)
-PARTS = ("journal", "usage.duckdb", "keys.lmdb", "state.db", "tmp")
 
 
 class State(StrEnum):
@@ -115,7 +114,10 @@ def _look_at_folder(settings: Settings) -> Iterator[Finding]:
         return
     yield _look_at_format(folder)
     yield _look_at_lock(folder)
-    for part in PARTS:
+    from bursar.storage.store_files import current_files
+
+    derived = current_files(folder)
+    for part in ("journal", derived.store.name, derived.index.name, "state.db", "tmp"):
         if (folder / part).exists():
             yield Finding("folder", part, show_bytes(size_of(folder / part)))
 
