@@ -80,9 +80,9 @@ class Health:
     """Runs the checks when somebody asks. Use from one event loop."""
 
     checks: Sequence[Check]
+    timeout_seconds: float = CHECK_TIMEOUT_SECONDS
     is_rebuilding: Callable[[], bool] = bool
     """Whether a new usage store is being derived beside the one in use."""
-    timeout_seconds: float = CHECK_TIMEOUT_SECONDS
     _threads: ThreadPoolExecutor = field(init=False)
     _running: dict[str, asyncio.Future[Finding]] = field(
         init=False, default_factory=dict[str, "asyncio.Future[Finding]"]

@@ -52,7 +52,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
         platform.identity,
         anonymous_loopback=platform.settings.anonymous_loopback,
     )
-    checked = health.Health(checks_of(platform), lambda: platform.rebuilder.is_at_work)
+    checked = health.Health(checks_of(platform), is_rebuilding=lambda: platform.rebuilder.is_at_work)
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
     door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(api), metrics.http)
