@@ -20,6 +20,7 @@ from bursar.app.derived_stores import apply_journal, open_derived
 from bursar.app.usage_stores import refuse_without_room
 from bursar.errors import Conflict, DiskFull, Unavailable
 from bursar.storage.journal.batches import batches_up_to
+from bursar.storage.journal.holding import hold_archive
 from bursar.storage.store_files import current_files, make_current, next_files
 
 if TYPE_CHECKING:
@@ -115,8 +116,10 @@ class Rebuilder:
         settings = replace(stores.settings, limits=stores.settings.limits.share(MEMORY_SHARE))
         fresh = open_derived(next_files(stores.folder.path), stores.journal, settings)
         try:
-            self._catch_up(fresh, progress)
-            handover = self._applier.between_batches(lambda: self._take_over(fresh)).result()
+            # What is read first and what is read last must be of one and the same archive.
+            with hold_archive(stores.folder.journal):
+                self._catch_up(fresh, progress)
+                handover = self._applier.between_batches(lambda: self._take_over(fresh)).result()
         except BaseException:
             fresh.abandon()
             raise
