@@ -25,7 +25,8 @@ def monotonic() -> float:
 
 def to_micros(moment: datetime) -> int:
     """Whole microseconds since 1970 of an aware moment, exactly."""
-    return (moment - EPOCH) // _MICROSECOND
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from bursar.pricing.book import PriceBook
     from bursar.scheduling.runner import JobRunner
     from bursar.settings import Settings
-    from bursar.usage.ingest import CostAnswer
+    from bursar.usage.intake import CostAnswer
 
 REFRESH_SECONDS = 2.0
 """How often keys in use are read again: a revocation elsewhere counts within 5 s, with room to spare."""

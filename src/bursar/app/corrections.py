@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from bursar.app.build import Platform
     from bursar.usage.bodies import Item
-    from bursar.usage.ingest import CostAnswer, Rejection
+    from bursar.usage.intake import CostAnswer, Rejection
     from bursar.usage.revising.correcting import Corrected, Corrections
 
 CORRECTIONS_LIMIT = EVENTS_PER_RECORD

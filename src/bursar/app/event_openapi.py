@@ -16,7 +16,7 @@ import msgspec
 
 from bursar.usage.bodies import MEDIA_TYPES, Shape
 from bursar.usage.event import ReportedCost, UsageEvent
-from bursar.usage.ingest import CostAnswer, EventAnswer
+from bursar.usage.intake import CostAnswer, EventAnswer
 
 Json = dict[str, Any]
 

@@ -11,11 +11,12 @@ import msgspec
 
 from bursar.app.problems import problem_response
 from bursar.errors import ExpiredKey, Invalid, Reason, RevokedKey, TenantMismatch, TenantSuspended
-from bursar.usage.ingest import CostAnswer
+from bursar.usage.intake import CostAnswer
 
 if TYPE_CHECKING:
     from bursar.errors import BursarError
-    from bursar.usage.ingest import Accepted, Rejection
+    from bursar.usage.ingest import Accepted
+    from bursar.usage.intake import Rejection
 
 StoredCosts = Callable[[Collection[str], Sequence[int]], dict[int, CostAnswer]]
 """Costs of these tenants' stored events by seq: what a repeated delivery is answered with."""

@@ -27,7 +27,8 @@ from bursar.tracing import span
 from bursar.usage.applying import Delivery
 from bursar.usage.bodies import Shape, read_items, rescued_items, shape_of
 from bursar.usage.checks import Receipt, TimeRules
-from bursar.usage.ingest import AcceptOptions, CostAnswer
+from bursar.usage.ingest import AcceptOptions
+from bursar.usage.intake import CostAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -95,11 +95,8 @@ def rate_usage(book: PriceBook, subject: PricingSubject, units: Quantities) -> R
     )
     quote = tariff.single
     if quote is None:
-        bands = tariff.bands_at(subject.time)
-        quote = bands.quotes[0]
-        if bands.starts:
-            context = subject.context_tokens
-            quote = bands.quote_for(_input_total(units) if context is None else context)
+        context = subject.context_tokens
+        quote = tariff.quote_at(subject.time, _input_total(units) if context is None else context)
     total = 0
     picos = quote.picos
     for unit, steps in units.items():

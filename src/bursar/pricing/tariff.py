@@ -9,7 +9,7 @@ for its time and prompt size. Three things choose among the cards: the date (sea
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,18 @@ CURRENCY = "USD"
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """A rate card's picos per token for the units that token totals are made of."""
+
+    card: RateCard
+    input_text: int
+    cache_read_text: int
+    cache_write_5m: int
+    output_text: int
+    output_reasoning: int
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """A rate card ready for rating, or the reason why there is none."""
 
@@ -37,6 +49,8 @@ class Quote:
     picos: dict[str, int]
     """Unit to picos per step, for rates that multiply without rounding; empty where a bill needs care."""
     reason: str | None = None
+    tokens: TokenPrices | None = None
+    """The same for token totals, where `picos` has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +84,14 @@ class Tariff:
     single: Quote | None
     """The one quote, where there is only one."""
 
+    def quote_at(self, moment: datetime, context_tokens: int) -> Quote:
+        """The quote for a call at this aware moment with a prompt of this size."""
+        bands = self.bands_at(moment)
+        return bands.quote_for(context_tokens) if bands.starts else bands.quotes[0]
+
     def bands_at(self, moment: datetime) -> Bands:
         """The quotes for a call at this aware moment, by the size of its prompt."""
-        season = self.seasons[bisect_right(self.starts, moment)]
+        season = self.seasons[bisect_right(self.starts, moment) if self.starts else 0]
         if len(season.slices) == 1:
             return season.slices[0]
         utc = moment.astimezone(UTC)
@@ -226,7 +245,9 @@ def _quote(
     picos = {
         unit: rate.numerator for unit, rate in rates.items() if rate.denominator == 1 and not rate.minimum
     }
-    return Quote(card, picos)
+    names = [one.name for one in fields(TokenPrices)][1:]
+    tokens = TokenPrices(card, *(picos[name] for name in names)) if picos.keys() >= set(names) else None
+    return Quote(card, picos, None, tokens)
 
 
 def _band_text(starts: list[int], position: int) -> str:

@@ -6,23 +6,26 @@ Pure decisions over values and the moment of receipt. Type and length limits are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bursar.clock import EPOCH
+from bursar import clock
 from bursar.errors import Reason
 from bursar.usage.event import JSON_BYTES_LIMIT, JSON_DEPTH_LIMIT
 from bursar.usage.json_shape import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from bursar.identity.caller import Caller
     from bursar.usage.event import UsageEvent
 
 _NO_REASONS: tuple[Reason, ...] = ()
+_MICROSECOND = timedelta(microseconds=1)
+_DAY_MICROS = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,10 @@ class Receipt:
     caller: Caller
     door: str
     now: datetime
-    oldest: datetime
-    newest: datetime
+    received: int
+    """`now` in microseconds since 1970, as are the next two."""
+    oldest: int
+    newest: int
     knows_tenant: Callable[[str], bool]
 
     @classmethod
@@ -50,22 +55,29 @@ class Receipt:
         cls, caller: Caller, door: str, now: datetime, rules: TimeRules, knows_tenant: Callable[[str], bool]
     ) -> Receipt:
         """A receipt with the door's time rules worked out for this moment."""
-        oldest = EPOCH if rules.max_past is None else max(now - rules.max_past, EPOCH)
-        return cls(caller, door, now, oldest, now + rules.max_future, knows_tenant)
+        received = clock.to_micros(now)
+        oldest = 0 if rules.max_past is None else max(received - rules.max_past // _MICROSECOND, 0)
+        newest = received + rules.max_future // _MICROSECOND
+        return cls(caller, door, now, received, oldest, newest, knows_tenant)
 
 
-def check_event(event: UsageEvent, receipt: Receipt) -> tuple[Reason, ...]:
-    """Every reason why this event can't be taken from this caller now; empty where it can."""
-    named, time = event.tenant_id, event.time
+def check_event(named: str | None, micros: int, receipt: Receipt) -> tuple[Reason, ...]:
+    """Every reason why an event can't be taken from this caller now; empty where it can.
+
+    Args:
+        named: the tenant that the event names, if it does.
+        micros: when it happened, microseconds since 1970; the moment of receipt where it doesn't say.
+        receipt: who sent it, when and by which door.
+    """
     right_tenant = named is None or named == receipt.caller.tenant_id
-    in_time = time is None or receipt.oldest <= time <= receipt.newest
+    in_time = receipt.oldest <= micros <= receipt.newest
     if right_tenant and in_time:
         return _NO_REASONS
     reasons: list[Reason] = []
     if named is not None and not right_tenant:
         reasons += _tenant_reasons(named, receipt)
-    if time is not None and not in_time:
-        reasons.append(_time_reason(time, receipt))
+    if not in_time:
+        reasons.append(_time_reason(micros, receipt))
     return tuple(reasons)
 
 
@@ -107,15 +119,15 @@ def _tenant_reasons(named: str, receipt: Receipt) -> list[Reason]:
     return [Reason("tenant_id", "unknown_tenant", "There is no active tenant with this id.")]
 
 
-def _time_reason(time: datetime, receipt: Receipt) -> Reason:
-    if time > receipt.newest:
-        seconds = round((receipt.newest - receipt.now).total_seconds())
+def _time_reason(micros: int, receipt: Receipt) -> Reason:
+    if micros > receipt.newest:
+        seconds = round((receipt.newest - receipt.received) / 1_000_000)
         return Reason(
             "time", "in_the_future", f"time may lie at most {seconds} s ahead of the server's clock."
         )
-    if receipt.oldest == EPOCH:
+    if receipt.oldest == 0:
         return Reason("time", "too_old", "time can't lie before 1970.")
-    days = (receipt.now - receipt.oldest).days
+    days = (receipt.received - receipt.oldest) // _DAY_MICROS
     text = f"time may lie at most {days} days back here; send older events to POST /api/v1/events/import."
     return Reason("time", "too_old", text)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bursar.pricing.book import PriceBook
     from bursar.units import Quantities
-    from bursar.usage.event import UsageEvent
+    from bursar.usage.event import ReportedCost, UsageEvent
     from bursar.usage.measure import Measured
 
 DEFAULT_CURRENCY = "USD"
@@ -97,25 +97,19 @@ def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: dat
     else:
         costed = rate_usage(book, subject, units)
     if costed.picos is None and event.cost is not None:
-        return _client_reported(event, costed)
+        picos = reported_picos(event.cost)
+        return Rating(CostStatus.CLIENT_REPORTED, picos, event.cost.currency, None, costed.reason)
     return costed
 
 
-def _client_reported(event: UsageEvent, unknown: Costed) -> Costed:
-    currency = event.cost.currency if event.cost else DEFAULT_CURRENCY
-    return Rating(CostStatus.CLIENT_REPORTED, reported_picos(event), currency, None, unknown.reason)
-
-
-def reported_picos(event: UsageEvent) -> int | None:
-    """The caller's own cost, if it gave one.
+def reported_picos(cost: ReportedCost) -> int:
+    """The caller's own cost.
 
     Raises:
         Invalid: it is negative, a million or more, or finer than 1e-12.
     """
-    if event.cost is None:
-        return None
     try:
-        picos = parse_picos(event.cost.amount)
+        picos = parse_picos(cost.amount)
     except ValueError as error:
         reason = Reason("cost.amount", "invalid_value", f"{error}.")
         raise Invalid("The reported cost was refused.", reasons=(reason,)) from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.usage.costing import parts_of, reported_picos
-from bursar.usage.record import RecordExtras, UsagePartLine
+from bursar.usage.record import UsagePartLine
 
 if TYPE_CHECKING:
     from bursar.usage.costing import Costed, CostedPart
     from bursar.usage.event import UsageEvent
     from bursar.usage.measure import Measured
+    from bursar.usage.record import UsageRecord
 
 
 def stored_amount(picos: int | None) -> str | None:
@@ -26,26 +27,25 @@ def shown_amount(stored: str) -> str:
     return stored.rstrip("0").rstrip(".")
 
 
-def extras_of(event: UsageEvent, measured: Measured, costed: Costed) -> RecordExtras:
-    """What the caller's part doesn't say and most events don't need.
+def add_parts(record: UsageRecord, event: UsageEvent, measured: Measured, costed: Costed) -> None:
+    """Add what the caller's part doesn't say and most records don't need.
 
     Raises:
         Invalid: the caller's own cost is no amount that an event may have.
     """
+    if event.provider is None and costed.card:
+        record.provider = costed.card.provider
+    if event.model is None:
+        record.model = event.response_model
+    if event.cost is not None:
+        record.reported_cost = stored_amount(reported_picos(event.cost))
+        record.reported_currency = event.cost.currency
+    record.parts = [_part_line(part) for part in parts_of(costed)] or None
+    record.custom_units = measured.custom
     said = measured.provider
-    return RecordExtras(
-        provider=costed.card.provider if event.provider is None and costed.card else None,
-        model=event.response_model if event.model is None else None,
-        service_tier=said.service_tier if said else None,
-        batch=said.batch if said else None,
-        speed=said.speed if said else None,
-        region=said.region if said else None,
-        context_tokens=said.context_tokens if said else None,
-        custom_units=measured.custom,
-        parts=[_part_line(part) for part in parts_of(costed)] or None,
-        reported_cost=stored_amount(reported_picos(event)),
-        reported_currency=event.cost.currency if event.cost else None,
-    )
+    if said is not None:
+        record.service_tier, record.batch, record.speed = said.service_tier, said.batch, said.speed
+        record.region, record.context_tokens = said.region, said.context_tokens
 
 
 def _part_line(part: CostedPart) -> UsagePartLine:

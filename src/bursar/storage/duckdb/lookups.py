@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.money import format_decimal
-from bursar.usage.ingest import CostAnswer
+from bursar.usage.intake import CostAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

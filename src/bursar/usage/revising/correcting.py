@@ -15,14 +15,15 @@ import msgspec
 from bursar.errors import Reason
 from bursar.usage.bodies import Items, Refused
 from bursar.usage.changes import CORRECTION, CorrectionRecord
-from bursar.usage.ingest import CostAnswer, Prepared, Rejection
-from bursar.usage.record import UsageRecord
+from bursar.usage.intake import CostAnswer, Rejection
+from bursar.usage.record import UsageRecord, encode_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from bursar.usage.bodies import Item
+    from bursar.usage.ingest import Prepared
     from bursar.usage.revising.author import Author
     from bursar.usage.selection import CurrentEvent
 
@@ -72,8 +73,10 @@ def make_corrections(
     head = author.head(CORRECTION, now)
     records: list[CorrectionRecord] = []
     corrected: list[Corrected] = []
-    for line, answer in zip(prepared.records, prepared.answers, strict=True):
-        records.append(CorrectionRecord(**head, event_id=answer.event_id, usage=_decode_usage(line)))
+    for usage, answer in zip(prepared.records, prepared.answers, strict=True):
+        records.append(
+            CorrectionRecord(**head, event_id=answer.event_id, usage=_decode_usage(encode_record(usage)))
+        )
         corrected.append(
             Corrected(answer.event_id, cost_answer(current[answer.event_id]), answer.cost),
         )

@@ -1,0 +1,207 @@
+"""From the items of one body to usage records: each is checked, measured, costed and encoded, or refused.
+
+Nearly all events take the short way (`plain.py`); the long way here knows all rules, and finds every
+reason where one is broken. Nothing is kept here: `ingest.py` journals the records of a whole body,
+corrections put them into records of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar import clock
+from bursar.errors import Invalid, Reason
+from bursar.ids import EventIds, derived_event_id
+from bursar.usage.bodies import Refused
+from bursar.usage.checks import check_event, check_json_parts
+from bursar.usage.costing import cost_event, parts_of, reported_picos
+from bursar.usage.measure import measure_usage
+from bursar.usage.plain import ShortWay
+from bursar.usage.record import RECORD_VERSION, USAGE, UsageRecord, encode_event, fingerprint
+from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
+from bursar.usage.redact import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.pricing.book import PriceBook
+    from bursar.pricing.card import RateCard
+    from bursar.usage.bodies import Item
+    from bursar.usage.checks import Receipt
+    from bursar.usage.costing import Costed
+    from bursar.usage.event import UsageEvent
+    from bursar.usage.record import UsageLine
+
+
+class CostAnswer(msgspec.Struct, omit_defaults=True, gc=False):
+    """What an accepted event costs, as the answer says it."""
+
+    status: str
+    currency: str
+    total: str | None = None
+    """Decimal string; absent where the cost is unknown."""
+    reason: str | None = None
+
+
+class EventAnswer(msgspec.Struct, omit_defaults=True, gc=False):
+    """What became of one accepted event."""
+
+    event_id: str
+    retry_safe: bool
+    cost: CostAnswer
+    outcome: str | None = None
+    """`new`, `duplicate` or `conflict`, once it was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An item that was refused: its place in the body and every reason."""
+
+    index: int
+    reasons: tuple[Reason, ...]
+    event_id: str | None = None
+
+
+class RecordMaker:
+    """Makes usage records, rated by one price book."""
+
+    def __init__(self, book: PriceBook) -> None:
+        self.book = book
+        self.event_ids = EventIds()
+
+
+@dataclass(slots=True)
+class Intake:
+    """One body on its way into records; every item is in `records` or in `rejections`."""
+
+    maker: RecordMaker
+    receipt: Receipt
+    idempotency_key: str | None = None
+    """Ids of items without one are derived from it and the item's index."""
+    wants_answers: bool = True
+    records: list[UsageLine] = field(default_factory=list["UsageLine"])
+    answers: list[EventAnswer] = field(default_factory=list[EventAnswer])
+    """One for each record, unless nobody wants them."""
+    rejections: list[Rejection] = field(default_factory=list[Rejection])
+    cards: dict[str, RateCard] = field(default_factory=dict["str", "RateCard"])
+    """Rate cards that the records name, by id: they must be kept before the records are."""
+    tenants: set[str] = field(init=False)
+    """The caller's, and those that accepted events name."""
+    unpriced: int = 0
+    """Records whose cost isn't known."""
+
+    _short_way: ShortWay = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the caller's own tenant."""
+        self.tenants = {self.receipt.caller.tenant_id}
+        self._short_way = ShortWay(self.maker.book, self.receipt, self.cards)
+
+    def take(self, items: Sequence[Item]) -> None:
+        """Make records of the next items of the body."""
+        records, record_of = self.records, self._short_way.record_of
+        for index, item in enumerate(items, len(records) + len(self.rejections)):
+            record = None if isinstance(item, Refused) else record_of(item)
+            if record is None:
+                self.take_carefully(item, index)
+                continue
+            records.append(record)
+            if self.wants_answers:
+                cost = CostAnswer(record.cost_status, record.currency, shown_amount(record.cost))
+                self.answers.append(EventAnswer(item.event_id or "", retry_safe=True, cost=cost))
+
+    def take_carefully(self, item: Item, index: int) -> None:
+        """Take an item that isn't plain, or refuse it with every reason."""
+        reasons: tuple[Reason, ...] = ()
+        if isinstance(item, Refused):
+            reasons = item.reasons
+        else:
+            try:
+                if self._has_taken(item, index):
+                    return
+            except Invalid:
+                pass
+            reasons = self._all_reasons(item)
+        self.rejections.append(Rejection(index, reasons, item.event_id))
+
+    def _has_taken(self, event: UsageEvent, index: int) -> bool:
+        """Add the event's record and answer; False or `Invalid` where something is wrong with it."""
+        receipt, time = self.receipt, event.time
+        micros = receipt.received if time is None else clock.to_micros(time)
+        if check_event(event.tenant_id, micros, receipt):
+            return False
+        measured = measure_usage(event)
+        costed = cost_event(self.maker.book, event, measured, time or receipt.now)
+        tenant_id = event.tenant_id or receipt.caller.tenant_id
+        # The record says both, so the caller's part needn't; the time is in the fingerprint all the same.
+        event.tenant_id = event.time = None
+        if event.message is not None:
+            event.message = redact_text(event.message)
+        content = encode_event(event)
+        if check_json_parts(event, content):
+            return False
+        record = UsageRecord(
+            v=RECORD_VERSION,
+            kind=USAGE,
+            received=receipt.received,
+            tenant_id=tenant_id,
+            key_id=receipt.caller.key_id,
+            door=receipt.door,
+            fingerprint=fingerprint(content, None if time is None else micros),
+            time=micros,
+            units=None if measured.source is None else measured.units,
+            units_source=measured.source,
+            cost=stored_amount(costed.picos),
+            currency=costed.currency,
+            cost_status=costed.status,
+            cost_reason=costed.reason,
+            rate_card=costed.card.id if costed.card else None,
+            event_id=self._id_for(index) if event.event_id is None else None,
+            event=msgspec.Raw(content),
+        )
+        add_parts(record, event, measured, costed)
+        self._add(record, event, costed)
+        return True
+
+    def _add(self, record: UsageRecord, event: UsageEvent, costed: Costed) -> None:
+        self.records.append(record)
+        self.tenants.add(record.tenant_id)
+        for rating in (costed, *(part.rating for part in parts_of(costed))):
+            if rating.card is not None:
+                self.cards[rating.card.id] = rating.card
+        if record.cost is None:
+            self.unpriced += 1
+        if self.wants_answers:
+            safe = record.event_id is None or self.idempotency_key is not None
+            total = None if record.cost is None else shown_amount(record.cost)
+            cost = CostAnswer(costed.status, costed.currency, total, costed.reason)
+            self.answers.append(EventAnswer(record.event_id or event.event_id or "", safe, cost))
+
+    def _id_for(self, index: int) -> str:
+        if self.idempotency_key is not None:
+            return derived_event_id(self.idempotency_key, index)
+        return self.maker.event_ids.make(self.receipt.now)
+
+    def _all_reasons(self, event: UsageEvent) -> tuple[Reason, ...]:
+        """Everything that is wrong with a refused event, not only what was found first."""
+        receipt, time = self.receipt, event.time
+        micros = receipt.received if time is None else clock.to_micros(time)
+        reasons = [
+            *check_event(event.tenant_id, micros, receipt),
+            *check_json_parts(event, encode_event(event)),
+        ]
+        try:
+            if event.cost is not None:
+                reported_picos(event.cost)
+        except Invalid as refusal:
+            reasons += refusal.reasons
+        try:
+            measured = measure_usage(event)
+            event.cost = None
+            cost_event(self.maker.book, event, measured, time or receipt.now)
+        except Invalid as refusal:
+            reasons += refusal.reasons
+        return tuple(reasons)
