@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.storage.duckdb.recount import Recount
+    from bursar.storage.keyindex.index import LmdbKeyIndex
     from bursar.usage.applying import Applied, RecordBatch
 
 RECEIVED = 1_790_000_000_000_000
@@ -117,29 +119,40 @@ class Ledger:
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query straight to the store."""
-        cursor = self.stores.database.cursor()
-        try:
-            return cursor.execute(sql).fetchall()
-        finally:
-            cursor.close()
+        return ask_store(self.stores.database, sql)
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that the store holds, but for when it was applied; rollups as sums."""
-        tables = (
-            "usage_events",
-            "usage_history",
-            "quarantine",
-            "kept_by_hour",
-            "kept_by_user_day",
-            "kept_latency_by_hour",
-            "horizons",
-        )
-        found = {table: sorted(self.ask(f"SELECT * FROM {table}"), key=repr) for table in tables}
-        for table in ("usage_by_hour", "usage_by_user_day", "latency_by_hour"):
-            found[table] = sorted(self.ask(rollup_sums(table)), key=repr)
-        found["keys"] = sorted(self.stores.index.items())
-        found["applied"] = self.ask("SELECT journal_id, seq FROM applied")
-        return found
+        return dump_store(self.stores.database, self.stores.index)
+
+
+def ask_store(database: StoreDatabase, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query, on a cursor of its own."""
+    cursor = database.cursor()
+    try:
+        return cursor.execute(sql).fetchall()
+    finally:
+        cursor.close()
+
+
+def dump_store(database: StoreDatabase, index: LmdbKeyIndex) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a store and its index hold, but for when it was applied; rollups as sums."""
+    tables = (
+        "usage_events",
+        "usage_history",
+        "quarantine",
+        "quarantine_drops",
+        "kept_by_hour",
+        "kept_by_user_day",
+        "kept_latency_by_hour",
+        "horizons",
+    )
+    found = {table: sorted(ask_store(database, f"SELECT * FROM {table}"), key=repr) for table in tables}
+    for table in ("usage_by_hour", "usage_by_user_day", "latency_by_hour"):
+        found[table] = sorted(ask_store(database, rollup_sums(table)), key=repr)
+    found["keys"] = sorted(index.items())
+    found["applied"] = ask_store(database, "SELECT journal_id, seq FROM applied")
+    return found
 
 
 @contextmanager

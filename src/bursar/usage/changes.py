@@ -72,9 +72,10 @@ class ExpireRecord(ChangeRecord, kw_only=True, omit_defaults=True):
 
 
 class ErasedEvent(msgspec.Struct, array_like=True):
-    """One event of a person."""
+    """One record of a person: a delivery, a correction, or a quarantined record."""
 
     seq: int
+    """The record's own position; of a corrected event each version has its own."""
     tags: list[str]
     """Names of the tags whose values lead to the person."""
 
@@ -90,7 +91,7 @@ class EraseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
     """Takes a person out of events that stay in every total."""
 
     events: list[ErasedEvent]
-    """At most `EVENTS_PER_RECORD`: rows by first delivery (history follows), or quarantined ones."""
+    """At most `EVENTS_PER_RECORD`; those that aren't there any more are passed over."""
     kept: list[KeptPlace] = []
     """The person's sums of events that are expired: they become sums of no user."""
 

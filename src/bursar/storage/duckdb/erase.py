@@ -22,6 +22,8 @@ _BY_USER = "usage_by_user_day"
 _NULLED = ", ".join(f"NULL AS {name}" for name in PERSON_FIELDS)
 _KEPT_TAGS = "map_from_entries(list_filter(map_entries(e.tags), lambda t: NOT list_contains(n.tags, t.key)))"
 _HAS_USAGE_FIELDS = " OR ".join(f"contains(usage::VARCHAR, '\"{name}\"')" for name in sorted(USAGE_FIELDS))
+VERSION = "coalesce(revised_seq, e.seq)"
+"""The position of the record that a row's version came with."""
 UNREADABLE = "unreadable_record"
 
 
@@ -35,13 +37,13 @@ def name_kept(connection: duckdb.DuckDBPyConnection, change: Erasure) -> None:
 
 
 def erased_select(table: str, named: str) -> str:
-    """SQL of a table's rows without the person, for those that `named` (seq, tags) names.
+    """SQL of a table's versions without the person, for those whose records `named` (seq, tags) names.
 
     `usage` is as it was: `erase_usage` sees to it.
     """
     return (
         f"SELECT e.* REPLACE ({_NULLED}, {_KEPT_TAGS} AS tags)"
-        f" FROM {table} e JOIN {named} n USING (seq) WHERE e.tenant_id = $tenant"
+        f" FROM {table} e JOIN {named} n ON n.seq = {VERSION} WHERE e.tenant_id = $tenant"
     )
 
 
@@ -56,16 +58,18 @@ def name_events(connection: duckdb.DuckDBPyConnection, change: Erasure) -> None:
 
 
 def replace_erased(connection: duckdb.DuckDBPyConnection, table: str, tenant_id: str) -> set[int]:
-    """Take the person out of a table's rows of the events in `named`; returns the events' seqs."""
+    """Take the person out of a table's versions in `named`; returns the positions of those found."""
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE without_person AS {erased_select(table, 'named')}",
         {"tenant": tenant_id},
     )
-    found = connection.execute("SELECT DISTINCT seq FROM without_person").fetchall()
+    found = connection.execute("SELECT coalesce(revised_seq, seq) FROM without_person").fetchall()
     if found:
         _erase_usage(connection)
         connection.execute(
-            f"DELETE FROM {table} WHERE tenant_id = ? AND seq IN (SELECT seq FROM named)", [tenant_id]
+            f"DELETE FROM {table}"
+            " WHERE tenant_id = ? AND coalesce(revised_seq, seq) IN (SELECT seq FROM named)",
+            [tenant_id],
         )
         connection.execute(f"INSERT INTO {table} SELECT * FROM without_person")
     return {int(row[0]) for row in found}
@@ -79,7 +83,7 @@ class Eraser:
         self._connection = connection
 
     def erase(self, change: Erasure) -> int:
-        """Take a person out; returns how many of the events named weren't there any more."""
+        """Take a person out; returns how many of the records named weren't there any more."""
         name_events(self._connection, change)
         self._add_by_user(change.tenant_id, "-")
         found = replace_erased(self._connection, "usage_events", change.tenant_id)
@@ -92,7 +96,9 @@ class Eraser:
         return int(total[0][0]) - len(found)
 
     def _add_by_user(self, tenant_id: str, sign: str) -> None:
-        source = "usage_events WHERE tenant_id = $tenant AND seq IN (SELECT seq FROM named)"
+        source = (
+            "usage_events WHERE tenant_id = $tenant AND coalesce(revised_seq, seq) IN (SELECT seq FROM named)"
+        )
         self._connection.execute(
             f"INSERT INTO {_BY_USER} {rollup_select(_BY_USER, source, sign)}", {"tenant": tenant_id}
         )

@@ -210,7 +210,7 @@ class _ErasureDecider:
         self._mark = _tenant_mark(tenant_id)
         self._identifiers = tuple(identifiers)
         self._removed = [_Removed(database, by_seq) for by_seq in by_seqs]
-        self._tags = _erased_tags(database, tenant_id, by_seqs)
+        self._tags = _erased_tags(database, by_seqs)
         self._kept = _kept_of_tenant(database, tenant_id, self._last)
 
     def __call__(self, seq: int, line: bytes) -> bytes | None:
@@ -248,16 +248,10 @@ class _ErasureDecider:
         return bool(found)
 
 
-def _erased_tags(database: Database, tenant_id: str, by_seqs: Sequence[int]) -> dict[int, list[str]]:
-    """By position: the tags that go, for first deliveries, corrections and quarantined records."""
+def _erased_tags(database: Database, by_seqs: Sequence[int]) -> dict[int, list[str]]:
+    """By position: the tags that go."""
     rows = database.execute(
-        "WITH named AS (SELECT seq, tags FROM erased WHERE by_seq IN (SELECT unnest(?::UBIGINT[]))),"
-        " versions AS (SELECT seq, revised_seq FROM usage_events WHERE tenant_id = ?"
-        " UNION ALL SELECT seq, revised_seq FROM usage_history WHERE tenant_id = ?)"
-        " SELECT seq, tags FROM named UNION ALL"
-        " SELECT v.revised_seq, n.tags FROM named n JOIN versions v USING (seq)"
-        " WHERE v.revised_seq IS NOT NULL",
-        [list(by_seqs), tenant_id, tenant_id],
+        "SELECT seq, tags FROM erased WHERE by_seq IN (SELECT unnest(?::UBIGINT[]))", [list(by_seqs)]
     ).fetchall()
     found: dict[int, list[str]] = {}
     for seq, tags in rows:

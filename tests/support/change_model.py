@@ -1,0 +1,184 @@
+"""What changes do, in plain Python: one dictionary of events, read like decision 7.
+
+The oracle for `tests/storage/test_changes.py`. It knows no SQL, no index and no batches; totals are
+sums over lists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from bursar.usage.applying import event_key
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of an event, as far as the tests look."""
+
+    seq: int
+    place: int
+    tenant: str
+    event_id: str
+    time: int
+    user: str | None
+    project: str | None
+    cost: Decimal
+    latency: float | None
+    tags: tuple[tuple[str, str], ...]
+
+    def shown(self) -> tuple[Any, ...]:
+        """As the store's row shows it."""
+        revised = None if self.place == self.seq else self.place
+        return (
+            self.seq,
+            revised,
+            self.tenant,
+            self.event_id,
+            self.time,
+            self.user,
+            self.project,
+            self.cost,
+            self.tags,
+        )
+
+    def without(self, person: str) -> Version:
+        """Without a person, if it names them."""
+        kept = tuple((name, value) for name, value in self.tags if value != person)
+        return self if self.user != person and kept == self.tags else replace(self, user=None, tags=kept)
+
+
+@dataclass
+class Model:
+    """Everything that the journal says."""
+
+    keys: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    current: dict[int, Version] = field(default_factory=dict)
+    history: list[tuple[Version, int, str]] = field(default_factory=list)
+    kept: list[Version] = field(default_factory=list)
+    aside: list[tuple[int, str, int]] = field(default_factory=list)
+    horizons: list[tuple[str, str, int, int]] = field(default_factory=list)
+
+    def deliver(self, seq: int, record: dict[str, Any]) -> None:
+        """A usage record: first, repeat, or conflict."""
+        key = (record["tenant_id"], record["event"]["event_id"])
+        known = self.keys.get(key)
+        if known is None:
+            self.keys[key] = (seq, record["fingerprint"])
+            self.current[seq] = _version(seq, seq, record)
+        elif known[1] != record["fingerprint"]:
+            self.aside.append((seq, key[0], record["received"]))
+
+    def correct(self, seq: int, record: dict[str, Any]) -> None:
+        """A correction: the old version ends, the new one takes its place."""
+        first = self._current_seq(record["tenant_id"], record["event_id"])
+        if first is None:
+            self.aside.append((seq, record["tenant_id"], record["received"]))
+            return
+        self.history.append((self.current[first], seq, "correction"))
+        self.current[first] = _version(first, seq, record["usage"])
+
+    def void(self, seq: int, record: dict[str, Any]) -> None:
+        """A void: the events end."""
+        for event_id in record["event_ids"]:
+            first = self._current_seq(record["tenant_id"], event_id)
+            if first is not None:
+                self.history.append((self.current.pop(first), seq, "void"))
+
+    def expire(self, seq: int, record: dict[str, Any]) -> None:
+        """An expiry: events go with their history and their key, their sums stay; or the sums go too."""
+        tenant, what, before = record["tenant_id"], record["what"], record["before"]
+        self.horizons.append((tenant, what, before, seq))
+        if what == "quarantine":
+            self.aside = [one for one in self.aside if one[1] != tenant or one[2] >= before]
+            return
+        old = [one for one in self.current.values() if one.tenant == tenant and one.time < before]
+        ended = [one for one, _, kind in self.history if kind == "void" and one.tenant == tenant]
+        self.kept += old
+        self._remove({one.seq for one in old} | {one.seq for one in ended if one.time < before})
+        if what == "rollups":
+            self.kept = [one for one in self.kept if one.tenant != tenant or one.time >= before]
+
+    def erase(self, tenant: str, person: str) -> None:
+        """An erasure of everything that names a person."""
+        self.current = {
+            seq: one.without(person) if one.tenant == tenant else one for seq, one in self.current.items()
+        }
+        self.history = [
+            (one.without(person) if one.tenant == tenant else one, *rest) for one, *rest in self.history
+        ]  # pyright: ignore[reportAttributeAccessIssue]
+        self.kept = [
+            replace(one, user=None) if (one.tenant, one.user) == (tenant, person) else one
+            for one in self.kept
+        ]
+
+    def reset(self, tenant: str) -> None:
+        """Everything of a tenant goes."""
+        gone = {one.seq for one in self.current.values() if one.tenant == tenant}
+        self._remove(gone | {one.seq for one, _, _ in self.history if one.tenant == tenant})
+        self.kept = [one for one in self.kept if one.tenant != tenant]
+        self.aside = [one for one in self.aside if one[1] != tenant]
+        self.horizons = [one for one in self.horizons if one[0] != tenant]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Current versions."""
+        return sorted((one.shown() for one in self.current.values()), key=repr)
+
+    def ended(self) -> list[tuple[Any, ...]]:
+        """Versions that ended, by which record and kind."""
+        return sorted(((*one.shown(), seq, kind) for one, seq, kind in self.history), key=repr)
+
+    def by_hour(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Events, cost and latency by hour, tenant and project."""
+        return self._sums(lambda one: (one.time // HOUR * HOUR, one.tenant, one.project))
+
+    def by_user_day(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """The same by day, tenant and user."""
+        return self._sums(lambda one: (one.time // DAY * DAY, one.tenant, one.user))
+
+    def index(self) -> list[tuple[bytes, int, int]]:
+        """What the key index must hold."""
+        return sorted((event_key(*key), *value) for key, value in self.keys.items())
+
+    def _current_seq(self, tenant: str, event_id: str) -> int | None:
+        seq, _ = self.keys.get((tenant, event_id), (0, 0))
+        return seq if seq in self.current else None
+
+    def _remove(self, seqs: set[int]) -> None:
+        self.current = {seq: one for seq, one in self.current.items() if seq not in seqs}
+        self.history = [one for one in self.history if one[0].seq not in seqs]
+        self.keys = {key: value for key, value in self.keys.items() if value[0] not in seqs}
+
+    def _sums(self, key_of: Any) -> dict[tuple[Any, ...], tuple[Any, ...]]:  # noqa: ANN401 - a lambda
+        groups: defaultdict[tuple[Any, ...], list[Version]] = defaultdict(list)
+        for one in [*self.current.values(), *self.kept]:
+            groups[key_of(one)].append(one)
+        return {
+            key: (
+                len(group),
+                sum((one.cost for one in group), Decimal(0)),
+                sum((Decimal(str(one.latency)) for one in group if one.latency is not None), Decimal(0)),
+            )
+            for key, group in groups.items()
+        }
+
+
+def _version(seq: int, place: int, record: dict[str, Any]) -> Version:
+    event = record["event"]
+    return Version(
+        seq,
+        place,
+        record["tenant_id"],
+        event["event_id"],
+        record["time"],
+        event.get("user_id"),
+        event.get("project_id"),
+        Decimal(record["cost"]),
+        event.get("latency_ms"),
+        tuple(sorted(event.get("tags", {}).items())),
+    )
