@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bursar.usage.applying import event_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -31,6 +34,8 @@ class Version:
     cost: Decimal
     latency: float | None
     tags: tuple[tuple[str, str], ...]
+    named: str | None = None
+    """Whom the provider's own usage object names."""
 
     def shown(self) -> tuple[Any, ...]:
         """As the store's row shows it."""
@@ -50,19 +55,23 @@ class Version:
     def without(self, person: str) -> Version:
         """Without a person, if it names them."""
         kept = tuple((name, value) for name, value in self.tags if value != person)
-        return self if self.user != person and kept == self.tags else replace(self, user=None, tags=kept)
+        if person not in (self.user, self.named) and kept == self.tags:
+            return self
+        return replace(self, user=None, tags=kept, named=None)
 
 
 @dataclass
 class Model:
     """Everything that the journal says."""
 
-    keys: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    current: dict[int, Version] = field(default_factory=dict)
-    history: list[tuple[Version, int, str]] = field(default_factory=list)
-    kept: list[Version] = field(default_factory=list)
-    aside: list[tuple[int, str, int]] = field(default_factory=list)
-    horizons: list[tuple[str, str, int, int]] = field(default_factory=list)
+    keys: dict[tuple[str, str], tuple[int, int]] = field(
+        default_factory=dict[tuple[str, str], tuple[int, int]]
+    )
+    current: dict[int, Version] = field(default_factory=dict[int, Version])
+    history: list[tuple[Version, int, str]] = field(default_factory=list[tuple[Version, int, str]])
+    kept: list[Version] = field(default_factory=list[Version])
+    aside: list[tuple[int, str, int]] = field(default_factory=list[tuple[int, str, int]])
+    horizons: list[tuple[str, str, int, int]] = field(default_factory=list[tuple[str, str, int, int]])
 
     def deliver(self, seq: int, record: dict[str, Any]) -> None:
         """A usage record: first, repeat, or conflict."""
@@ -110,8 +119,9 @@ class Model:
             seq: one.without(person) if one.tenant == tenant else one for seq, one in self.current.items()
         }
         self.history = [
-            (one.without(person) if one.tenant == tenant else one, *rest) for one, *rest in self.history
-        ]  # pyright: ignore[reportAttributeAccessIssue]
+            (one.without(person) if one.tenant == tenant else one, seq, kind)
+            for one, seq, kind in self.history
+        ]
         self.kept = [
             replace(one, user=None) if (one.tenant, one.user) == (tenant, person) else one
             for one in self.kept
@@ -154,7 +164,7 @@ class Model:
         self.history = [one for one in self.history if one[0].seq not in seqs]
         self.keys = {key: value for key, value in self.keys.items() if value[0] not in seqs}
 
-    def _sums(self, key_of: Any) -> dict[tuple[Any, ...], tuple[Any, ...]]:  # noqa: ANN401 - a lambda
+    def _sums(self, key_of: Callable[[Version], tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         groups: defaultdict[tuple[Any, ...], list[Version]] = defaultdict(list)
         for one in [*self.current.values(), *self.kept]:
             groups[key_of(one)].append(one)
@@ -181,4 +191,5 @@ def _version(seq: int, place: int, record: dict[str, Any]) -> Version:
         Decimal(record["cost"]),
         event.get("latency_ms"),
         tuple(sorted(event.get("tags", {}).items())),
+        event.get("usage", {}).get("user"),
     )

@@ -42,6 +42,15 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """Says that an answer doesn't cover its whole window, because retention has taken what lay before."""
+
+    since: datetime
+    """From when on the rows are complete; totals that need no single events are complete before, too."""
+    reason: Literal["events_expired", "rollups_expired"]
+
+
+@dataclass(frozen=True, slots=True)
 class UsageAnswer:
     """The answer to a `UsageQuery`."""
 
@@ -52,6 +61,8 @@ class UsageAnswer:
     totals: Totals
     plan: tuple[str, ...]
     """Which tables answered for which stretch of time, for people."""
+    partial: Partial | None = None
+    """Where figures had to be read from events that have expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,8 @@ class QueryAnswer:
     has_more: bool
     plan: list[str] | None = None
     """Which tables were read, where `explain` was asked for."""
+    partial: Partial | None = None
+    """Null where the answer covers the whole window."""
 
 
 def render_answer(answer: UsageAnswer, *, is_explained: bool = False) -> QueryAnswer:
@@ -121,6 +134,7 @@ def render_answer(answer: UsageAnswer, *, is_explained: bool = False) -> QueryAn
         offset=query.offset,
         has_more=answer.has_more,
         plan=list(answer.plan) if is_explained else None,
+        partial=answer.partial,
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.query_answer import Row, UsageAnswer
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
-    from bursar.usage.stored_event import EventList, StoredEvent
+    from bursar.usage.stored_event import EventList, EventVersion, StoredEvent
 
 Answer = TypeVar("Answer")
 
@@ -34,6 +34,10 @@ class UsageQuestions(Protocol):
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
         """One page of single events, newest first."""
+        ...
+
+    def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
+        """Every version of an event, the oldest first; a voided one's last has ended. Never a scan."""
         ...
 
     def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from bursar.usage.query import EventCursor
+    from bursar.usage.query_answer import Partial
 
 Quantity = int | str
 DESCRIBED = {"use_attribute_docstrings": True}
@@ -99,6 +100,36 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionEnd:
+    """How a version of an event ended: by which kind of change, when, by whom, and why."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
+
+    kind: str
+    """`correction` or `void`."""
+    at: datetime | None
+    key_id: str | None
+    """The API key that asked."""
+    reason: str | None
+    run_id: str | None
+    """The run of the job that did it, where one did."""
+    seq: int
+    """The change's position in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventVersion:
+    """An event as it was from one record on; the current one has no end."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
+
+    event: StoredEvent
+    seq: int
+    """The position of the record that it came with."""
+    ended: VersionEnd | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventList:
     """One page of events, and where the next one begins."""
 
@@ -106,3 +137,5 @@ class EventList:
     next_cursor: EventCursor | None
     total_count: int | None
     """All events that the filters select, where that was asked for."""
+    partial: Partial | None = None
+    """Where the window begins before what retention has left."""

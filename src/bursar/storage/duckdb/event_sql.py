@@ -14,9 +14,16 @@ import msgspec
 from bursar.money import format_decimal
 from bursar.storage.duckdb.binding import Bound, Statement, aware, naive
 from bursar.storage.duckdb.expressions import conditions_of
-from bursar.storage.duckdb.schema import EVENT_COLUMNS
+from bursar.storage.duckdb.schema import ENDED_COLUMNS, EVENT_COLUMNS
 from bursar.units import TOKEN_TOTALS, UNITS, Quantities, format_steps, scale_of, total_of
-from bursar.usage.stored_event import Quantity, StoredCost, StoredEvent, StoredReportedCost
+from bursar.usage.stored_event import (
+    EventVersion,
+    Quantity,
+    StoredCost,
+    StoredEvent,
+    StoredReportedCost,
+    VersionEnd,
+)
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in {"fingerprint", "tenant_id"})
 _SELECT = "SELECT " + ", ".join(f'"{name}"' for name in _COLUMNS) + " FROM usage_events"
+_ENDED = tuple(ENDED_COLUMNS)
 _AS_THEY_ARE = (
     "event_id",
     "door",
@@ -94,6 +102,39 @@ def select_event(tenant_id: str, event_id: str, seq: int) -> Statement:
         f"seq = {bound.add(seq)} AND tenant_id = {bound.add(tenant_id)} AND event_id = {bound.add(event_id)}"
     )
     return Statement(f"{_SELECT} WHERE {where}", bound.values)
+
+
+def select_versions(tenant_id: str, event_id: str, seq: int) -> Statement:
+    """Every version of the event at a position, the oldest first; `read_version` reads the rows."""
+    bound = Bound()
+    where = (
+        f"seq = {bound.add(seq)} AND tenant_id = {bound.add(tenant_id)} AND event_id = {bound.add(event_id)}"
+    )
+    columns = ", ".join(f'"{name}"' for name in _COLUMNS)
+    nothing = ", ".join(f"NULL AS {name}" for name in _ENDED)
+    return Statement(
+        f"SELECT {columns}, {', '.join(_ENDED)} FROM usage_history WHERE {where}"
+        f" UNION ALL SELECT {columns}, {nothing} FROM usage_events WHERE {where}"
+        " ORDER BY coalesce(revised_seq, 0)",
+        bound.values,
+    )
+
+
+def read_version(values: tuple[Any, ...]) -> EventVersion:
+    """The version of a row of `select_versions`."""
+    row = dict(zip((*_COLUMNS, *_ENDED), values, strict=True))
+    ended = None
+    if row["ended_seq"] is not None:
+        at = row["ended_at"]
+        ended = VersionEnd(
+            kind=row["ended_kind"],
+            at=None if at is None else aware(at),
+            key_id=row["ended_by"],
+            reason=row["ended_reason"],
+            run_id=row["ended_run"],
+            seq=row["ended_seq"],
+        )
+    return EventVersion(read_event(values[: len(_COLUMNS)]), row["revised_seq"] or row["seq"], ended)
 
 
 def read_event(values: tuple[Any, ...]) -> StoredEvent:

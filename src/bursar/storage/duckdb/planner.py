@@ -64,6 +64,16 @@ class Reading:
     raw: tuple[Window, ...] = ()
     """What else is read from raw rows."""
 
+    @property
+    def first_raw(self) -> datetime | None:
+        """The earliest moment that is read from raw rows."""
+        return min((*self.split, *(window.start for window in self.raw)), default=None)
+
+    @property
+    def first_summed(self) -> datetime | None:
+        """The earliest moment that a rollup answers."""
+        return self.bulk.start if self.bulk else None
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -72,6 +82,11 @@ class Plan:
     sums: Reading
     latency: Reading | None
     users: Reading | None
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """Every reading that was asked for."""
+        return tuple(reading for reading in (self.sums, self.latency, self.users) if reading)
 
     def explain(self) -> tuple[str, ...]:
         """One sentence per stretch and family, for people."""

@@ -11,7 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bursar.storage.duckdb.event_sql import read_event, select_event, select_events
+from bursar.storage.duckdb.event_sql import (
+    read_event,
+    read_version,
+    select_event,
+    select_events,
+    select_versions,
+)
+from bursar.storage.duckdb.horizons import horizons_of, listing_partial, partial_of
 from bursar.storage.duckdb.planner import plan_question
 from bursar.storage.duckdb.quarantine_sql import list_quarantined
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
-    from bursar.usage.stored_event import StoredEvent
+    from bursar.usage.stored_event import EventVersion, StoredEvent
 
 
 class CursorQuestions:
@@ -58,12 +65,14 @@ class CursorQuestions:
         with span("usage.answer", dimensions=len(query.dimensions), measures=len(query.measures)):
             plan = self._plan(query)
             rows = self._rows(tenant_id, query, plan)
+            horizons = horizons_of(self._cursor, tenant_id)
             return UsageAnswer(
                 query=query,
                 rows=tuple(rows[: query.limit]),
                 has_more=len(rows) > query.limit,
                 totals=self._totals(tenant_id, query),
                 plan=plan.explain(),
+                partial=partial_of(horizons, (plan, *map(self._plan, _totals_of(query)))),
             )
 
     def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
@@ -77,18 +86,26 @@ class CursorQuestions:
             count, listing = select_events(tenant_id, page)
             total = self._all(count)[0][0] if page.is_counted else None
             rows = self._all(listing)
+            horizons = horizons_of(self._cursor, tenant_id)
         events = [read_event(row) for row in rows[: page.limit]]
         cursor = None
         if len(rows) > page.limit:
             last_seq = rows[page.limit - 1][0]
             cursor = EventCursor(events[-1].time, last_seq)
-        return EventList(tuple(events), cursor, total)
+        partial = listing_partial(horizons, page.window.start)
+        return EventList(tuple(events), cursor, total, partial)
 
     def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
         """The event of this id, found by its position in the journal and never by a scan."""
         seq = self._position_of(tenant_id, event_id)
         rows = self._all(select_event(tenant_id, event_id, seq)) if seq is not None else []
         return read_event(rows[0]) if rows else None
+
+    def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
+        """Every version of an event, the oldest first; empty where this tenant has none of that id."""
+        seq = self._position_of(tenant_id, event_id)
+        rows = self._all(select_versions(tenant_id, event_id, seq)) if seq is not None else []
+        return tuple(map(read_version, rows))
 
     def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:
         """What the selected events come to."""
@@ -109,18 +126,12 @@ class CursorQuestions:
         return self._selections.current(tenant_id, event_ids)
 
     def _totals(self, tenant_id: str, query: UsageQuery) -> Totals:
-        plain = tuple(measure.name for measure in query.asked_measures if not measure.is_money)
         money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
-        whole = replace(
-            query,
-            measures=tuple(dict.fromkeys(("events", "unpriced_events", *plain))),
-            **_WITHOUT_ROWS,
-        )
+        whole, *by_currencies = _totals_of(query)
         rows = self._rows(tenant_id, whole, self._plan(whole))
         figures = rows[0] if rows else _nothing(whole)
         amounts: dict[str, dict[str, Value]] = {name: {} for name in money}
-        if money:
-            by_currency = replace(query, measures=money, **_WITHOUT_ROWS)
+        for by_currency in by_currencies:
             for row in self._rows(tenant_id, by_currency, self._plan(by_currency)):
                 for name in money:
                     amounts[name][str(row["currency"])] = row[name]
@@ -141,6 +152,15 @@ _WITHOUT_ROWS: dict[str, Any] = {
     "limit": ROWS_LIMIT,
     "offset": 0,
 }
+
+
+def _totals_of(query: UsageQuery) -> tuple[UsageQuery, ...]:
+    """The queries that totals need: one without money and, where money is asked for, one by currency."""
+    plain = tuple(measure.name for measure in query.asked_measures if not measure.is_money)
+    money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
+    whole = tuple(dict.fromkeys(("events", "unpriced_events", *plain)))
+    asked = (whole, money) if money else (whole,)
+    return tuple(replace(query, measures=measures, **_WITHOUT_ROWS) for measures in asked)
 
 
 def _read_row(query: UsageQuery, row: tuple[Any, ...]) -> Row:

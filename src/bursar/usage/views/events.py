@@ -12,7 +12,7 @@ from bursar.clock import rfc3339
 from bursar.errors import NotFound
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage.csv_table import Cell, json_cell, text_cell, write_csv
-from bursar.usage.query_answer import WindowShown, show_window
+from bursar.usage.query_answer import Partial, WindowShown, show_window
 from bursar.usage.query_reader import Asker, format_cursor, read_event_page
 from bursar.usage.stored_event import DESCRIBED, StoredEvent
 from bursar.usage.views.shown import Shown
@@ -39,6 +39,8 @@ class EventsAnswer:
     total_count: int | None
     """All events selected, where `total_count=true` was asked."""
     window: WindowShown
+    partial: Partial | None
+    """Null where every event of the window is still kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class EventsView:
         listed = store.list_events(self.tenant_id, self.page)
         cursor = format_cursor(listed.next_cursor) if listed.next_cursor else None
         window = show_window(self.page.window, self.zone)
-        body = EventsAnswer(list(listed.events), cursor, listed.total_count, window)
+        body = EventsAnswer(list(listed.events), cursor, listed.total_count, window, listed.partial)
         return Shown(body, lambda: events_as_csv(listed.events))
 
 
