@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bursar.clock import rfc3339
 from bursar.money import format_decimal
+from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Measure, Percentile, Ratio, Sum
 from bursar.usage.stored_event import DESCRIBED
@@ -39,15 +40,6 @@ class Totals:
     """Every measure asked for that is no money."""
     amounts: Mapping[str, Mapping[str, Value]]
     """Every measure that is money: its name, then currency to amount."""
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """Says that an answer doesn't cover its whole window, because retention has taken what lay before."""
-
-    since: datetime
-    """From when on the rows are complete; totals that need no single events are complete before, too."""
-    reason: Literal["events_expired", "rollups_expired"]
 
 
 @dataclass(frozen=True, slots=True)

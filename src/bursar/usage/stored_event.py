@@ -11,8 +11,8 @@ from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from bursar.usage.partial import Partial
     from bursar.usage.query import EventCursor
-    from bursar.usage.query_answer import Partial
 
 Quantity = int | str
 DESCRIBED = {"use_attribute_docstrings": True}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bursar.clock import UTC
 from bursar.storage.duckdb.change_reader import EVENTS, QUARANTINE, ROLLUPS
-from bursar.usage.query_answer import Partial
+from bursar.usage.partial import Partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

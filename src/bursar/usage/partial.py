@@ -1,0 +1,21 @@
+"""What an answer lacks because retention has taken it: shown with figures and with lists of events.
+
+How far back the data reach is known to the store (`storage/duckdb/horizons.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Says that an answer doesn't cover its whole window, because retention has taken what lay before."""
+
+    __pydantic_config__: ClassVar = {"use_attribute_docstrings": True}
+
+    since: datetime
+    """From when on the rows are complete; totals that need no single events are complete before, too."""
+    reason: Literal["events_expired", "rollups_expired"]
