@@ -152,8 +152,8 @@ class Settings(BaseModel):
     """Queries that run at the same time; more get 503. 0 means twice the number of cores."""
     duckdb_memory_limit: DuckdbSize = "1GB"
     """Memory that DuckDB may use before it spills to disk."""
-    duckdb_threads: int = Field(default=2, ge=1, le=256)
-    """Threads that DuckDB may use for one query."""
+    duckdb_threads: int = Field(default=1, ge=1, le=256)
+    """Threads that DuckDB may use for one query or batch; several queries run beside each other anyway."""
     duckdb_temp_limit: DuckdbSize = "20GB"
     """Disk space that DuckDB may use for spilling, in `tmp/` of the data folder."""
     scheduler: bool = True

@@ -42,7 +42,8 @@ class DuckDBLimits:
     """What one DuckDB instance may take of the machine."""
 
     memory: str = "1GB"
-    threads: int = 2
+    threads: int = 1
+    """Of one statement. Two made applying a tenth dearer, and left the event loop no core of two."""
     temp: str = "20GB"
 
     def share(self, divisor: int) -> DuckDBLimits:

@@ -17,8 +17,10 @@ from bursar.storage.duckdb.schema import (
     latency_bucket,
     measure_sums,
 )
+from bursar.units import UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     import duckdb
@@ -36,13 +38,14 @@ ROLLUPS: dict[str, dict[str, str]] = {
 }
 
 
-def rollup_select(table: str, source: str, sign: str = "") -> str:
+def rollup_select(table: str, source: str, sign: str = "", units: Collection[str] = tuple(UNITS)) -> str:
     """SQL that computes a rollup's rows from raw rows.
 
     Args:
         table: one of `ROLLUPS`.
         source: what to read raw rows from, with its WHERE clause if it needs one.
         sign: `-` for the opposite rows.
+        units: those that any of the raw rows has.
     """
     dimensions = ", ".join(f"{_DERIVED.get(name, name)} AS {name}" for name in ROLLUPS[table])
     if table == "latency_by_hour":
@@ -51,7 +54,7 @@ def rollup_select(table: str, source: str, sign: str = "") -> str:
             f"SELECT {dimensions}, {sign}count(*) AS events FROM {source}"
             f" {joiner} latency_ms IS NOT NULL GROUP BY ALL"
         )
-    return f"SELECT {dimensions}, {measure_sums(sign)} FROM {source} GROUP BY ALL"
+    return f"SELECT {dimensions}, {measure_sums(sign, units)} FROM {source} GROUP BY ALL"
 
 
 def measures_of(table: str) -> list[str]:
@@ -61,8 +64,17 @@ def measures_of(table: str) -> list[str]:
 
 def add_to_rollups(connection: duckdb.DuckDBPyConnection, source: str, sign: str = "") -> None:
     """Append the rollup rows of the raw rows in `source`."""
+    units = _units_in(connection, source)
     for table in ROLLUPS:
-        connection.execute(f"INSERT INTO {table} {rollup_select(table, source, sign)}")
+        connection.execute(f"INSERT INTO {table} {rollup_select(table, source, sign, units)}")
+
+
+def _units_in(connection: duckdb.DuckDBPyConnection, source: str) -> list[str]:
+    """The units that any row has: counting costs little, summing them all took a third of the time."""
+    counts = connection.execute(
+        f"SELECT {', '.join(f'count({unit})' for unit in UNITS)} FROM {source}"
+    ).fetchall()[0]
+    return [unit for unit, count in zip(UNITS, counts, strict=True) if count]
 
 
 def rollup_sums(table: str, source: str | None = None) -> str:

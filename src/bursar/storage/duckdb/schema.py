@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from bursar.units import OUTPUT_UNITS, UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import duckdb
 
 STORE_VERSION = 2
@@ -139,26 +141,28 @@ def latency_bucket(column: str) -> str:
     )
 
 
-def output_tokens(table: str = "") -> str:
-    """SQL for all output tokens of a raw row."""
+def output_tokens(table: str = "", units: Collection[str] = OUTPUT_UNITS) -> str:
+    """SQL for all output tokens of a raw row, as far as they are among these units."""
     prefix = f"{table}." if table else ""
-    return " + ".join(f"coalesce({prefix}{unit}, 0)" for unit in OUTPUT_UNITS)
+    return " + ".join(f"coalesce({prefix}{unit}, 0)" for unit in OUTPUT_UNITS if unit in units) or "0"
 
 
-def measure_sums(sign: str = "") -> str:
+def measure_sums(sign: str = "", units: Collection[str] = tuple(UNITS)) -> str:
     """SQL of every rollup measure over raw rows, in the order of `MEASURE_COLUMNS`.
 
     Args:
         sign: `-` for the opposite amounts of a correction or void.
+        units: those that any of the rows has; the sum of each other one is a plain 0.
     """
+    timed_output = f"sum({output_tokens(units=units)}) FILTER (latency_ms IS NOT NULL)"
     parts = [
         f"{sign}count(*) AS events",
         f"{sign}count(*) FILTER (status = 'error') AS errors",
-        *(f"{sign}coalesce(sum({unit}), 0) AS {unit}" for unit in UNITS),
+        *(f"{sign}coalesce(sum({unit}), 0) AS {unit}" if unit in units else f"0 AS {unit}" for unit in UNITS),
         f"{sign}coalesce(sum(CAST(cost AS DECIMAL(38,12))), 0) AS cost",
         f"{sign}coalesce(sum(CAST(latency_ms AS DECIMAL(38,3))), 0) AS latency_ms",
         f"{sign}count(latency_ms) AS timed_events",
-        f"{sign}coalesce(sum({output_tokens()}) FILTER (latency_ms IS NOT NULL), 0) AS timed_output_tokens",
+        f"{sign}coalesce({timed_output}, 0) AS timed_output_tokens",
     ]
     return ", ".join(parts)
 

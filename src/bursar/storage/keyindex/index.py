@@ -29,6 +29,7 @@ INDEX_VERSION = 1
 FINGERPRINT_SCHEME = 1
 """Version of how fingerprints are made; other schemes are never compared."""
 _VALUE = struct.Struct("<QQ")
+_VALUE_TYPE = np.dtype([("seq", "<u8"), ("print", "<u8")])
 _POSITION = b"position"
 """The one key that is no event's: those have 16 bytes."""
 _MAP_BYTES = 2**40
@@ -71,19 +72,19 @@ class LmdbKeyIndex:
         Keys must be sorted, equal keys by seq. Calling it again with the same deliveries gives the
         same answer.
         """
-        values = np.empty(len(seqs), dtype=[("seq", "<u8"), ("print", "<u8")])
+        values = np.empty(len(seqs), dtype=_VALUE_TYPE)
         values["seq"], values["print"] = seqs, prints
         raw = values.tobytes()
-        size = _VALUE.size
-        items = [(key, raw[i * size : i * size + size]) for i, key in enumerate(keys)]
+        items = [(key, raw[i * _VALUE.size : (i + 1) * _VALUE.size]) for i, key in enumerate(keys)]
         with self._environment.begin(write=True) as transaction:
             self._note_position(transaction, int(seqs.max()) if len(seqs) else 0)
             cursor = transaction.cursor()
             _, added = cursor.putmulti(items, overwrite=False)
             if added == len(items):
                 return Seen(np.zeros(len(items), np.uint8), seqs)
-            self._claim_earlier(transaction, keys, values)
-            stored = np.frombuffer(b"".join(_value(transaction, key) for key in keys), dtype=values.dtype)
+            stored = _stored(cursor, keys)
+            if self._claim_earlier(transaction, items, np.flatnonzero(stored["seq"] > seqs).tolist()):
+                stored = _stored(cursor, keys)
         outcomes = np.where(
             stored["seq"] == seqs,
             Delivery.NEW,
@@ -156,18 +157,15 @@ class LmdbKeyIndex:
 
     @staticmethod
     def _claim_earlier(
-        transaction: lmdb.Transaction, keys: Sequence[bytes], values: NDArray[np.void]
-    ) -> None:
-        """Let an earlier position take a key over from a later one."""
-        for i, key in enumerate(keys):
-            seq, _ = _VALUE.unpack(_value(transaction, key))
-            if int(values["seq"][i]) < seq:
-                transaction.put(key, values[i].tobytes())
+        transaction: lmdb.Transaction, items: Sequence[tuple[bytes, bytes]], later: Sequence[int]
+    ) -> bool:
+        """Let deliveries take keys over that are stored with a later position; False if there are none."""
+        # Of equal keys the earliest comes first, so it is written last.
+        for i in reversed(later):
+            transaction.put(items[i][0], items[i][1])
+        return len(later) > 0
 
 
-def _value(transaction: lmdb.Transaction, key: bytes) -> bytes:
-    """The value of a key that is known to be there."""
-    value = transaction.get(key)
-    if value is None:
-        raise KeyError(key)
-    return bytes(value)
+def _stored(cursor: lmdb.Cursor, keys: Sequence[bytes]) -> NDArray[np.void]:
+    """The values of keys that are all known to be there."""
+    return np.frombuffer(b"".join(value for _, value in cursor.getmulti(keys)), dtype=_VALUE_TYPE)
