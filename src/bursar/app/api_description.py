@@ -35,6 +35,7 @@ TAGS = (
     ("usage", "Questions about usage and spend"),
     ("prices", "What models cost"),
     ("identity", "Tenants, projects and API keys"),
+    ("retention", "For how long data is kept"),
     ("scheduler", "Jobs, their runs and their times"),
     ("system", "How Bursar is"),
 )

@@ -30,6 +30,7 @@ from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN, TenantState
 from bursar.pricing.genai_source import load_book
+from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
 from bursar.storage.duckdb.connection import DuckDBLimits
 from bursar.storage.duckdb.lookups import stored_costs
@@ -39,10 +40,13 @@ from bursar.storage.journal.writer import JournalLimits, JournalWriter
 from bursar.storage.relational.engine import StateEngine, make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import status, upgrade
+from bursar.storage.relational.retention import RelationalRetentions
 from bursar.storage.relational.snapshots import PriceSnapshotStore
 from bursar.usage.applying import event_key
 from bursar.usage.checks import TimeRules
 from bursar.usage.ingest import Ingestor
+from bursar.usage.retention.horizons import Horizons
+from bursar.usage.retention.policy import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -83,6 +87,7 @@ class Platform:
     rebuilder: Rebuilder
     ingestor: Ingestor
     questions: DuckDBQuestions
+    horizons: Horizons
     runner: JobRunner
     metrics: Metrics
     first_start: Bootstrap
@@ -132,8 +137,9 @@ class Platform:
     def time_rules(self) -> dict[str, TimeRules]:
         """Which event times each door takes."""
         future = timedelta(seconds=self.settings.max_future_seconds)
-        native = TimeRules(timedelta(days=self.settings.max_past_days), future)
-        return {"native": native, "import": TimeRules(None, future)}
+        horizon_of = self.horizons.horizon_of
+        native = TimeRules(timedelta(days=self.settings.max_past_days), future, horizon_of)
+        return {"native": native, "import": TimeRules(None, future, horizon_of)}
 
     def knows_tenant(self, tenant_id: str) -> bool:
         """Whether there is such a tenant, and it takes usage."""
@@ -215,6 +221,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         rebuilder=Rebuilder(stores, applier, settings.min_free_disk_bytes),
         ingestor=ingestor,
         questions=_questions(settings, stores, metrics.query),
+        horizons=_horizons(settings, engine, stores),
         runner=make_runner(settings, engine, stores.journal.identity.journal_id),
         metrics=metrics,
         first_start=first_start,
@@ -222,6 +229,19 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     )
     platform.runner.register(*jobs_of(platform))
     return platform
+
+
+def _horizons(settings: Settings, engine: StateEngine, stores: UsageStores) -> Horizons:
+    """Since when each tenant's events are kept.
+
+    Raises:
+        ConfigurationError: the days that are chosen contradict each other or the settings.
+    """
+    defaults = Retention(
+        settings.retention_events_days, settings.retention_rollups_days, settings.retention_quarantine_days
+    )
+    expired = DuckDBAges(stores.database.cursor).horizons()
+    return Horizons(RelationalRetentions(engine), defaults, settings.max_past_days, expired)
 
 
 def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, Applier]:

@@ -24,6 +24,7 @@ from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.usage.api import make_router as make_usage_router
+from bursar.usage.retention.api import make_router as make_retention_router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +88,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         make_prices_router(lambda: platform.book, auth.require),
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
+        make_retention_router(platform.horizons, auth.require),
         control.make_router(control.Controls(platform, stop)),
         explain.make_router(platform),
         corrections.make_router(platform),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bursar.storage.folder import DataFolder
     from bursar.storage.journal.writer import JournalWriter
     from bursar.storage.relational.identity import RelationalIdentityStore
+    from bursar.usage.retention.horizons import Horizons
 
 
 class JobGround(Protocol):
@@ -30,3 +31,4 @@ class JobGround(Protocol):
     applier: Applier
     questions: DuckDBQuestions
     changes: JournaledChanges
+    horizons: Horizons

@@ -10,15 +10,22 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from bursar.app.change_jobs import change_jobs
-from bursar.scheduling.job import Every, Job, RunContext
+from bursar.identity.page import PAGE_LIMIT, PageAsk
+from bursar.scheduling.job import Cron, Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner, RunnerOptions
+from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore
+from bursar.usage.retention.expiry import ExpiryGround, check_parameters, expire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bursar.app.job_ground import JobGround
+    from bursar.identity.store import TenantStore
     from bursar.scheduling.run import Json
     from bursar.settings import Settings
+    from bursar.storage.duckdb.connection import Database
     from bursar.storage.relational.engine import StateEngine
 
 Result = TypeVar("Result")
@@ -37,7 +44,7 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
 
 def jobs_of(ground: JobGround) -> list[Job]:
     """Every job there is, over these parts of the platform."""
-    return [_compaction(ground), *change_jobs(ground)]
+    return [_compaction(ground), _retention(ground), *change_jobs(ground)]
 
 
 def _compaction(ground: JobGround) -> Job:
@@ -53,6 +60,40 @@ def _compaction(ground: JobGround) -> Job:
         schedule=Every(seconds=300),
         resumes=True,
     )
+
+
+def _retention(ground: JobGround) -> Job:
+    def cursor() -> Database:
+        # Asked each time: a rebuild puts another store in place.
+        return ground.stores.database.cursor()
+
+    parts = ExpiryGround(
+        ground.horizons,
+        ground.changes,
+        ground.questions,
+        DuckDBAges(cursor),
+        lambda: tenant_ids(ground.identity),
+    )
+    return Job(
+        id="retention",
+        title="Removes what its tenant's retention doesn't cover any more.",
+        work=lambda context: expire(parts, context),
+        schedule=Cron("30 2 * * *"),
+        jitter_seconds=600,
+        timeout_seconds=6 * 3600,
+        resumes=True,
+        for_tenants=True,
+        check=check_parameters,
+    )
+
+
+def tenant_ids(store: TenantStore) -> Iterator[str]:
+    """Every tenant's id, page after page."""
+    ask: PageAsk | None = PageAsk(PAGE_LIMIT)
+    while ask is not None:
+        page = store.tenants(ask)
+        yield from (tenant.id for tenant in page.items)
+        ask = None if page.next is None else PageAsk(PAGE_LIMIT, page.next)
 
 
 def await_errand(context: RunContext, step: str, errand: Future[Result]) -> Result:

@@ -18,6 +18,7 @@ from bursar.cli import (
     projects,
     quarantine,
     query,
+    retention,
     scheduler,
     serve,
     tenants,
@@ -60,6 +61,8 @@ app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
+app.add_typer(retention.app, name="retention", help=retention.HELP)
+app.command("expire", epilog=retention.EXPIRE_EXAMPLES)(retention.expire)
 app.add_typer(scheduler.app, name="scheduler", help=scheduler.HELP)
 app.command("verify", epilog=ledger.VERIFY_EXAMPLES)(ledger.verify)
 app.command("rebuild", epilog=ledger.REBUILD_EXAMPLES)(ledger.rebuild)

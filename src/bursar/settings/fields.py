@@ -156,6 +156,12 @@ class Settings(BaseModel):
     """Threads that DuckDB may use for one query or batch; several queries run beside each other anyway."""
     duckdb_temp_limit: DuckdbSize = "20GB"
     """Disk space that DuckDB may use for spilling, in `tmp/` of the data folder."""
+    retention_events_days: int = Field(default=0, ge=0, le=36_500)
+    """Days for which raw events are kept, unless their tenant chooses. 0 keeps them forever."""
+    retention_rollups_days: int = Field(default=0, ge=0, le=36_500)
+    """Days for which sums per hour and day are kept, at least as long as events. 0 keeps them forever."""
+    retention_quarantine_days: int = Field(default=0, ge=0, le=36_500)
+    """Days for which refused records are kept, unless their tenant chooses. 0 keeps them forever."""
     scheduler: bool = True
     """`false` starts no job by itself at its time. What somebody asks for runs all the same."""
     quarantine_limit_per_tenant: int = Field(default=10_000, ge=0, le=10_000_000)

@@ -35,6 +35,8 @@ class TimeRules:
     max_past: timedelta | None
     """None takes any time since 1970: imports and compatibility doors rate at it."""
     max_future: timedelta
+    horizon_of: Callable[[str, datetime], datetime | None] = lambda _tenant_id, _now: None
+    """From when on a tenant's events are kept: older ones are refused at every door (`retention/`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,13 @@ class Receipt:
     door: str
     now: datetime
     received: int
-    """`now` in microseconds since 1970, as are the next two."""
+    """`now` in microseconds since 1970, as are the next three."""
     oldest: int
+    """For events of the caller's own tenant: the door's rule, or where the tenant's retention ends."""
+    door_oldest: int
     newest: int
     knows_tenant: Callable[[str], bool]
+    horizon_of: Callable[[str, datetime], datetime | None]
 
     @classmethod
     def of(
@@ -56,9 +61,11 @@ class Receipt:
     ) -> Receipt:
         """A receipt with the door's time rules worked out for this moment."""
         received = clock.to_micros(now)
-        oldest = 0 if rules.max_past is None else max(received - rules.max_past // _MICROSECOND, 0)
+        door_oldest = 0 if rules.max_past is None else max(received - rules.max_past // _MICROSECOND, 0)
+        horizon = rules.horizon_of(caller.tenant_id, now)
+        oldest = door_oldest if horizon is None else max(door_oldest, clock.to_micros(horizon))
         newest = received + rules.max_future // _MICROSECOND
-        return cls(caller, door, now, received, oldest, newest, knows_tenant)
+        return cls(caller, door, now, received, oldest, door_oldest, newest, knows_tenant, rules.horizon_of)
 
 
 def check_event(named: str | None, micros: int, receipt: Receipt) -> tuple[Reason, ...]:
@@ -76,9 +83,19 @@ def check_event(named: str | None, micros: int, receipt: Receipt) -> tuple[Reaso
     reasons: list[Reason] = []
     if named is not None and not right_tenant:
         reasons += _tenant_reasons(named, receipt)
-    if not in_time:
+    horizon = receipt.horizon_of(receipt.caller.tenant_id if named is None else named, receipt.now)
+    if horizon is not None and micros < clock.to_micros(horizon) and not reasons:
+        reasons.append(_beyond(horizon))
+    elif not receipt.door_oldest <= micros <= receipt.newest:
         reasons.append(_time_reason(micros, receipt))
     return tuple(reasons)
+
+
+def _beyond(horizon: datetime) -> Reason:
+    text = (
+        f"Events of this tenant from before {clock.rfc3339(horizon)} have expired and aren't taken any more."
+    )
+    return Reason("time", "beyond_retention", text)
 
 
 def check_json_parts(event: UsageEvent, encoded: bytes) -> tuple[Reason, ...]:
@@ -125,9 +142,9 @@ def _time_reason(micros: int, receipt: Receipt) -> Reason:
         return Reason(
             "time", "in_the_future", f"time may lie at most {seconds} s ahead of the server's clock."
         )
-    if receipt.oldest == 0:
+    if receipt.door_oldest == 0:
         return Reason("time", "too_old", "time can't lie before 1970.")
-    days = (receipt.received - receipt.oldest) // _DAY_MICROS
+    days = (receipt.received - receipt.door_oldest) // _DAY_MICROS
     text = f"time may lie at most {days} days back here; send older events to POST /api/v1/events/import."
     return Reason("time", "too_old", text)
 

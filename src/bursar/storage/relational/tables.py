@@ -172,3 +172,13 @@ LEASES = Table(
     Column("place", String, nullable=False),
     Column("beat", BigInteger, nullable=False),
 )
+
+RETENTIONS = Table(
+    "retentions",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id"), primary_key=True),
+    # Empty: the default counts; 0: forever.
+    Column("events_days", Integer),
+    Column("rollups_days", Integer),
+    Column("quarantine_days", Integer),
+)

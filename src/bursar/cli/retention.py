@@ -1,0 +1,151 @@
+"""`bursar retention` and `bursar expire`: for how long data is kept, and removing what is older."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bursar.cli import options
+from bursar.cli.options import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HELP = "For how many days data is kept: show, set."
+PATH = "/api/v1/retention"
+EXPIRE_EXAMPLES = examples(
+    "bursar expire --dry-run",
+    "bursar expire --tenant acme",
+    "bursar expire --dry-run --tenant acme --json",
+)
+KINDS = ("events", "rollups", "quarantine")
+FORM = "a number of days (90d), `forever` or `default`"
+
+app = typer.Typer(no_args_is_help=True)
+
+Kept = Annotated[str | None, typer.Option(metavar="DAYS", help=f"{FORM}; unchanged if absent.")]
+
+
+@app.command(epilog=examples("bursar retention show", "bursar retention show --tenant acme --json"))
+def show(
+    *,
+    tenant: options.Tenant = None,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say for how many days a tenant's data is kept, and who chose that."""
+    from bursar.cli.connection import Target, open_ledger, tenant_params
+
+    with open_ledger(Target(data, url, key)) as client:
+        found = client.request("GET", PATH, params=tenant_params(tenant))
+    _print(found, as_json=as_json)
+
+
+@app.command(
+    "set",
+    epilog=examples(
+        "bursar retention set --events 90d --rollups 730d",
+        "bursar retention set --tenant acme --events forever",
+        "bursar retention set --quarantine default",
+    ),
+)
+def set_days(
+    *,
+    events: Kept = None,
+    rollups: Kept = None,
+    quarantine: Kept = None,
+    tenant: options.Tenant = None,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Choose for how many days raw events, sums and refused records are kept.
+
+    Older events are refused at once, and removed for good by the next expiry. `bursar expire --dry-run`
+    says beforehand what that would be.
+    """
+    from bursar.cli.connection import Target, open_ledger, tenant_params
+
+    asked = dict(zip(KINDS, (events, rollups, quarantine), strict=True))
+    days = {f"{kind}_days": _days(kind, text) for kind, text in asked.items() if text is not None}
+    with open_ledger(Target(data, url, key)) as client:
+        params = tenant_params(tenant)
+        body = {**client.request("GET", PATH, params=params)["chosen"], **days}
+        found = client.request("PUT", PATH, body=body, params=params)
+    _print(found, as_json=as_json)
+
+
+def expire(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    tenant: options.Tenant = None,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove what its tenant's retention doesn't cover any more, now instead of tonight.
+
+    The operator's key means all tenants unless it names one.
+    """
+    from bursar.cli.connection import Target, open_ledger, tenant_params
+    from bursar.cli.printing import print_json, print_table
+    from bursar.cli.run_progress import follow_run
+
+    path = "/api/v1/scheduler/jobs/retention/trigger"
+    body = {"parameters": {"dry_run": True} if dry_run else {}}
+    with open_ledger(Target(data, url, key)) as client:
+        run = client.request("POST", path, body=body, params=tenant_params(tenant))
+        result = follow_run(client, run, tenant=tenant)["result"]
+    if as_json:
+        print_json(result)
+        return
+    rows = [
+        (one["tenant_id"], one["what"], one["before"], one.get("events", one.get("records")), _cost(one))
+        for one in result["expired"]
+    ]
+    if not rows:
+        print("Nothing has expired.")
+        return
+    print_table(("tenant", "what", "before", "number", "cost"), rows, numbers=("number", "cost"))
+    print("Nothing was removed: this was a dry run." if dry_run else "Removed for good.")
+
+
+def _print(found: Mapping[str, Any], *, as_json: bool) -> None:
+    from bursar.cli.printing import print_json, print_table
+
+    if as_json:
+        print_json(found)
+        return
+    rows: list[tuple[str, str, str]] = []
+    for kind in KINDS:
+        chosen = found["chosen"][f"{kind}_days"]
+        rows.append((kind, _shown(found[f"{kind}_days"]), "default" if chosen is None else "tenant"))
+    print_table(("kept", "for", "chosen by"), rows, title=f"Tenant {found['tenant_id']}")
+    if found["events_from"]:
+        print(f"Events from before {found['events_from']} are refused.")
+
+
+def _shown(days: int) -> str:
+    return "ever" if days == 0 else f"{days} days"
+
+
+def _cost(one: Mapping[str, Any]) -> str:
+    return ", ".join(f"{amount['amount'] or '?'} {amount['currency']}" for amount in one.get("cost", []))
+
+
+def _days(kind: str, text: str) -> int | None:
+    if text == "default":
+        return None
+    if text == "forever":
+        return 0
+    found = re.fullmatch(r"([1-9][0-9]{0,4})d?", text)
+    if found is None:
+        message = f"'{text}' is not {FORM}"
+        raise typer.BadParameter(message, param_hint=f"--{kind}")
+    return int(found[1])

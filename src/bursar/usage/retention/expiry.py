@@ -1,0 +1,160 @@
+"""The work of the `retention` job: journals an expiry for whatever has passed its tenant's horizon.
+
+The record does the rest where it is applied (decision 7). A run goes tenant by tenant and kind by kind;
+what it journaled shows in the store, so a run that begins again passes it over, and an expiry that is
+journaled twice finds nothing the second time. A dry run says what would go and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from bursar import clock
+from bursar.errors import Reason
+from bursar.scheduling.job import refuse_unknown
+from bursar.usage.changes import EXPIRE, ExpireRecord
+from bursar.usage.retention.policy import Kind, horizon
+from bursar.usage.selection import Selection
+from bursar.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from bursar.scheduling.job import RunContext
+    from bursar.scheduling.run import Json
+    from bursar.usage.change_log import ChangeLog
+    from bursar.usage.retention.horizons import Horizons
+    from bursar.usage.store import AsksQuestions
+
+DOOR = "retention"
+RECORD_VERSION = 1
+APPLY_LOOK_SECONDS = 0.5
+"""How long a run may not hear that it is to stop, while its record is being applied."""
+
+
+class AgedData(Protocol):
+    """What the usage store says about the age of a tenant's data."""
+
+    def oldest(self, tenant_id: str, kind: Kind) -> datetime | None:
+        """The moment of the oldest data of this kind; None where there is none."""
+        ...
+
+    def quarantined_before(self, tenant_id: str, before: datetime) -> int:
+        """How many quarantined records lie before a moment."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryGround:
+    """What an expiry works with."""
+
+    horizons: Horizons
+    changes: ChangeLog
+    questions: AsksQuestions
+    aged: AgedData
+    tenant_ids: Callable[[], Iterable[str]]
+    now: Callable[[], datetime] = clock.now
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Data of a tenant that has passed its horizon."""
+
+    tenant_id: str
+    kind: Kind
+    before: datetime
+
+
+def check_parameters(parameters: Mapping[str, Json]) -> tuple[Reason, ...]:
+    """What is wrong with the parameters of an expiry: only `dry_run` is known."""
+    reasons = refuse_unknown(parameters, {"dry_run"})
+    if not isinstance(parameters.get("dry_run", False), bool):
+        reasons += (Reason("parameters.dry_run", "wrong_type", "must be true or false"),)
+    return reasons
+
+
+def expire(ground: ExpiryGround, context: RunContext) -> dict[str, Json]:
+    """Remove what has expired, of the run's tenant or of all; the result lists what, by tenant and kind.
+
+    Raises:
+        RunStopped: the run is to stop; everything journaled so far counts.
+        Unavailable, DiskFull: the journal takes nothing; everything journaled so far counts.
+    """
+    is_dry = context.parameters.get("dry_run") is True
+    now = _moment_of(context, ground)
+    tenants = [context.tenant_id] if context.tenant_id else list(ground.tenant_ids())
+    expired: list[dict[str, Json]] = []
+    for done, tenant_id in enumerate(tenants):
+        context.progress("looking for what has expired", done, len(tenants))
+        for due in due_of(ground, tenant_id, now):
+            found = _described(ground, due)
+            if not is_dry:
+                found["seq"] = _journal(ground, context, due)
+            expired.append(found)
+    context.progress("done", len(tenants), len(tenants))
+    return {"dry_run": is_dry, "expired": expired}
+
+
+def due_of(ground: ExpiryGround, tenant_id: str, now: datetime) -> list[Due]:
+    """What of the tenant's data has passed its horizon, kind by kind, events first."""
+    retention = ground.horizons.retention_of(tenant_id)
+    due: list[Due] = []
+    for kind in Kind:
+        before = horizon(retention.days(kind), now)
+        oldest = None if before is None else ground.aged.oldest(tenant_id, kind)
+        if before is not None and oldest is not None and oldest < before:
+            due.append(Due(tenant_id, kind, before))
+    return due
+
+
+def _moment_of(context: RunContext, ground: ExpiryGround) -> datetime:
+    """The moment that the run goes by: that of its first attempt, so that all of it has one horizon."""
+    if context.saved is not None:
+        return datetime.fromisoformat(context.saved["now"]).astimezone(UTC)
+    now = ground.now()
+    context.save({"now": now.isoformat()})
+    return now
+
+
+def _described(ground: ExpiryGround, due: Due) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "tenant_id": due.tenant_id,
+        "what": due.kind.value,
+        "before": clock.rfc3339(due.before),
+    }
+    if due.kind is Kind.QUARANTINE:
+        return found | {"records": ground.aged.quarantined_before(due.tenant_id, due.before)}
+    if due.kind is Kind.EVENTS:
+        selection = Selection(Window(clock.EPOCH, due.before))
+        totals = ground.questions.ask_now(lambda store: store.total_selection(due.tenant_id, selection))
+        found |= {"events": totals.events, "unpriced": totals.unpriced}
+        found["cost"] = [asdict(amount) for amount in totals.cost]
+    return found
+
+
+def _journal(ground: ExpiryGround, context: RunContext, due: Due) -> int:
+    """Journal an expiry and wait until it is applied; its seq."""
+    if due.kind is Kind.EVENTS:
+        # Before the record: nothing older may come in behind it.
+        ground.horizons.note_expired(due.tenant_id, due.before)
+    record = ExpireRecord(
+        v=RECORD_VERSION,
+        kind=EXPIRE,
+        received=clock.to_micros(ground.now()),
+        tenant_id=due.tenant_id,
+        key_id=context.asked_by or "schedule",
+        door=DOOR,
+        reason=f"retention: {due.kind.value} from before {clock.rfc3339(due.before)}",
+        run_id=context.run_id,
+        what=due.kind.value,
+        before=clock.to_micros(due.before),
+    )
+    seq = ground.changes.append([msgspec.json.encode(record)])
+    while True:
+        context.progress(f"expiring {due.kind.value} of {due.tenant_id}", 0)
+        if ground.changes.wait_applied(seq, APPLY_LOOK_SECONDS):
+            return seq

@@ -1,0 +1,90 @@
+"""For how many days each kind of data is kept, and which choices go together. Pure values and decisions.
+
+A tenant chooses some kinds and leaves others to the installation's defaults. Days are whole days in
+UTC: what lies before the midnight that many days ago has expired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bursar import clock
+from bursar.errors import Reason
+
+FOREVER = 0
+"""As a number of days: nothing expires."""
+DAYS_LIMIT = 36_500
+
+
+class Kind(StrEnum):
+    """Data that is kept for a number of days of its own."""
+
+    EVENTS = "events"
+    """Raw events and their history."""
+    ROLLUPS = "rollups"
+    """Sums per hour and per day; they outlive the events they came from."""
+    QUARANTINE = "quarantine"
+    """Records that were refused behind the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how many days each kind is kept; `FOREVER` without end."""
+
+    events: int = FOREVER
+    rollups: int = FOREVER
+    quarantine: int = FOREVER
+
+    def days(self, kind: Kind) -> int:
+        """The days of one kind."""
+        return {Kind.EVENTS: self.events, Kind.ROLLUPS: self.rollups, Kind.QUARANTINE: self.quarantine}[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionChoice:
+    """What a tenant has chosen; None leaves a kind to the default."""
+
+    events: int | None = None
+    rollups: int | None = None
+    quarantine: int | None = None
+
+    def over(self, defaults: Retention) -> Retention:
+        """The retention in force."""
+        return Retention(
+            defaults.events if self.events is None else self.events,
+            defaults.rollups if self.rollups is None else self.rollups,
+            defaults.quarantine if self.quarantine is None else self.quarantine,
+        )
+
+
+def horizon(days: int, now: datetime) -> datetime | None:
+    """The midnight in UTC before which everything has expired; None: nothing ever does."""
+    if days == FOREVER:
+        return None
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(today - timedelta(days=min(days, (today - clock.EPOCH).days)), clock.EPOCH)
+
+
+def contradictions(retention: Retention, max_past_days: int) -> tuple[Reason, ...]:
+    """Every reason why this retention can't be.
+
+    A retry must never meet a key that is gone, and sums must never go before the events they were made of.
+
+    Args:
+        retention: the days that would be in force.
+        max_past_days: how old an event may be at the native doors.
+    """
+    reasons: list[Reason] = []
+    least = max_past_days + 1
+    if retention.events != FOREVER and retention.events < least:
+        text = f"must be {least} days or more: events up to {max_past_days} days old are accepted"
+        reasons.append(Reason("events_days", "too_short", text))
+    if retention.rollups != FOREVER and retention.events == FOREVER:
+        text = "sums can't expire while events are kept forever; give the events days too"
+        reasons.append(Reason("rollups_days", "shorter_than_events", text))
+    elif retention.rollups != FOREVER and retention.rollups < retention.events:
+        text = f"must be {retention.events} days or more: sums are kept at least as long as events"
+        reasons.append(Reason("rollups_days", "shorter_than_events", text))
+    return tuple(reasons)
