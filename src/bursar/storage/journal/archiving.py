@@ -17,10 +17,11 @@ import msgspec
 
 from bursar import clock
 from bursar.errors import DiskFull, Unavailable
+from bursar.storage.durable_files import sync_folder
 from bursar.storage.journal.content import ContentWriter, walk_frames
 from bursar.storage.journal.frame import FrameKind
-from bursar.storage.journal.holding import change_archive
-from bursar.storage.journal.leftovers import remove_if_free, remove_leftovers, waiting_files
+from bursar.storage.journal.holding import change_archive, unless_held
+from bursar.storage.journal.leftovers import remove_leftovers, waiting_files
 from bursar.storage.journal.manifest import (
     ArchivedSegment,
     archive_folder,
@@ -156,15 +157,15 @@ def told_by_name() -> Generator[None]:
 def _archive_all(journal: Path, up_to_seq: int, progress: Progress) -> ArchiveReport:
     sealed = [s for s in load_segments(journal)[:-1] if s.archived is None]
     ready = [s for s in sealed if s.header.first_seq <= up_to_seq]
-    report = ArchiveReport()
+    report, manifest = ArchiveReport(), load_manifest(journal)
     for done, segment in enumerate(ready):
         progress("archiving", done, len(ready))
         entry = _compress(journal, segment, up_to_seq)
         if entry is None:
             break
-        manifest = load_manifest(journal)
-        save_manifest(journal, msgspec.structs.replace(manifest, files=(*manifest.files, entry)))
-        remove_if_free(journal)
+        manifest = msgspec.structs.replace(manifest, files=(*manifest.files, entry))
+        save_manifest(journal, manifest)
+        _remove_plain(journal, segment)
         report = ArchiveReport(
             files=report.files + 1,
             records=report.records + sum(entry.records.values()),
@@ -173,6 +174,14 @@ def _archive_all(journal: Path, up_to_seq: int, progress: Progress) -> ArchiveRe
         )
     progress("archiving", report.files, len(ready))
     return report
+
+
+def _remove_plain(journal: Path, segment: Segment) -> None:
+    """Remove the plain file of a segment that is in the archive, unless somebody holds it."""
+    with unless_held(journal) as is_free:
+        if is_free:
+            segment.path.unlink()
+            sync_folder(journal)
 
 
 def _compress(journal: Path, segment: Segment, up_to_seq: int) -> ArchivedSegment | None:

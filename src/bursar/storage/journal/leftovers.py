@@ -53,8 +53,8 @@ def remove_leftovers(journal: Path) -> list[str]:
     if not archive_folder(journal).exists():
         return []
     try:
-        with change_archive(journal):
-            names = remove_if_free(journal)
+        with change_archive(journal), unless_held(journal) as is_free:
+            names = remove_unneeded(journal) if is_free else []
     except Conflict:
         return []
     if names:
@@ -62,14 +62,8 @@ def remove_leftovers(journal: Path) -> list[str]:
     return names
 
 
-def remove_if_free(journal: Path) -> list[str]:
-    """The same for who changes the archive at the moment, without a word in the log."""
-    with unless_held(journal) as is_free:
-        return remove_unneeded(journal) if is_free else []
-
-
 def remove_unneeded(journal: Path) -> list[str]:
-    """The same, for who has made sure that nobody holds the archive."""
+    """The same for who changes the archive and has made sure that nobody holds it, without a log line."""
     manifest = load_manifest(journal)
     plain = list(_plain_leftovers(journal, manifest))
     archived = list(_archive_leftovers(journal, manifest))
