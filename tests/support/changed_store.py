@@ -6,6 +6,7 @@ them into a fresh store. For whole folders see `ledger.py`.
 
 from __future__ import annotations
 
+import shutil
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import msgspec
 
 from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
 from bursar.storage.duckdb.connection import DuckDBLimits, StoreDatabase, open_store
+from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.recount import Recount, Recounter
 from bursar.storage.keyindex.index import LmdbKeyIndex
 from bursar.usage.applying import Applied, BatchKind, RecordBatch
@@ -83,6 +85,17 @@ class ChangedStore:
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that the store and its index hold."""
         return dump_store(self.database, self.index)
+
+    def lose_index(self) -> None:
+        """Make the index anew from the store, as after a power cut."""
+        self.index.close()
+        shutil.rmtree(self._folder / "keys.lmdb")
+        self.index = LmdbKeyIndex(self._folder / "keys.lmdb")
+        for keys, seqs, prints in read_keys(self.database.cursor()):
+            self.index.record(keys, seqs, prints)
+        self.applier = make_applier(
+            self.database, self.index, "journal", self._folder / "scratch", QUARANTINE_LIMIT
+        )
 
     def close(self) -> None:
         """Close both."""

@@ -1,0 +1,104 @@
+"""A journal line without its person: the figures stay, byte for byte, whatever the line is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bursar.usage.erasing import PERSON_FIELDS, erased_line, erased_usage, names_person, tombstone_for
+from tests.support.ledger import a_change, a_correction, a_usage, a_void
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"seq": 7, **record}) + b"\n"
+
+
+PERSON = dict.fromkeys(PERSON_FIELDS, "mara") | {
+    "metadata": {"n": 1.50},
+    "tags": {"who": "mara", "team": "x"},
+    "usage": {"user": "mara", "tokens": 5},
+}
+
+
+def test_a_usage_record_keeps_its_figures_and_its_fingerprint() -> None:
+    record = a_usage("a", event=PERSON)
+    erased = msgspec.json.decode(erased_line(line_of(record), ["who"]))
+    event = {"event_id": "a", "provider": "openai", "model": "gpt-4o-mini"}
+    event |= {"tags": {"team": "x"}, "usage": {"tokens": 5}}  # pyright: ignore[reportArgumentType]
+    assert erased == {"seq": 7, **record, "event": event}
+
+
+def test_a_correction_loses_the_person_of_its_event() -> None:
+    record = a_correction("a", a_usage("a", event=PERSON))
+    erased = msgspec.json.decode(erased_line(line_of(record), []))
+    assert erased["usage"]["event"].keys() == {"event_id", "provider", "model", "tags", "usage"}
+    assert (erased["event_id"], erased["reason"], erased["seq"]) == ("a", "a test asks", 7)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line_of(a_void("a")),
+        line_of(a_change("reset")),
+        b"oops\n",
+        b"[]",
+        tombstone_for(b"", 7, 9),
+        line_of(a_correction("a", None)),
+    ],
+)
+def test_other_lines_stay_as_they_are(line: bytes) -> None:
+    assert erased_line(line, ["who"]) == line
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*PERSON_FIELDS, "usage", "tags", "latency_ms", "user", "é"]),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["user", "n", 'q"', "metadata"]), inner, max_size=3)
+            ),
+            max_leaves=8,
+        ),
+    )
+)
+def test_erasing_twice_is_erasing_once_and_leaves_no_field_of_a_person(event: dict[str, Any]) -> None:
+    once = erased_line(line_of({"event": event}), ["n"])
+    assert erased_line(once, ["n"]) == once
+    found = msgspec.json.decode(once)["event"]
+    assert not found.keys() & set(PERSON_FIELDS)
+    assert {name: found[name] for name in ("latency_ms", "user", "é") if name in event} == {
+        name: event[name] for name in ("latency_ms", "user", "é") if name in event
+    }
+
+
+def test_a_usage_object_loses_who_at_any_depth_and_nothing_else() -> None:
+    content = b'{"input":1.50,"user":"m","list":[{"metadata":{"a":1},"n":1e3},2],"end_user":"x","t":"user"}'
+    assert erased_usage(content) == b'{"input":1.50,"list":[{"n":1e3},2],"t":"user"}'
+    assert erased_usage(b'{"n": 1}') == b'{"n": 1}'
+
+
+NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
+    "the user": ({"user_id": "mara"}, []),
+    "a tag": ({"tags": {"who": "mara", "team": "x"}}, ["who"]),
+    "the message": ({"message": "mara"}, []),
+    "a string in metadata": ({"metadata": {"a": ["mara"]}}, []),
+    "the provider's usage": ({"usage": {"user": "mara"}}, []),
+    "nobody": ({"user_id": "noor"}, None),
+    "a longer name": ({"user_id": "maras", "message": "mara said", "tags": {"who": "mara2"}}, None),
+    "a session of that name": ({"session_id": "mara"}, None),
+    "a user that is no text": ({"user_id": 5, "tags": ["mara"]}, None),
+}
+
+
+@pytest.mark.parametrize(("event", "tags"), NAMING.values(), ids=NAMING)
+def test_a_line_names_a_person_by_whole_values(event: dict[str, Any], tags: list[str] | None) -> None:
+    usage = a_usage("a", event=event)
+    assert names_person(line_of(usage), ["other", "mara"]) == tags
+    assert names_person(line_of(a_correction("a", usage)), ["mara"]) == tags
+    assert names_person(line_of(a_void("mara")), ["mara"]) is None
