@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.asking import DuckDBQuestions
     from bursar.storage.folder import DataFolder
     from bursar.storage.journal.writer import JournalWriter
+    from bursar.storage.relational.engine import StateEngine
     from bursar.storage.relational.identity import RelationalIdentityStore
     from bursar.usage.retention.horizons import Horizons
 
@@ -25,6 +26,7 @@ class JobGround(Protocol):
 
     settings: Settings
     folder: DataFolder
+    engine: StateEngine
     identity: RelationalIdentityStore
     stores: UsageStores
     journal: JournalWriter

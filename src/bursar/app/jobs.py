@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from bursar.app.backup_job import backup_job
 from bursar.app.change_jobs import change_jobs
 from bursar.identity.page import PAGE_LIMIT, PageAsk
 from bursar.scheduling.job import Cron, Every, Job, RunContext
@@ -44,7 +45,7 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
 
 def jobs_of(ground: JobGround) -> list[Job]:
     """Every job there is, over these parts of the platform."""
-    return [_compaction(ground), _retention(ground), *change_jobs(ground)]
+    return [_compaction(ground), _retention(ground), backup_job(ground), *change_jobs(ground)]
 
 
 def _compaction(ground: JobGround) -> Job:

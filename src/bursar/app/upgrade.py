@@ -13,6 +13,8 @@ import msgspec
 import structlog
 
 from bursar.app.usage_stores import rebuild_stores
+from bursar.errors import ConfigurationError
+from bursar.storage.duckdb.connection import open_store
 from bursar.storage.folder_format import (
     CURRENT,
     PartVersion,
@@ -65,7 +67,12 @@ def upgrade_folder(
     steps = {part.name: f"{part.found} to {part.current}" for part in older}
     log.warning("upgrading the data folder; an older Bursar can't open it any more", **steps)
     if "store" in steps and folder.store.exists():
-        rebuild_stores(folder, limits, quarantine_limit, progress)
+        try:
+            # Opening it does the steps.
+            open_store(folder.store, limits, folder.scratch / "duckdb").close()
+        except ConfigurationError as error:
+            log.warning("the usage store can't be altered and is derived anew", because=error.detail)
+            rebuild_stores(folder, limits, quarantine_limit, progress)
     # An index of another version isn't believed when it is opened, and made anew from the raw rows.
     write_format(folder.format_file)
     log.info("upgraded the data folder", **steps)

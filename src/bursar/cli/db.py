@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,6 @@ from bursar.cli.options import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bursar.settings import Settings
     from bursar.storage.folder_format import PartVersion
@@ -33,20 +33,48 @@ def status(*, data: options.Data = None, as_json: options.AsJson = False) -> Non
     _show(_described(settings, state_status(settings), folder_versions(settings)), as_json=as_json)
 
 
-@app.command(epilog=examples("bursar db upgrade", "bursar db upgrade --data /srv/bursar"))
-def upgrade(*, data: options.Data = None, as_json: options.AsJson = False) -> None:
-    """Bring state store and folder up to date; does nothing where they are.
+@app.command(
+    epilog=examples(
+        "bursar db upgrade",
+        "bursar db upgrade --data /srv/bursar --backup /mnt/backup/before-upgrade",
+        "bursar db upgrade --no-backup",
+    )
+)
+def upgrade(
+    *,
+    backup: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the backup goes. [default: beside the data folder]"),
+    ] = None,
+    no_backup: Annotated[bool, typer.Option("--no-backup", help="Upgrade without a backup.")] = False,
+    data: options.Data = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Bring state store and folder up to date, after a backup; does nothing where they are.
 
-    Needs the folder to itself if that is older: stop the server first. A crash in between leaves the
-    rest to the next start.
+    Needs the folder to itself: stop the server first. A crash in between leaves the rest to the next
+    start. The way back is `bursar restore` with the version that wrote the folder before.
     """
-    from bursar.cli.offline import upgrade_everything
+    from bursar.cli.offline import folder_versions, is_up_to_date, state_status, upgrade_everything
     from bursar.cli.printing import steps_of
 
     settings = _settings(data)
-    with steps_of() as tell:
-        found = upgrade_everything(settings, tell)
-    _show(_described(settings, *found), as_json=as_json)
+    if is_up_to_date(settings):
+        found, place = (state_status(settings), folder_versions(settings)), None
+    else:
+        place = None if no_backup or not folder_versions(settings) else backup or _beside(settings)
+        with steps_of("bytes or records") as tell:
+            found = upgrade_everything(settings, place, tell)
+    _show({**_described(settings, *found), "backup": place and str(place)}, as_json=as_json)
+
+
+def _beside(settings: Settings) -> Path:
+    """A new folder for the backup, named for the moment."""
+    from bursar import clock
+
+    moment = clock.now().strftime("%Y%m%dT%H%M%SZ")
+    folder = settings.data_dir.absolute()
+    return folder.with_name(f"{folder.name}-before-upgrade-{moment}")
 
 
 def _settings(data: Path | None) -> Settings:
@@ -82,3 +110,5 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         todo = "an upgrade" if part["found"] < part["newest"] else "nothing"
         rows.append((name, part["found"], part["newest"], todo))
     print_table(("part", "version", "newest", "pending"), rows)
+    if found.get("backup"):
+        print(f"The backup from before is in {found['backup']}.")

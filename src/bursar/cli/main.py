@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from bursar.cli import (
+    backup,
     correct,
     db,
     demo,
@@ -66,6 +67,8 @@ app.command("expire", epilog=retention.EXPIRE_EXAMPLES)(retention.expire)
 app.add_typer(scheduler.app, name="scheduler", help=scheduler.HELP)
 app.command("verify", epilog=ledger.VERIFY_EXAMPLES)(ledger.verify)
 app.command("rebuild", epilog=ledger.REBUILD_EXAMPLES)(ledger.rebuild)
+app.command("backup", epilog=backup.BACKUP_EXAMPLES)(backup.backup)
+app.command("restore", epilog=backup.RESTORE_EXAMPLES)(backup.restore)
 app.add_typer(db.app, name="db", help=db.HELP)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("version", epilog=version.EXAMPLES)(version.version)

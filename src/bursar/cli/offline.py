@@ -6,21 +6,27 @@ folder's lock, so that it can't run beside a server.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import structlog
+
+from bursar.app.backup import closed_source, take_backup
 from bursar.app.build import duckdb_limits
-from bursar.app.logs import configure_logging
 from bursar.app.upgrade import note_derived, upgrade_folder, versions_of
 from bursar.app.usage_stores import rebuild_stores
 from bursar.errors import FolderInUse
 from bursar.storage.folder import DataFolder, claim_folder
+from bursar.storage.folder_format import read_format
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.migrate import status, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
+    from bursar.app.backup import BackupReport
     from bursar.settings import Settings
     from bursar.storage.folder_format import PartVersion
     from bursar.storage.relational.engine import StateEngine
@@ -70,29 +76,69 @@ def folder_versions(settings: Settings) -> list[PartVersion]:
     return versions_of(DataFolder(settings.data_dir))
 
 
+def is_up_to_date(settings: Settings) -> bool:
+    """Whether neither state store nor folder needs an upgrade; changes nothing.
+
+    Raises:
+        NewerFormat: a newer Bursar has written one of them.
+        Unavailable: the state store doesn't answer.
+    """
+    return not state_status(settings).pending and not any(part.is_older for part in folder_versions(settings))
+
+
 def upgrade_everything(
-    settings: Settings, progress: Callable[[str, int], None]
+    settings: Settings, backup: Path | None, progress: Callable[[str, int], None]
 ) -> tuple[MigrationStatus, list[PartVersion]]:
-    """Bring the state store and the folder up to date; answers where they stand then.
+    """Bring the state store and the folder up to date, after a backup if one is asked for.
+
+    Answers where both stand then.
 
     Raises:
         NewerFormat: a newer Bursar has written one of them; nothing was changed.
-        FolderInUse: a server holds a folder that is to be upgraded.
+        FolderInUse: a server holds the folder.
         Unavailable: the state store doesn't answer, or another process has been at this for too long.
     """
-    # The command tells itself what was done; of the log only what is wrong.
-    configure_logging(settings.model_copy(update={"log_level": "error"}))
+    keep_log_quiet()
     folder = DataFolder(settings.data_dir)
     with _state_store(settings) as engine:
         status(engine)
-        if any(part.is_older for part in versions_of(folder)):
-            lock = claim_folder(folder)
-            try:
-                limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
-                upgrade_folder(folder, limits, quarantine_limit, progress)
-            finally:
-                lock.release()
-        return upgrade(engine), versions_of(folder)
+        if read_format(folder.format_file) is None:
+            return upgrade(engine), []
+        with _held(folder):
+            if backup is not None:
+                take_backup(closed_source(folder, engine, with_store=True), backup, progress)
+            limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
+            upgrade_folder(folder, limits, quarantine_limit, progress)
+            return upgrade(engine), versions_of(folder)
+
+
+def back_up_closed(
+    settings: Settings, target: Path, progress: Callable[[str, int], None], *, with_store: bool
+) -> BackupReport:
+    """Back up a folder that no server holds, of this version or an older one.
+
+    Raises:
+        FolderInUse: a server holds it.
+        DiskFull: there is no room for it.
+        ConfigurationError: a folder can't be used.
+    """
+    folder = DataFolder(settings.data_dir)
+    with _state_store(settings) as engine, _held(folder):
+        return take_backup(closed_source(folder, engine, with_store=with_store), target, progress)
+
+
+def keep_log_quiet() -> None:
+    """Log nothing: a command says itself what it did, and how it failed."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+@contextmanager
+def _held(folder: DataFolder) -> Generator[None]:
+    lock = claim_folder(folder)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

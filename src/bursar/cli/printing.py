@@ -93,15 +93,15 @@ def progress_of(what: str, total: int | None) -> Generator[Callable[[int], None]
 
 
 @contextmanager
-def steps_of() -> Generator[Callable[[str, int], None]]:
-    """A line on stderr that says what is being done, if that is a terminal; call it with step and records."""
+def steps_of(unit: str = "records") -> Generator[Callable[[str, int], None]]:
+    """A line on stderr that says what is being done, if that is a terminal; call it with step and count."""
     from rich.status import Status
 
     if not sys.stderr.isatty():
         yield lambda _step, _records: None
         return
     with Status("…", console=console(stderr=True)) as status:
-        yield lambda step, records: status.update(f"{step}: {records:,} records")
+        yield lambda step, records: status.update(f"{step}: {records:,} {unit}")
 
 
 def _shown(cell: Any) -> str:  # noqa: ANN401 -- whatever JSON holds

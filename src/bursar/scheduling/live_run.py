@@ -187,12 +187,15 @@ class LiveRun:
             self.outcome = stopped.why
         except BursarError as error:
             said = "; ".join([error.detail, *(f"{one.field}: {one.message}" for one in error.reasons)])
-            self.outcome = self._failed(error, said, now())
+            self._fail(error, said, now())
         except Exception as error:  # noqa: BLE001 - whatever a job raises, the run has ended
-            self.outcome = self._failed(error, f"Failed with {type(error).__name__}; see the log.", now())
-        ended()
+            self._fail(error, f"Failed with {type(error).__name__}; see the log.", now())
+        finally:
+            ended()
 
-    def _failed(self, error: Exception, said: str, at: datetime) -> Ending | Stopped:
-        log.error("a run failed", job=self.job.id, run=self.run_id, exc_info=error)
+    def _fail(self, error: Exception, said: str, at: datetime) -> None:
         # Whoever wraps what a stop raises has stopped all the same.
-        return self._why or Ending(state=RunState.FAILED, at=at, error=said)
+        self.outcome = self._why or Ending(state=RunState.FAILED, at=at, error=said)
+        # An error on purpose says all there is to say; of anything else the log has the trace.
+        trace = None if isinstance(error, BursarError) else error
+        log.error("a run failed", job=self.job.id, run=self.run_id, error=said, exc_info=trace)

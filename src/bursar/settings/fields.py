@@ -115,6 +115,12 @@ class Settings(BaseModel):
         Spelling("postgresql://user:password@host:5432/name", ("DATABASE_URL",)),
     ] = Field(default=None, repr=False)
     """PostgreSQL for tenants, keys and prices. Without it they live in SQLite inside the data folder."""
+    backup_dir: Annotated[Annotated[Path, AfterValidator(Path.expanduser)] | None, Spelling("a folder")] = (
+        None
+    )
+    """Folder that a running server backs itself up into, by itself. Without it only `bursar backup` does."""
+    backup_every_hours: int = Field(default=24, ge=1, le=168)
+    """How often it does so."""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(_lower),

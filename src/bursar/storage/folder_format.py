@@ -66,19 +66,27 @@ def read_format(path: Path) -> FolderFormat | None:
     except msgspec.DecodeError as error:
         message = f"{path} can't be read: {error}. Restore it from a backup."
         raise ConfigurationError(message) from error
-    parts = parts_of(found)
-    if any(part.found < 1 for part in parts):
+    if any(part.found < 1 for part in parts_of(found)):
         message = f"{path} can't be read: versions begin at 1. Restore it from a backup."
         raise ConfigurationError(message)
+    refuse_newer(found, path.parent)
+    return found
+
+
+def refuse_newer(found: FolderFormat, where: Path) -> None:
+    """Let only versions pass that this Bursar reads.
+
+    Raises:
+        NewerFormat: a part is newer; all of those are named.
+    """
     newer = [
         f"{part.name} {part.found} (this Bursar reads up to {part.current})"
-        for part in parts
+        for part in parts_of(found)
         if part.found > part.current
     ]
     if newer:
-        message = f"{path.parent} was written by a newer Bursar: {', '.join(newer)}. Upgrade Bursar."
+        message = f"{where} was written by a newer Bursar: {', '.join(newer)}. Upgrade Bursar."
         raise NewerFormat(message)
-    return found
 
 
 def write_format(path: Path, versions: FolderFormat | None = None) -> None:

@@ -31,6 +31,7 @@ Database = duckdb.DuckDBPyConnection
 
 _CATALOG = "usage"
 _SIZE = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
+_COPY = "usage_copy"
 ROW_GROUP_ROWS = 16_384
 """Rows of a row group; DuckDB's default is 122,880. Batches of whole row groups are written past the
 write-ahead log, so smaller groups let ordinary batches do that (13 instead of 18 µs of CPU per event),
@@ -108,6 +109,25 @@ class StoreDatabase:
         with self._connection.cursor() as cursor, contextlib.suppress(duckdb.Error):
             cursor.execute("PRAGMA disable_checkpoint_on_shutdown")
 
+    def copy_to(self, path: Path) -> int:
+        """Write a copy of everything, as it is at one moment, beside readers and the writer.
+
+        Returns the position that the copy is at. A copy is compact, and a file of its own.
+
+        Raises:
+            duckdb.Error: it can't be written.
+        """
+        quoted = str(path).replace("'", "''")
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"ATTACH '{quoted}' AS {_COPY} (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+            try:
+                with transaction(cursor):
+                    rows = cursor.execute(f"SELECT seq FROM {_CATALOG}.applied").fetchall()
+                    cursor.execute(f"COPY FROM DATABASE {_CATALOG} TO {_COPY}")
+            finally:
+                cursor.execute(f"DETACH {_COPY}")
+        return int(rows[0][0]) if rows else 0
+
     def close(self) -> None:
         """Checkpoint and close the file; no cursor can be used any more."""
         self._connection.close()
@@ -143,6 +163,23 @@ def open_store(path: Path, limits: DuckDBLimits, temp_folder: Path) -> StoreData
         message = f"{path} can't be opened ({error}). `bursar rebuild` derives it anew from the journal."
         raise ConfigurationError(message) from error
     return database
+
+
+def adopt_store(path: Path, journal_id: str) -> None:
+    """Let the store go on with a journal of another id that holds the same records at the same positions.
+
+    Raises:
+        ConfigurationError: the file can't be opened.
+    """
+    quoted = str(path).replace("'", "''")
+    try:
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(f"ATTACH '{quoted}' AS {_CATALOG}")
+            connection.execute(f"UPDATE {_CATALOG}.applied SET journal_id = ?", [journal_id])
+            connection.execute(f"DETACH {_CATALOG}")
+    except duckdb.Error as error:
+        message = f"The copy of the usage store can't be opened ({error})."
+        raise ConfigurationError(message) from error
 
 
 @contextlib.contextmanager

@@ -144,6 +144,10 @@ class LmdbKeyIndex:
         with self._environment.begin(write=True) as transaction:
             self._note_position(transaction, seq)
 
+    def copy_to(self, folder: Path) -> None:
+        """Write a compact copy as it is at one moment, beside the writer, into an empty folder."""
+        self._environment.copy(str(folder), compact=True)
+
     def close(self) -> None:
         """Write everything to disk and close."""
         self._environment.sync(True)  # noqa: FBT003 - LMDB's own signature

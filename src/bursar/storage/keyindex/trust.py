@@ -107,6 +107,11 @@ def close_index(index: LmdbKeyIndex, folder: Path, journal_id: str) -> None:
     _note(folder, journal_id, is_clean=True)
 
 
+def adopt_index(folder: Path, journal_id: str) -> None:
+    """Say that this index is whole and belongs to this journal; for a copy that was made of a whole one."""
+    _note(folder, journal_id, is_clean=True)
+
+
 def _distrust(folder: Path, journal_id: str) -> str | None:
     path = _state_path(folder)
     if not path.exists() or not folder.exists():

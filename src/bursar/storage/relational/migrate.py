@@ -64,7 +64,7 @@ def status(engine: Engine) -> MigrationStatus:
         message = f"{MIGRATIONS} has no migrations"
         raise FileNotFoundError(message)
     with reading(engine) as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
+        current = current_revision(connection)
     known = [step.revision for step in script.walk_revisions()]
     if current is not None and current not in known:
         message = (
@@ -75,10 +75,31 @@ def status(engine: Engine) -> MigrationStatus:
     return MigrationStatus(current, head, tuple(reversed(known[:done])))
 
 
-def _run_steps(connection: Connection) -> None:
+def current_revision(connection: Connection) -> str | None:
+    """The last step done on the store behind this connection; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def build_at(connection: Connection, revision: str | None) -> None:
+    """Make the tables of an empty store as they were at this step; none for None.
+
+    The connection must come from `transactions.building`.
+
+    Raises:
+        NewerFormat: this Bursar doesn't know the step.
+    """
+    known = {step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        message = f"The state store's dump is at step '{revision}', which this Bursar doesn't know."
+        raise NewerFormat(message)
+    if revision is not None:
+        _run_steps(connection, revision)
+
+
+def _run_steps(connection: Connection, revision: str = "head") -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
     if is_sqlite(connection.engine):
         # Steps run without foreign keys (see `engine.py`), so look whether they still hold, and
         # don't lend this connection to anybody else.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from bursar.errors import Conflict, Reason
-from bursar.storage.relational.tables import PRICE_SNAPSHOTS
+from bursar.storage.relational.tables import PRICE_SNAPSHOTS, TENANTS
 from bursar.storage.relational.transactions import reading, refusing, writing
 
 if TYPE_CHECKING:
@@ -52,3 +52,15 @@ class PriceSnapshotStore:
         """The ids of every card saved."""
         with reading(self._engine) as connection:
             return set(connection.execute(select(PRICE_SNAPSHOTS.c.card_id)).scalars())
+
+
+def named_by_records(engine: Engine) -> frozenset[str]:
+    """What journal records name and the state store keeps: the ids of its tenants and rate cards.
+
+    Raises:
+        Unavailable: the store doesn't answer.
+    """
+    with reading(engine) as connection:
+        tenants = connection.execute(select(TENANTS.c.id)).scalars()
+        cards = connection.execute(select(PRICE_SNAPSHOTS.c.card_id)).scalars()
+        return frozenset((*(f"tenant {one}" for one in tenants), *(f"card {one}" for one in cards)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import exc, text
 
 from bursar.errors import DiskFull, Unavailable
-from bursar.storage.relational.engine import TRANSACTION_OPTION, WRITES, is_sqlite
+from bursar.storage.relational.engine import MIGRATES, TRANSACTION_OPTION, WRITES, is_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,6 +68,31 @@ def writing(engine: Engine, purpose: str = WRITES) -> Generator[Connection]:
         connection = plain.execution_options(**{TRANSACTION_OPTION: purpose})
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def reading_once(engine: Engine) -> Generator[Connection]:
+    """A transaction that only reads and sees one moment, on both engines, however long it looks.
+
+    Raises:
+        Unavailable: the store doesn't answer.
+    """
+    with _translating(), engine.connect() as connection:
+        if not is_sqlite(engine):
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def building(engine: Engine) -> Generator[Connection]:
+    """A transaction that makes tables and fills them, all or nothing, while no other process starts.
+
+    Raises:
+        Unavailable: the store doesn't answer, or has no room (`DiskFull`).
+    """
+    with starting_alone(engine), writing(engine, MIGRATES) as connection:
+        yield connection
 
 
 @contextmanager
