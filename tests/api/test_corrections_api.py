@@ -182,3 +182,30 @@ def test_another_tenants_event_is_as_unknown_as_none(server: RunningServer) -> N
     assert theirs.status_code == 404
     assert correct(server.client, event_id, tenant_id=tenant_id).status_code == 404
     assert server.client.get(f"{EVENTS}/{event_id}").json()["is_corrected"] is False
+
+
+def test_every_version_is_kept_with_who_ended_it_and_why(server: RunningServer) -> None:
+    event_id = send(server.client)["event_id"]
+    correct(server.client, event_id, reason="first")
+    correct(server.client, event_id, reason="second")
+    body = {"event_ids": [event_id], "reason": "third"}
+    assert server.client.get(f"{EVENTS}/{event_id}/history").json()["is_current"] is True
+    assert server.client.post(f"{EVENTS}/void", json=body).status_code == 200
+    found = server.client.get(f"{EVENTS}/{event_id}/history").json()
+    assert found["is_current"] is False
+    assert [(one["ended"]["kind"], one["ended"]["reason"]) for one in found["items"]] == [
+        ("void", "third"),
+        ("correction", "second"),
+        ("correction", "first"),
+    ]
+    assert [one["event"]["cost"]["total"] for one in found["items"]] == ["0.0003", "0.0003", "0.00015"]
+    assert all(one["ended"]["key_id"] and one["ended"]["at"] for one in found["items"])
+
+
+def test_the_history_of_another_tenants_event_is_unknown(server: RunningServer) -> None:
+    event_id = send(server.client)["event_id"]
+    tenant_id = server.client.post("/api/v1/tenants", json={}).json()["id"]
+    params = {"tenant_id": tenant_id}
+    assert server.client.get(f"{EVENTS}/{event_id}/history", params=params).status_code == 404
+    assert server.client.get(f"{EVENTS}/never-seen/history").status_code == 404
+    assert server.stranger.get(f"{EVENTS}/{event_id}/history").status_code == 401

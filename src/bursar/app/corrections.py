@@ -31,7 +31,7 @@ from bursar.usage.revising.correcting import (
     make_corrections,
     name_event,
 )
-from bursar.usage.stored_event import DESCRIBED
+from bursar.usage.stored_event import DESCRIBED, EventVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +97,16 @@ class CorrectionsAnswer:
     applied: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryAnswer:
+    """Every version of one event, the latest first."""
+
+    event_id: str
+    is_current: bool
+    """Whether the event counts; false once it is voided."""
+    items: list[EventVersion]
+
+
 _Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
 _Reason = Annotated[str | None, Query(description="Why; it stays with the change for good.")]
 
@@ -141,6 +151,16 @@ def make_router(platform: Platform) -> APIRouter:
         if done.rejected:
             _refuse(event_id, done.rejected[0])
         return desk.answer(200 if done.applied else 202, done.corrected[0])
+
+    @router.get("/events/{event_id:path}/history", response_model=HistoryAnswer)
+    async def show_history(
+        event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
+    ) -> Response:
+        """Show every version of an event, the latest first: who ended it, when and why."""
+        found = await platform.questions.ask(lambda store: store.history_of(caller.tenant_id, event_id))
+        if not found:
+            raise NotFound(f"There is no event {event_id[:256]!r}.")
+        return desk.answer(200, HistoryAnswer(event_id, found[-1].ended is None, list(reversed(found))))
 
     return router
 

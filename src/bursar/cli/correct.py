@@ -84,10 +84,14 @@ def history(
     if as_json:
         print_json(found)
         return
-    rows = [
-        [_cost(one["cost"]) if name == "cost" else one[name] for name in _COLUMNS] for one in found["items"]
-    ]
-    print_table(_COLUMNS, rows)
+    print_table(_COLUMNS, [_version_row(one) for one in found["items"]])
+
+
+def _version_row(version: dict[str, Any]) -> list[object]:
+    event: dict[str, Any] = version["event"]
+    ended: dict[str, Any] = version["ended"] or {}
+    known = [event["received_at"], event["key_id"], event["model"], _cost(event["cost"])]
+    return [*known, *(ended.get(name) for name in ("kind", "at", "key_id", "reason"))]
 
 
 def _events_in(file: Path) -> list[Any]:

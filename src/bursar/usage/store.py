@@ -44,6 +44,10 @@ class UsageQuestions(Protocol):
         """The event of this id, or None if this tenant has none; never a scan."""
         ...
 
+    def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
+        """Every version of an event, the latest first; none where this tenant never had it."""
+        ...
+
     def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:
         """What the selected events come to."""
         ...
