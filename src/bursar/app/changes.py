@@ -78,6 +78,26 @@ class JournaledChanges:
         """Wait until everything up to `seq` is applied; False where the time was too short (`ChangeLog`)."""
         return self._applier.wait_applied(seq, timeout_seconds)
 
+    def seal(self) -> None:
+        """Close the journal's current segment, so that it can be archived. From threads.
+
+        Raises:
+            DiskFull, Unavailable: the segment goes on.
+        """
+        loop = self._loop
+        if loop is None:
+            raise _stopping()
+        sealing = self._journal.seal()
+        try:
+            future = asyncio.run_coroutine_threadsafe(sealing, loop)
+        except RuntimeError:
+            sealing.close()
+            raise _stopping() from None
+        try:
+            future.result()
+        except CancelledError:
+            raise _stopping() from None
+
     async def _append(self, records: Sequence[bytes], *, usage_only: bool) -> int:
         first_seq, durable = self._journal.append(records, usage_only=usage_only)
         await durable

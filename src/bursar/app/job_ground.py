@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from bursar.app.applier import Applier
     from bursar.app.changes import JournaledChanges
+    from bursar.app.rebuilding import Rebuilder
     from bursar.app.usage_stores import UsageStores
+    from bursar.identity.authenticate import Authenticator
     from bursar.settings import Settings
     from bursar.storage.duckdb.asking import DuckDBQuestions
     from bursar.storage.folder import DataFolder
@@ -29,6 +31,8 @@ class JobGround(Protocol):
     engine: StateEngine
     identity: RelationalIdentityStore
     stores: UsageStores
+    rebuilder: Rebuilder
+    authenticator: Authenticator
     journal: JournalWriter
     applier: Applier
     questions: DuckDBQuestions

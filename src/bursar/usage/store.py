@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.query_answer import Row, UsageAnswer
@@ -44,8 +45,8 @@ class UsageQuestions(Protocol):
         """The event of this id, or None if this tenant has none; never a scan."""
         ...
 
-    def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
-        """Every version of an event, the latest first; none where this tenant never had it."""
+    def find_person(self, tenant_id: str, identifiers: Collection[str]) -> PersonFound:
+        """Where a person stands in this tenant's usage; a scan of all of it."""
         ...
 
     def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:

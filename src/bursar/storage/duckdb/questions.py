@@ -19,6 +19,7 @@ from bursar.storage.duckdb.event_sql import (
     select_versions,
 )
 from bursar.storage.duckdb.horizons import horizons_of, listing_partial, partial_of
+from bursar.storage.duckdb.person_sql import find_person
 from bursar.storage.duckdb.planner import plan_question
 from bursar.storage.duckdb.quarantine_sql import list_quarantined
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from bursar.storage.duckdb.binding import Statement
     from bursar.storage.duckdb.planner import Plan
+    from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
@@ -100,6 +102,10 @@ class CursorQuestions:
         seq = self._position_of(tenant_id, event_id)
         rows = self._all(select_event(tenant_id, event_id, seq)) if seq is not None else []
         return read_event(rows[0]) if rows else None
+
+    def find_person(self, tenant_id: str, identifiers: Collection[str]) -> PersonFound:
+        """Where a person stands in this tenant's usage."""
+        return find_person(self._cursor, tenant_id, identifiers)
 
     def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
         """Every version of an event, the oldest first; empty where this tenant has none of that id."""

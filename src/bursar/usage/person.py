@@ -1,0 +1,71 @@
+"""A person as usage knows one: the identifiers they go by, and where those stand in what was recorded.
+
+An identifier counts where it stands as a whole word: `ada` is found in `ask ada` and in `{"to": "ada"}`,
+not in `adagio`. What is then taken out of an event is in `erasing.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.errors import Invalid, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+IDENTIFIERS_LIMIT = 20
+IDENTIFIER_SIZE = range(2, 257)
+"""Characters; a single one would be found in nearly every text."""
+_WORD = "[^0-9A-Za-z_]"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFound:
+    """Where a person stands in a tenant's usage."""
+
+    events: tuple[tuple[int, tuple[str, ...]], ...]
+    """Places of events, their history and quarantined records, with the tags whose values name the person."""
+    kept: tuple[tuple[int, int], ...]
+    """Sums by user of events that are expired: the expiry that made each, and its number there."""
+
+
+def person_pattern(identifiers: Collection[str]) -> str:
+    """A regular expression that finds any of the identifiers as a whole word, in text and in JSON."""
+    forms = {form for one in identifiers for form in (one, json.dumps(one)[1:-1], _in_json(one))}
+    choices = "|".join(sorted(map(re.escape, forms)))
+    return f"(^|{_WORD})({choices})($|{_WORD})"
+
+
+def read_identifiers(given: Sequence[str]) -> tuple[str, ...]:
+    """The identifiers of a request, without repeats.
+
+    Raises:
+        Invalid: none, too many, or one that is too short or too long to look for.
+    """
+    identifiers = tuple(dict.fromkeys(one.strip() for one in given))
+    if not 1 <= len(identifiers) <= IDENTIFIERS_LIMIT:
+        message = f"Name 1 to {IDENTIFIERS_LIMIT} identifiers."
+        raise Invalid(message, reasons=(Reason("identifiers", "out_of_range", message),))
+    if any(len(one) not in IDENTIFIER_SIZE for one in identifiers):
+        message = "An identifier has 2 to 256 characters."
+        raise Invalid(message, reasons=(Reason("identifiers", "wrong_length", message),))
+    return identifiers
+
+
+def refuse_naming(text: str, identifiers: Collection[str]) -> None:
+    """Let no reason name the person who is to be forgotten: it stays for good.
+
+    Raises:
+        Invalid: it does.
+    """
+    if re.search(person_pattern(identifiers), text):
+        message = "The reason names the person; it stays for good, so say it without the identifiers."
+        raise Invalid(message, reasons=(Reason("reason", "names_person", message),))
+
+
+def _in_json(text: str) -> str:
+    """The text inside a JSON string that keeps letters of every language as they are."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]

@@ -1,0 +1,82 @@
+"""Erasures: one person leaves everything that was recorded, while every total stays as it was.
+
+The job finds where the person stands, journals that, waits until the store has lost it, rewrites the
+journal, renews the store, and then looks whether anything is left. The identifiers are in the job's
+parameters until that is done, and nowhere else; the result has counts and places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bursar import clock
+from bursar.usage.changes import ERASE, EVENTS_PER_RECORD, ErasedEvent, EraseRecord, KeptPlace
+from bursar.usage.record import encode_record
+from bursar.usage.revising.author import Author, wait_until_applied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bursar.scheduling.job import RunContext
+    from bursar.usage.change_log import ChangeLog
+    from bursar.usage.person import PersonFound
+    from bursar.usage.revising.purging import Purges
+    from bursar.usage.store import AsksQuestions
+
+ERASE_JOB = "erase"
+CONCEALED = "erased"
+"""What stands in the job's parameters where the identifiers were."""
+PLACES_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class EraseWork:
+    """The work of the job `erase`."""
+
+    changes: ChangeLog
+    questions: AsksQuestions
+    purges: Purges
+
+    def __call__(self, run: RunContext) -> Mapping[str, Any]:
+        """Erase the person; a later attempt goes on from what was journaled."""
+        author = Author.of_run(run)
+        identifiers = [str(one) for one in run.parameters["identifiers"]]
+        with self.purges.alone(run):
+            seqs, events = self._journal(run, author, identifiers)
+            changed = self.purges.purge_person(run, author, seqs, identifiers)
+        left = self.purges.places_left(run, author.tenant_id, identifiers, seqs[-1])
+        run.conceal({"reason": author.reason, "identifiers": CONCEALED})
+        return {
+            "events": events,
+            "journal_records": changed,
+            "left": len(left),
+            "left_at": left[:PLACES_SHOWN],
+            "reason": author.reason,
+        }
+
+    def _journal(self, run: RunContext, author: Author, identifiers: list[str]) -> tuple[list[int], int]:
+        """The seqs of the erase records, and how many events they name; applied."""
+        if run.saved is None:
+            run.save({"after_seq": self.changes.durable_seq})
+        after_seq = int((run.saved or {"after_seq": 0})["after_seq"])
+        wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
+        run.progress("looking for the person", 0)
+        found = self.questions.ask_now(lambda store: store.find_person(author.tenant_id, identifiers))
+        written = self.purges.records_of(run.run_id, after_seq)
+        if found.events or found.kept or not written:
+            lines = [encode_record(record) for record in erase_records(author, found)]
+            wait_until_applied(self.changes, self.changes.append(lines), run, "erasing", len(found.events))
+            written = self.purges.records_of(run.run_id, after_seq)
+        return [seq for seq, _ in written], len(found.events)
+
+
+def erase_records(author: Author, found: PersonFound) -> list[EraseRecord]:
+    """The records that take a person out; one at least, for lines that only the journal has."""
+    head = author.head(ERASE, clock.now())
+    kept = [KeptPlace(by_seq, place) for by_seq, place in found.kept]
+    events = [ErasedEvent(seq, list(tags)) for seq, tags in found.events]
+    starts = range(0, max(len(events), 1), EVENTS_PER_RECORD)
+    records = [EraseRecord(**head, events=events[start : start + EVENTS_PER_RECORD]) for start in starts]
+    records[0].kept = kept
+    return records

@@ -1,0 +1,48 @@
+"""What jobs need that take data out for good: the journal without it, and a store without its traces.
+
+A record alone makes data invisible. Gone it is when the journal's archive is rewritten and the store is
+derived anew from that into fresh files. `app/purging.py` does it over a running server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from contextlib import AbstractContextManager
+
+    from bursar.scheduling.job import RunContext
+    from bursar.usage.revising.author import Author
+
+
+class Purges(Protocol):
+    """Takes data out for good. Every step can be repeated after a crash."""
+
+    def alone(self, run: RunContext) -> AbstractContextManager[None]:
+        """Hold off every other change of the archive; rewritings are made in the order of their records."""
+        ...
+
+    def records_of(self, run_id: str, after_seq: int) -> list[tuple[int, bytes]]:
+        """Change records that a run has written behind a place: what a resumed run goes on from."""
+        ...
+
+    def purge_removed(self, run: RunContext, seq: int, line: bytes) -> int:
+        """Rewrite the journal without what this record removed, and renew the store; lines changed."""
+        ...
+
+    def purge_person(
+        self, run: RunContext, author: Author, seqs: Sequence[int], identifiers: Collection[str]
+    ) -> int:
+        """Rewrite the journal without a person, and renew the store; lines changed."""
+        ...
+
+    def places_left(
+        self, run: RunContext, tenant_id: str, identifiers: Collection[str], through_seq: int
+    ) -> list[int]:
+        """Places in the journal and in the store that still hold one of the identifiers."""
+        ...
+
+    def rows_left(self, tenant_id: str) -> dict[str, int]:
+        """Rows that each table of the store has of a tenant, and lines that the journal has."""
+        ...

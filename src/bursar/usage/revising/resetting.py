@@ -1,0 +1,105 @@
+"""Resets: everything that a tenant ever recorded goes, from the store, the journal and its archive.
+
+Deleting a tenant is a reset, and then its keys, its projects and the tenant itself. Usage that was on
+its way when the tenant was suspended may come after the reset, so a deletion looks and resets again
+until nothing is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bursar import clock
+from bursar.errors import Conflict, NotFound
+from bursar.usage.changes import RESET, ResetRecord
+from bursar.usage.record import encode_record
+from bursar.usage.revising.author import Author, wait_until_applied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bursar.identity.store import TenantStore
+    from bursar.scheduling.job import RunContext
+    from bursar.usage.change_log import ChangeLog
+    from bursar.usage.revising.purging import Purges
+
+RESET_JOB = "reset"
+DELETE_JOB = "delete_tenant"
+ROUNDS = 10
+"""Resets of one deletion: each needs usage that was on its way for a whole reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetWork:
+    """The work of the job `reset`."""
+
+    changes: ChangeLog
+    purges: Purges
+
+    def __call__(self, run: RunContext) -> Mapping[str, Any]:
+        """Remove everything from before; a later attempt goes on from the record that it finds."""
+        return {**self.reset(run, Author.of_run(run)), "reason": str(run.parameters["reason"])}
+
+    def reset(self, run: RunContext, author: Author) -> dict[str, Any]:
+        """Journal a reset, unless this run has, and purge; counts of what went."""
+        with self.purges.alone(run):
+            if run.saved is None:
+                wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
+                before = self.purges.rows_left(author.tenant_id)
+                run.save({"after_seq": self.changes.durable_seq, "events": before["usage_events"]})
+            saved = run.saved or {}
+            written = self.purges.records_of(run.run_id, int(saved["after_seq"]))
+            if not written:
+                self.write(run, author)
+                written = self.purges.records_of(run.run_id, int(saved["after_seq"]))
+            seq, line = written[-1]
+            wait_until_applied(self.changes, seq, run, "removing", 0)
+            changed = self.purges.purge_removed(run, seq, line)
+        return {"events": int(saved["events"]), "journal_records": changed}
+
+    def write(self, run: RunContext, author: Author) -> None:
+        """Journal a reset and wait until it is applied."""
+        record = ResetRecord(**author.head(RESET, clock.now()))
+        seq = self.changes.append([encode_record(record)])
+        wait_until_applied(self.changes, seq, run, "removing", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWork:
+    """The work of the job that deletes a tenant, which is suspended already."""
+
+    resets: ResetWork
+    tenants: TenantStore
+    forget: Callable[[], None]
+    """Called when the tenant's keys are gone, so that none of them counts any more."""
+
+    def __call__(self, run: RunContext) -> Mapping[str, Any]:
+        """Remove the tenant's usage until none is left, then the tenant; the proof is in the result."""
+        author, purges = Author.of_run(run), self.resets.purges
+        done = self.resets.reset(run, author)
+        for _ in range(ROUNDS):
+            left = purges.rows_left(author.tenant_id)
+            if not any(left.values()):
+                break
+            self._again(run, author)
+        else:
+            message = "Usage of the tenant keeps coming in; is another server recording for it?"
+            raise Conflict(message)
+        keys = projects = 0
+        try:
+            removed = self.tenants.remove_tenant(author.tenant_id)
+            keys, projects = removed.keys, removed.projects
+        except NotFound:
+            # An earlier attempt came so far.
+            pass
+        self.forget()
+        return {**done, "keys": keys, "projects": projects, "rows_left": left, "reason": author.reason}
+
+    def _again(self, run: RunContext, author: Author) -> None:
+        purges, changes = self.resets.purges, self.resets.changes
+        with purges.alone(run):
+            after_seq = changes.durable_seq
+            self.resets.write(run, author)
+            seq, line = purges.records_of(run.run_id, after_seq)[-1]
+            purges.purge_removed(run, seq, line)
