@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.app.purging import Purger
 from bursar.scheduling.job import Job
+from bursar.usage.revising.erasure import ERASE_JOB, EraseWork
+from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB, DeleteWork, ResetWork
 from bursar.usage.revising.voiding import VOID_JOB, VoidWork
 
 if TYPE_CHECKING:
@@ -21,10 +24,14 @@ TIMEOUT_SECONDS = 24 * 3600
 
 def change_jobs(ground: JobGround) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
+    changes, questions, purger = ground.changes, ground.questions, Purger(ground)
+    reset = ResetWork(changes, purger)
+    delete = DeleteWork(reset, ground.identity, ground.authenticator.forget)
     return [
-        _job(
-            VOID_JOB, "Takes selected events out of every total.", VoidWork(ground.changes, ground.questions)
-        )
+        _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
+        _job(ERASE_JOB, "Takes a person out of everything.", EraseWork(changes, questions, purger)),
+        _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
+        _job(DELETE_JOB, "Removes a tenant with all it has.", delete),
     ]
 
 

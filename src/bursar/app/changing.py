@@ -51,7 +51,7 @@ class ChangeDesk:
         return await run_in_threadpool(self.platform.changes.wait_applied, seq, seconds)
 
     async def enqueue(self, job_id: str, caller: Caller, parameters: Mapping[str, Any]) -> RunAsked:
-        """Ask for a run of a tenant's job; durable when this returns."""
+        """Ask for a run of the caller's tenant's job; durable when this returns."""
         run = await run_in_threadpool(
             self.platform.runner.enqueue,
             job_id,

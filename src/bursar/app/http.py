@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, cast
 from fastapi import APIRouter, FastAPI
 
 import bursar
-from bursar.app import auth, control, corrections, explain, health, problems, quarantine, voids
+from bursar.app import (
+    auth,
+    control,
+    corrections,
+    erasures,
+    explain,
+    health,
+    problems,
+    quarantine,
+    resets,
+    voids,
+)
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
@@ -93,6 +104,8 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         explain.make_router(platform),
         corrections.make_router(platform),
         voids.make_router(platform),
+        erasures.make_router(platform),
+        resets.make_router(platform),
         quarantine.make_router(platform),
         # The last one: one of its routes takes every path below /api/v1/events.
         make_usage_router(platform.questions, auth.require),

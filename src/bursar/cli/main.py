@@ -13,6 +13,7 @@ from bursar.cli import (
     db,
     demo,
     doctor,
+    forgetting,
     importing,
     keys,
     ledger,
@@ -59,6 +60,8 @@ app.command("query", epilog=query.EXAMPLES)(query.query)
 app.command("correct", epilog=correct.EXAMPLES)(correct.correct)
 app.command("history", epilog=correct.HISTORY_EXAMPLES)(correct.history)
 app.command("void", epilog=void.EXAMPLES)(void.void)
+app.command("erase-user", epilog=forgetting.ERASE_EXAMPLES)(forgetting.erase_user)
+app.command("reset", epilog=forgetting.RESET_EXAMPLES)(forgetting.reset)
 app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)

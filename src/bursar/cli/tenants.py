@@ -1,17 +1,20 @@
-"""`bursar tenants`: makes and lists tenants, the organisations that no data crosses between."""
+"""`bursar tenants`: makes, lists, suspends and deletes tenants, which no data crosses between."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bursar.cli import options
+from bursar.cli import changing, options
 from bursar.cli.options import examples
 
-HELP = "Tenants: make, list."
+HELP = "Tenants: make, list, suspend, delete."
 COLUMNS = ("id", "name", "zone", "state", "created_at")
 PATH = "/api/v1/tenants"
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -63,3 +66,66 @@ def list_tenants(
     with open_ledger(Target(data, url, key)) as client:
         items = whole_list(client, PATH)
     print_items(items, COLUMNS, as_json=as_json)
+
+
+@app.command(epilog=examples("bursar tenants suspend acme"))
+def suspend(
+    tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
+    *,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+) -> None:
+    """Refuse a tenant's usage from now on; what it has stays readable."""
+    _set_state(tenant_id, "suspended", (data, url, key))
+
+
+@app.command(epilog=examples("bursar tenants resume acme"))
+def resume(
+    tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
+    *,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+) -> None:
+    """Take a suspended tenant's usage again."""
+    _set_state(tenant_id, "active", (data, url, key))
+
+
+@app.command(epilog=examples("bursar tenants delete acme --reason 'contract ended'"))
+def delete(
+    tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
+    *,
+    reason: changing.Reason = None,
+    yes: changing.Yes = False,
+    data: options.Data = None,
+    url: options.Url = None,
+    key: options.Key = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Delete a tenant with all it has: usage, journal, keys, projects. Its usage is refused at once."""
+    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.printing import print_json, say
+
+    why = changing.need_reason(reason)
+    changing.confirm(f"Delete tenant {tenant_id} with all it has? This can't be undone.", yes=yes)
+    with open_ledger(Target(data, url, key)) as client:
+        answer = client.changes.delete_tenant(tenant_id, reason=why)
+        run = changing.finish_run(client, answer, None)
+    if as_json:
+        print_json(run)
+        return
+    result = run["result"]
+    say(
+        f"Deleted tenant {tenant_id}: {result['events']} events, {result['keys']} keys,"
+        f" {result['projects']} projects; {sum(result['rows_left'].values())} rows are left."
+    )
+
+
+def _set_state(tenant_id: str, state: str, target: tuple[Path | None, str | None, str | None]) -> None:
+    from bursar.cli.connection import Target, open_ledger, path_of
+    from bursar.cli.printing import say
+
+    with open_ledger(Target(*target)) as client:
+        changed = client.request("PATCH", path_of(PATH, tenant_id), body={"state": state})
+    say(f"Tenant {changed['id']} is {changed['state']}.")

@@ -1,0 +1,201 @@
+"""Erasures, resets and the end of a tenant over HTTP: what is gone, what stays, who may, what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.patience import wait_until
+from tests.support.serving import RunningServer, running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import httpx
+
+_numbers = itertools.count()
+EVENTS = "/api/v1/events"
+WHY = "asked to be forgotten"
+CALL = {"model": "gpt-4o-mini", "input_tokens": 1000}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+@pytest.fixture
+def tenant(server: RunningServer) -> Tenant:
+    return Tenant(server)
+
+
+class Tenant:
+    """A tenant of its own, with a key that may everything there."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.id: str = server.client.post("/api/v1/tenants", json={}).json()["id"]
+        params = {"tenant_id": self.id}
+        made = server.client.post("/api/v1/keys", json={"label": "a", "scopes": ["admin"]}, params=params)
+        self._key = {"X-API-Key": made.json()["key"]}
+        self._client = server.stranger
+
+    def ask(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        return self._client.request(method, path, headers=self._key, timeout=60, **request)
+
+    def send(self, **fields: Any) -> str:  # noqa: ANN401 - an event's fields
+        event_id = f"ev-{next(_numbers)}"
+        event = {**CALL, "event_id": event_id, **fields}
+        answer = self.ask("POST", EVENTS, json=event, params={"wait": "applied"})
+        assert answer.status_code == 200, answer.text
+        return event_id
+
+    def totals(self) -> dict[str, Any]:
+        question = {"measures": ["events", "cost", "input_tokens"], "window": "all"}
+        return self.ask("POST", "/api/v1/query", json=question).json()["totals"]
+
+    def finished(self, answer: httpx.Response) -> dict[str, Any]:
+        """The run of an answer, once it has succeeded."""
+        assert answer.status_code == 202, answer.text
+        url = answer.json()["run"]["url"]
+        wait_until(lambda: self.ask("GET", url).json()["finished_at"] is not None, "the run ends")
+        run = self.ask("GET", url).json()
+        assert run["state"] == "succeeded", run
+        return run
+
+
+def verify(server: RunningServer) -> None:
+    recount = server.platform.stores.recount(lambda _step, _records: None)
+    assert recount.is_clean, recount.differences
+
+
+def test_a_person_leaves_and_every_total_stays(server: RunningServer, tenant: Tenant) -> None:
+    ada = tenant.send(user_id="ada@example.com", metadata={"ticket": 7}, operation="chat")
+    tagged = tenant.send(tags={"owner": "ada@example.com", "team": "search"})
+    said = tenant.send(message="no answer for u-4711", user_id="bob")
+    bob = tenant.send(user_id="bob")
+    before = tenant.totals()
+    body = {"identifiers": ["ada@example.com", "u-4711"], "reason": WHY}
+    seen = tenant.ask("POST", "/api/v1/erasures", json={**body, "dry_run": True}).json()
+    assert (seen["found"]["events"], seen["run"]) == (3, None)
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=body))
+    assert (run["result"]["events"], run["result"]["left"], run["result"]["left_at"]) == (3, 0, [])
+    assert tenant.totals() == before
+    event = tenant.ask("GET", f"{EVENTS}/{ada}").json()
+    assert (event["user_id"], event["metadata"], event["operation"]) == (None, None, "chat")
+    assert tenant.ask("GET", f"{EVENTS}/{tagged}").json()["tags"] == {"team": "search"}
+    assert tenant.ask("GET", f"{EVENTS}/{said}").json()["message"] is None
+    assert tenant.ask("GET", f"{EVENTS}/{bob}").json()["user_id"] == "bob"
+    assert "ada@example.com" not in str(run)
+    verify(server)
+
+
+def test_an_erased_event_doesnt_come_back_by_a_retry(tenant: Tenant) -> None:
+    event_id = tenant.send(user_id="carol")
+    body = {"user_id": "carol", "reason": WHY}
+    tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=body))
+    event = {**CALL, "event_id": event_id, "user_id": "carol"}
+    again = tenant.ask("POST", EVENTS, json=event, params={"wait": "applied"}).json()
+    assert again["events"][0]["outcome"] == "duplicate"
+    assert tenant.ask("GET", f"{EVENTS}/{event_id}").json()["user_id"] is None
+
+
+def test_what_still_names_the_person_is_reported_by_its_place(tenant: Tenant) -> None:
+    tenant.send(user_id="dora", event_id="call-of-dora-1")
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "dora", "reason": WHY}))
+    assert run["result"]["left"] == 1
+
+
+def test_other_tenants_keep_what_they_have_about_the_same_person(
+    server: RunningServer, tenant: Tenant
+) -> None:
+    other = Tenant(server)
+    theirs = other.send(user_id="erin")
+    tenant.send(user_id="erin")
+    tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "erin", "reason": WHY}))
+    assert other.ask("GET", f"{EVENTS}/{theirs}").json()["user_id"] == "erin"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"reason": WHY}, ("identifiers", "out_of_range")),
+        ({"user_id": "x", "reason": WHY}, ("identifiers", "wrong_length")),
+        ({"user_id": "ada"}, ("reason", "required")),
+        ({"user_id": "ada", "reason": "because ada said so"}, ("reason", "names_person")),
+        ({"user_id": "ada", "reason": WHY, "flavour": 1}, ("flavour", "extra_forbidden")),
+    ],
+)
+def test_an_erasure_that_makes_no_sense_is_refused(
+    tenant: Tenant, body: dict[str, Any], reason: tuple[str, str]
+) -> None:
+    answer = tenant.ask("POST", "/api/v1/erasures", json=body)
+    assert answer.status_code == 422, answer.text
+    assert reason in {(one["field"], one["code"]) for one in answer.json()["errors"]}
+
+
+def test_a_reset_removes_everything_of_the_tenant_and_nothing_of_others(
+    server: RunningServer, tenant: Tenant
+) -> None:
+    other = Tenant(server)
+    theirs = other.send(user_id="bob")
+    event_id = tenant.send()
+    tenant.send()
+    body = {"confirm": tenant.id, "reason": "the trial is over"}
+    run = tenant.finished(tenant.ask("DELETE", "/api/v1/usage", json=body))
+    assert (run["result"]["events"], run["result"]["reason"]) == (2, "the trial is over")
+    assert tenant.totals()["events"] == 0
+    assert other.ask("GET", f"{EVENTS}/{theirs}").status_code == 200
+    # The ids may be used again, as if nothing had been.
+    again = tenant.ask("POST", EVENTS, json={**CALL, "event_id": event_id}, params={"wait": "applied"})
+    assert again.json()["events"][0]["outcome"] == "new"
+    verify(server)
+
+
+def test_a_reset_needs_the_tenants_id_once_more(tenant: Tenant) -> None:
+    tenant.send()
+    for body in ({"confirm": "default", "reason": "r"}, {"confirm": tenant.id}):
+        assert tenant.ask("DELETE", "/api/v1/usage", json=body).status_code == 422
+    assert tenant.totals()["events"] == 1
+
+
+def test_a_deleted_tenant_is_gone_with_all_it_had(server: RunningServer, tenant: Tenant) -> None:
+    tenant.send(user_id="bob")
+    tenant.ask("POST", "/api/v1/projects", json={"id": "search", "name": "Search"})
+    body = {"confirm": tenant.id, "reason": "contract ended"}
+    path = f"/api/v1/tenants/{tenant.id}"
+    assert tenant.ask("DELETE", path, json=body).status_code == 403
+    begun = server.client.request("DELETE", path, json=body)
+    assert begun.status_code == 202, begun.text
+    url = begun.json()["run"]["url"]
+    wait_until(lambda: server.client.get(url).json()["finished_at"] is not None, "the run ends")
+    run = server.client.get(url).json()
+    assert run["state"] == "succeeded", run
+    result = run["result"]
+    assert (result["events"], result["keys"], result["projects"]) == (1, 1, 1)
+    assert set(result["rows_left"].values()) == {0}
+    assert {"usage_events", "usage_by_hour", "quarantine", "journal"} <= result["rows_left"].keys()
+    assert tenant.ask("GET", EVENTS).status_code == 401
+    assert server.client.get(path).status_code == 404
+    verify(server)
+
+
+def test_the_default_tenant_stays_and_an_unknown_one_cant_be_deleted(server: RunningServer) -> None:
+    for tenant_id, status in (("default", 409), ("nobody", 404)):
+        body = {"confirm": tenant_id, "reason": "r"}
+        answer = server.client.request("DELETE", f"/api/v1/tenants/{tenant_id}", json=body)
+        assert answer.status_code == status, answer.text
+
+
+def test_nobody_forgets_without_a_key_that_may_administer(server: RunningServer) -> None:
+    made = server.client.post("/api/v1/keys", json={"label": "s", "scopes": ["ingest", "read"]}).json()
+    for method, path, body in (
+        ("POST", "/api/v1/erasures", {"user_id": "ada", "reason": WHY}),
+        ("DELETE", "/api/v1/usage", {"confirm": "default", "reason": WHY}),
+        ("DELETE", "/api/v1/tenants/x", {"confirm": "x", "reason": WHY}),
+    ):
+        assert server.stranger.request(method, path, json=body).status_code == 401
+        headers = {"X-API-Key": made["key"]}
+        assert server.stranger.request(method, path, json=body, headers=headers).status_code == 403
