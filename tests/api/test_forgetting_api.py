@@ -92,6 +92,19 @@ def test_a_person_leaves_and_every_total_stays(server: RunningServer, tenant: Te
     verify(server)
 
 
+def test_a_person_leaves_every_version_of_an_event(tenant: Tenant) -> None:
+    event_id = tenant.send(user_id="fay")
+    for user_id in ("fay", "gus"):
+        body = {**CALL, "user_id": user_id, "tags": {"by": "fay"}}
+        corrected = tenant.ask("PUT", f"{EVENTS}/{event_id}", json=body, params={"reason": "typo"})
+        assert corrected.status_code == 200
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "fay", "reason": WHY}))
+    assert (run["result"]["events"], run["result"]["left"]) == (3, 0)
+    versions = tenant.ask("GET", f"{EVENTS}/{event_id}/history").json()["items"]
+    assert "fay" not in str(versions)
+    assert len(versions) == 3
+
+
 def test_an_erased_event_doesnt_come_back_by_a_retry(tenant: Tenant) -> None:
     event_id = tenant.send(user_id="carol")
     body = {"user_id": "carol", "reason": WHY}

@@ -46,7 +46,7 @@ def find_person(
     found: dict[int, set[str]] = {}
     for table in ("usage_events", "usage_history"):
         rows = cursor.execute(
-            f"SELECT seq, tags FROM (SELECT seq, {_TAGS} AS tags, {_NAMES} AS is_named FROM {table}"
+            f"SELECT seq, tags FROM (SELECT coalesce(revised_seq, seq) AS seq, {_TAGS} AS tags, {_NAMES} AS is_named FROM {table}"
             " WHERE tenant_id = $tenant) WHERE coalesce(is_named, false) OR len(tags) > 0",
             values,
         ).fetchall()

@@ -133,6 +133,7 @@ class Releasing:
             text = f"The event {kept.event_id!r} doesn't count any more, so there is nothing to correct."
             raise _stays("id", "no_such_event", text)
         _, usage = _read(kept.line)
+        usage.seq = 0  # Inside another record it has no place of its own.
         head = self.author.head(CORRECTION, self.now)
         return encode_record(CorrectionRecord(**head, event_id=kept.event_id, usage=usage))
 
