@@ -46,8 +46,9 @@ def find_person(
     found: dict[int, set[str]] = {}
     for table in ("usage_events", "usage_history"):
         rows = cursor.execute(
-            f"SELECT seq, tags FROM (SELECT coalesce(revised_seq, seq) AS seq, {_TAGS} AS tags, {_NAMES} AS is_named FROM {table}"
-            " WHERE tenant_id = $tenant) WHERE coalesce(is_named, false) OR len(tags) > 0",
+            f"SELECT place, named FROM (SELECT coalesce(revised_seq, seq) AS place, {_TAGS} AS named,"
+            f" {_NAMES} AS is_named FROM {table}"
+            " WHERE tenant_id = $tenant) WHERE coalesce(is_named, false) OR len(named) > 0",
             values,
         ).fetchall()
         for seq, tags in rows:
