@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 NDJSON = "application/x-ndjson"
 PROGRESS_SECONDS = 0.2
 """Steps reported more often than this help nobody."""
+ALIVE_SECONDS = 10.0
+"""A line at least this often: clients and proxies take longer silence for a broken connection."""
 
 log = structlog.get_logger()
 
@@ -55,10 +57,19 @@ class _Telling:
         """Each line as it comes."""
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
         try:
-            while (line := await asyncio.to_thread(self._lines.get)) is not None:
+            line: dict[str, Any] | None = {"step": "beginning", "records": 0}
+            while line is not None:
                 yield json.dumps(line).encode() + b"\n"
+                line = await asyncio.to_thread(self._next, line)
         finally:
             self._has_left.set()
+
+    def _next(self, last: dict[str, Any]) -> dict[str, Any] | None:
+        """The next line, or the last one again where a step takes so long that a client would give up."""
+        try:
+            return self._lines.get(timeout=ALIVE_SECONDS)
+        except queue.Empty:
+            return last
 
     def _run(self) -> None:
         try:

@@ -18,6 +18,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from bursar import errors
+from bursar.app.fault_words import sentence_of
 from bursar.errors import BursarError, Reason
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ TYPE_PREFIX = "urn:bursar:problem:"
 CHALLENGE = 'Bearer realm="bursar"'
 """RFC 6750: what a client without a usable key should send."""
 
+
+class MethodNotAllowed(BursarError):
+    """The path exists, but not with this method."""
+
+    code = "method_not_allowed"
+    title = "This path doesn't take this method"
+
+
 STATUS_BY_ERROR: tuple[tuple[type[BursarError], int], ...] = (
     (errors.UnsupportedMedia, 415),
     (errors.TooLarge, 413),
@@ -41,17 +50,11 @@ STATUS_BY_ERROR: tuple[tuple[type[BursarError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (MethodNotAllowed, 405),
     (errors.Unavailable, 503),
     (BursarError, 500),
 )
 """The first class that an error is an instance of decides."""
-
-
-class MethodNotAllowed(BursarError):
-    """The path exists, but not with this method."""
-
-    code = "method_not_allowed"
-    title = "This path doesn't take this method"
 
 
 class InternalError(BursarError):
@@ -188,7 +191,7 @@ def _reason_of(fault: Mapping[str, Any]) -> Reason:
     if fault["type"] == "json_invalid":
         return Reason("$", "json_invalid", f"The body is not JSON (at character {place[0]}).")
     name = ".".join(place) or "$"
-    return Reason(name, str(fault["type"]), f"{name} ({origin}): {fault['msg']}.")
+    return Reason(name, str(fault["type"]), f"{name} ({origin}): {sentence_of(fault)}.")
 
 
 def reference() -> str:
@@ -239,5 +242,5 @@ This page is written by `make docs`; a test fails when it is stale.
 """
 _REFERENCE_TAIL = """
 Reasons inside `errors` have codes of their own: for an event's fields they are listed with the event,
-for parameters they are those of pydantic (`missing`, `int_parsing`, `enum`, …).
+for parameters they are pydantic's codes (`missing`, `int_parsing`, `enum`, …).
 """

@@ -6,12 +6,14 @@ runs on the folder, this process serves it on the folder's socket until the comm
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from bursar.settings import Settings
 
 SOCKET_NAME = "bursar.sock"
+START_SECONDS = 30.0
+"""A server that has taken its folder answers within a second or two, after an upgrade or a kill later."""
+POLL_SECONDS = 0.05
 PAGE_LIMIT = 500
 """The most that lists give per page."""
 HURRIED = RetryPolicy(tries=3, first_wait_seconds=0.1, longest_wait_seconds=2.0)
@@ -49,24 +54,65 @@ def open_ledger(target: Target, retries: RetryPolicy = HURRIED) -> Generator[Bur
     """A client of the ledger that the options name, as its operator where it is on this machine.
 
     Raises:
-        ConfigurationError: a setting is wrong, or there is no data folder.
+        ConfigurationError: a setting or option is wrong, or there is no data folder.
+        FolderInUse: a process holds the folder, and no server answers on it.
     """
     if target.url is not None:
+        _refuse_bad_url(target.url)
         with BursarClient(target.url, target.key, retries=retries) as client:
             yield client
         return
+    _refuse_idle_key(target.key)
     settings = load_settings(data_dir=target.data)
     path = socket_of(settings)
-    if is_served(path):
+    if not is_served(path):
+        refuse_missing_folder(settings)
+    if is_served(path) or _begins_to_serve(settings.data_dir, path):
         with client_of_socket(path, retries) as client:
             yield client
         return
-    refuse_missing_folder(settings)
     # Imported only here: a whole server is much to load, and mostly one is running already.
     from bursar.cli.local_server import serving_socket
 
     with serving_socket(settings), client_of_socket(path, retries) as client:
         yield client
+
+
+def _begins_to_serve(folder: Path, path: Path) -> bool:
+    """Whether a process that holds the folder serves it soon: a server takes its folder before it listens."""
+    from bursar.cli.printing import say
+    from bursar.storage.folder import DataFolder, is_held
+
+    deadline = time.monotonic() + START_SECONDS
+    has_said = False
+    while is_held(DataFolder(folder)):
+        if is_served(path):
+            return True
+        if time.monotonic() > deadline:
+            # Whoever opens the folder next says which process holds it.
+            return False
+        if not has_said:
+            say(f"Another process has just taken {folder}; waiting for it to answer …")
+            has_said = True
+        time.sleep(POLL_SECONDS)
+    return is_served(path)
+
+
+def _refuse_bad_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = f"{url!r} is no address of a server. Write it with its scheme: http://127.0.0.1:8000."
+        raise ConfigurationError(message)
+
+
+def _refuse_idle_key(key: str | None) -> None:
+    """A key given for nothing was meant for something; one in the environment may be the server's own."""
+    if key is not None and key != os.environ.get("BURSAR_API_KEY"):
+        message = (
+            "--key is for a server that --url names. On this machine's data folder commands act as its"
+            " operator and need none: leave --key out, or add --url."
+        )
+        raise ConfigurationError(message)
 
 
 def socket_of(settings: Settings) -> Path:

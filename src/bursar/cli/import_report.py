@@ -73,6 +73,7 @@ class Imported:
     unpriced: Counter[str] = field(default_factory=Counter[str])
     costs: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     """Known costs of what is new, by currency."""
+    _items: int = 0
 
     def add(self, step: Sequence[Item], result: SendResult | None) -> None:
         """Account for items that were sent together; `result` is None where none had an event."""
@@ -87,7 +88,13 @@ class Imported:
             index += 1
             self._note(Line(item, refusal=_words(refusal)) if refusal else Line(item, next(sent)))
 
+    @property
+    def items(self) -> int:
+        """How many there were, whatever became of them."""
+        return self._items
+
     def _note(self, line: Line) -> None:
+        self._items += 1
         if line.refusal is not None:
             self.rejected.append(line)
         elif line.sent is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bursar.cli import options
-from bursar.cli.failures import ExitCode
+from bursar.cli.failures import CommandFailed, ExitCode
 from bursar.cli.options import examples
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def import_usage(
     with open_ledger(Target(data, url, key), PATIENT) as client:
         imported = send(client, source, tenant)
     show_report(imported, as_json=as_json)
+    if not imported.items:
+        message = "There was nothing to import: no recorded answer, or no line with an event."
+        raise CommandFailed(message)
     if imported.rejected:
         raise typer.Exit(ExitCode.FAILED)
 

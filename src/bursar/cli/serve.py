@@ -36,4 +36,6 @@ def serve(
     from bursar.settings import load_settings
 
     settings = load_settings(host=host, port=port, data_dir=data)
-    raise typer.Exit(run_server(settings, announce=lambda line: print(line, flush=True)))
+    code = run_server(settings, announce=lambda line: print(line, flush=True))
+    print("Stopped. Everything that was acknowledged is on disk.", flush=True)
+    raise typer.Exit(code)

@@ -12,11 +12,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConfigurationError, FolderInUse
-from bursar.storage.folder_format import CURRENT, FolderFormat, read_format, refuse_unnamed, write_format
+from bursar.storage.folder_format import (
+    CURRENT,
+    KEPT,
+    FolderFormat,
+    read_format,
+    refuse_unnamed,
+    write_format,
+)
 from bursar.storage.store_files import StoreFiles, current_files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_OF_A_FIRST_START = frozenset({"LOCK", "tmp", "FORMAT.tmp", "bursar.sock", "lost+found"})
+"""What a first start that was cut short may leave, and what a fresh file system has."""
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +101,31 @@ class FolderLock:
         os.close(self.descriptor)
 
 
+def is_held(folder: DataFolder) -> bool:
+    """Whether a process holds the folder at this moment; takes nothing."""
+    try:
+        descriptor = os.open(folder.path / "LOCK", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def claim_folder(folder: DataFolder) -> FolderLock:
     """Make the folder if need be, and hold it.
 
     Raises:
         FolderInUse: another process holds it.
         NewerFormat: a newer Bursar wrote it.
-        ConfigurationError: it can't be made or written.
+        ConfigurationError: it can't be made or written, or holds what isn't Bursar's.
     """
+    _refuse_foreign(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.scratch.mkdir(exist_ok=True)
@@ -123,6 +151,20 @@ def claim_folder(folder: DataFolder) -> FolderLock:
         os.close(descriptor)
         raise
     return FolderLock(descriptor)
+
+
+def _refuse_foreign(folder: DataFolder) -> None:
+    """Let only a folder pass that is Bursar's or empty, so that a mistyped name fills no other folder."""
+    if not folder.path.is_dir() or folder.format_file.exists():
+        return
+    foreign = sorted({path.name for path in folder.path.iterdir()} - _OF_A_FIRST_START - set(KEPT))
+    if foreign:
+        message = (
+            f"{folder.path} isn't a data folder of Bursar: it holds {', '.join(foreign[:_NAMED])}"
+            f"{' and more' if len(foreign) > _NAMED else ''}. Choose an empty or a new folder with --data;"
+            " nothing was changed."
+        )
+        raise ConfigurationError(message)
 
 
 def check_format(folder: DataFolder) -> FolderFormat:

@@ -7,6 +7,8 @@ knows tables; see `tables.py`.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -50,6 +52,13 @@ def is_sqlite(engine: Engine) -> bool:
 
 def _make_sqlite_engine(url: str) -> Engine:
     engine = create_engine(url)
+    path = engine.url.database
+
+    @event.listens_for(engine, "do_connect")
+    def _make_private(*_connecting: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        # SQLite gives the files beside it the file's own mode.
+        if path and Path(path).parent.is_dir() and not Path(path).exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
