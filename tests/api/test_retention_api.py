@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
+from bursar.storage.journal.batches import batches_up_to
 from tests.cli.command_line import bursar
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
@@ -72,6 +73,12 @@ def run_expiry(server: RunningServer, key: str, **parameters: Any) -> Any:  # no
     return ended["result"]
 
 
+def journal_lines(server: RunningServer) -> list[bytes]:
+    journal = server.platform.folder.journal
+    batches = batches_up_to(journal, server.platform.changes.durable_seq)
+    return [line for batch in batches for line in batch.payload.splitlines()]
+
+
 def test_by_default_everything_is_kept(server: RunningServer) -> None:
     keys = a_tenant(server, "keeper")
     shown = ask(server, keys["read"], "GET", PATH).json()
@@ -84,7 +91,7 @@ def test_by_default_everything_is_kept(server: RunningServer) -> None:
         "events_from": None,
     }
     import_events(server, keys["admin"], 5000)
-    assert run_expiry(server, keys["admin"]) == {"dry_run": False, "expired": []}
+    assert run_expiry(server, keys["admin"]) == {"dry_run": False, "expired": [], "tombstones": 0}
 
 
 def test_a_choice_needs_the_admin_scope_and_is_the_tenants_own(server: RunningServer) -> None:
@@ -134,8 +141,14 @@ def test_an_expiry_removes_events_keeps_their_sums_and_lets_none_of_them_back(se
     assert run_expiry(server, keys["admin"], dry_run=True) == {"dry_run": True, "expired": [plan]}
     assert ask(server, keys["read"], "GET", "/api/v1/events/41-days-ago").status_code == 200
 
-    (done,) = run_expiry(server, keys["admin"])["expired"]
+    result = run_expiry(server, keys["admin"])
+    (done,) = result["expired"]
     assert done == {**plan, "seq": done["seq"]}
+    # The journal has lost them too, and nothing of them is left in any file of it.
+    assert result["tombstones"] == 2
+    lines = journal_lines(server)
+    assert [b"41-days-ago" in line for line in lines].count(True) == 0
+    assert [b"39-days-ago" in line for line in lines].count(True) == 1
     for days, code in ((100, 404), (41, 404), (39, 200), (1, 200)):
         found = ask(server, keys["read"], "GET", f"/api/v1/events/{days}-days-ago")
         assert found.status_code == code, days
@@ -155,7 +168,7 @@ def test_a_restart_keeps_choice_and_horizon(tmp_path: Path) -> None:
         keys = a_tenant(first, "acme")
         import_events(first, keys["admin"], 50)
         ask(first, keys["admin"], "PUT", PATH, json={"events_days": 40}).raise_for_status()
-        run_expiry(first, keys["admin"])
+        assert run_expiry(first, keys["admin"])["tombstones"] == 1
         ask(first, keys["admin"], "PUT", PATH, json={"events_days": 400}).raise_for_status()
         before = ask(first, keys["admin"], "GET", PATH).json()
     with running_server(tmp_path, scheduler=False) as second:

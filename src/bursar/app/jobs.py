@@ -7,14 +7,17 @@ Who runs them, and what becomes of a run, is in `scheduling/`.
 from __future__ import annotations
 
 from concurrent.futures import Future, wait
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 from bursar.app.backup_job import backup_job
 from bursar.app.change_jobs import change_jobs
+from bursar.app.expired_lines import drop_expired_lines
 from bursar.identity.page import PAGE_LIMIT, PageAsk
 from bursar.scheduling.job import Cron, Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner, RunnerOptions
 from bursar.storage.duckdb.ages import DuckDBAges
+from bursar.storage.journal.archiving import archive_sealed
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore
 from bursar.usage.retention.expiry import ExpiryGround, check_parameters, expire
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from bursar.identity.store import TenantStore
     from bursar.scheduling.run import Json
     from bursar.settings import Settings
-    from bursar.storage.duckdb.connection import Database
     from bursar.storage.relational.engine import StateEngine
 
 Result = TypeVar("Result")
@@ -45,7 +47,13 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
 
 def jobs_of(ground: JobGround) -> list[Job]:
     """Every job there is, over these parts of the platform."""
-    return [_compaction(ground), _retention(ground), backup_job(ground), *change_jobs(ground)]
+    return [
+        _compaction(ground),
+        _archive(ground),
+        _retention(ground),
+        backup_job(ground),
+        *change_jobs(ground),
+    ]
 
 
 def _compaction(ground: JobGround) -> Job:
@@ -63,22 +71,40 @@ def _compaction(ground: JobGround) -> Job:
     )
 
 
-def _retention(ground: JobGround) -> Job:
-    def cursor() -> Database:
-        # Asked each time: a rebuild puts another store in place.
-        return ground.stores.database.cursor()
+def _archive(ground: JobGround) -> Job:
+    def archive(context: RunContext) -> dict[str, Json]:
+        done = archive_sealed(ground.folder.journal, ground.changes.applied_seq, context.progress)
+        return asdict(done)
 
+    return Job(
+        id="archive",
+        title="Moves sealed segments of the journal into the compressed archive.",
+        work=archive,
+        schedule=Cron("10 * * * *"),
+        jitter_seconds=300,
+        resumes=True,
+    )
+
+
+def _retention(ground: JobGround) -> Job:
     parts = ExpiryGround(
         ground.horizons,
         ground.changes,
         ground.questions,
-        DuckDBAges(cursor),
+        DuckDBAges(ground.stores.cursor),
         lambda: tenant_ids(ground.identity),
     )
+
+    def retain(context: RunContext) -> dict[str, Json]:
+        result = expire(parts, context)
+        if not result["dry_run"]:
+            result["tombstones"] = drop_expired_lines(ground, context)
+        return result
+
     return Job(
         id="retention",
         title="Removes what its tenant's retention doesn't cover any more.",
-        work=lambda context: expire(parts, context),
+        work=retain,
         schedule=Cron("30 2 * * *"),
         jitter_seconds=600,
         timeout_seconds=6 * 3600,

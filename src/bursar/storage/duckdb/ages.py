@@ -65,6 +65,14 @@ class DuckDBAges:
         return None if row is None else row[0]
 
 
+def seqs_to_rewrite(cursor: duckdb.DuckDBPyConnection) -> list[int]:
+    """The records for which the journal is still to be rewritten, in order."""
+    rows = cursor.execute(
+        "SELECT by_seq FROM removed WHERE NOT is_tombstone UNION SELECT by_seq FROM erased ORDER BY by_seq"
+    ).fetchall()
+    return [int(seq) for (seq,) in rows]
+
+
 def _oldest_sum() -> str:
     tables = [
         f"SELECT min({next(iter(ROLLUPS[rollup]))})::TIMESTAMP AS at FROM {table} WHERE tenant_id = $tenant"
