@@ -78,6 +78,11 @@ class BenchServer:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def loop_seconds(self) -> float:
+        """Processor time of its main thread, which runs the event loop."""
+        thread = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/schedstat")
+        return int(thread.read_text().split()[0]) / 1e9
+
     def memory_bytes(self) -> int:
         """Anonymous memory it holds now; mapped files are not in it."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():

@@ -201,7 +201,10 @@ class HttpMetrics:
             "method",
             "route",
         )
-        self.in_flight = declare.gauge("bursar_http_requests_in_flight", "Requests being answered now")
+        self.in_flight = 0
+        """Requests being answered now; a plain number, which only the event loop changes."""
+        shown = declare.gauge("bursar_http_requests_in_flight", "Requests being answered now")
+        shown.set_function(lambda: self.in_flight)
         self.abandoned = declare.counter(
             "bursar_http_requests_abandoned", "Requests whose client left before the answer"
         )

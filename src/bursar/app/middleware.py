@@ -50,6 +50,7 @@ _SAFETY_HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 )
+_UNCACHED = (b"cache-control", b"no-store")
 _CLIENT_GONE = 499
 """nginx's word for an answer that nobody waited for; seen in logs and metrics only."""
 _SERVER_FAULT = 500
@@ -76,14 +77,14 @@ class Frame:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             with request_span(
                 scope["method"], exchange.header(b"traceparent"), **{"url.path": str(scope["path"])}
             ):
                 await self._answer(exchange, receive)
         finally:
-            self._metrics.in_flight.dec()
+            self._metrics.in_flight -= 1
             self._record(exchange)
 
     async def _answer(self, exchange: _Exchange, receive: Receive) -> None:
@@ -133,11 +134,10 @@ class _Exchange:
         """Pass a part of the answer on; its head gets the id and the safety headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = list(message.get("headers", ()))
-            headers.append((b"x-request-id", self.request_id.encode("ascii")))
-            headers.extend(_SAFETY_HEADERS)
-            if not any(name == b"cache-control" for name, _ in headers):
-                headers.append((b"cache-control", b"no-store"))
+            given = message.get("headers", ())
+            headers = [*given, (b"x-request-id", self.request_id.encode("ascii")), *_SAFETY_HEADERS]
+            if not [name for name, _ in given if name == b"cache-control"]:
+                headers.append(_UNCACHED)
             message = {**message, "headers": headers}
         await self._send(message)
 

@@ -65,7 +65,8 @@ class Refused:
 Item = UsageEvent | Refused
 
 
-@dataclass(frozen=True, slots=True)
+# Made for every request: frozen would set each field at ten times the cost.
+@dataclass(slots=True)
 class Items:
     """The items of a body: how many, whether it was a single one, and slices of them in order."""
 

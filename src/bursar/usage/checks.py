@@ -39,7 +39,8 @@ class TimeRules:
     """From when on a tenant's events are kept: older ones are refused at every door (`retention/`)."""
 
 
-@dataclass(frozen=True, slots=True)
+# Made for every request: frozen would set each field at ten times the cost.
+@dataclass(slots=True)
 class Receipt:
     """Who sent a body through which door, and when it arrived."""
 

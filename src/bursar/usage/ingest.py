@@ -69,7 +69,8 @@ class Prepared:
     rejections: list[Rejection]
 
 
-@dataclass(frozen=True, slots=True)
+# Made for every request: frozen would set each field at ten times the cost.
+@dataclass(slots=True)
 class AcceptOptions:
     """How one body is to be accepted."""
 
