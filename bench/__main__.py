@@ -1,78 +1,47 @@
-"""`python -m bench`: runs the benchmarks and prints one table."""
+"""`python -m bench [NAME…]`: runs benchmarks one after the other and prints one table each.
+
+A scenario is a module with a `run` that prints its figures and returns whether all went well; it is
+entered in `SCENARIOS` and needs nothing else.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 from typing import TYPE_CHECKING
 
-from bench.client import Load
-from bench.ingest import IngestRun, run_ingest
+from bench import ingest, singles
 from bench.machine import decode_rate, duckdb_load_rate, sync_rate
+from bench.options import Options, say, say_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-EVENTS = 1_000_000
-EVENTS_PER_BODY = 1_000
-CONNECTIONS = 8
-PATH = "/api/v1/events"
+SCENARIOS: dict[str, Callable[[Options], bool]] = {"ingest": ingest.run, "singles": singles.run}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, and exit with 0 unless events were refused."""
+    """Run, print, and exit with 0 unless a scenario says that something went wrong."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--events", type=int, default=EVENTS, help="events per run (default: 1,000,000)")
-    parser.add_argument("--runs", type=int, default=3, help="runs, of which the median counts (default: 3)")
     parser.add_argument(
-        "--per-body", type=int, default=EVENTS_PER_BODY, help="events per body (default: 1,000)"
+        "names", nargs="*", metavar="NAME", help=f"any of: {', '.join(SCENARIOS)}; all without"
     )
-    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="connections (default: 8)")
+    parser.add_argument("--runs", type=int, default=5, help="runs, of which the median counts (default: 5)")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes (default: 1)")
     asked = parser.parse_args(arguments)
-    _say(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f};"
-        f" medians of {asked.runs} runs of {asked.events:,} events"
-    )
-    _say(f"{'msgspec alone decodes':<42}{decode_rate():>12,.0f} events/s on one core")
-    _say(f"{'DuckDB alone loads the same JSON':<42}{duckdb_load_rate():>12,.0f} events/s on one core")
-    _say(f"{'64 kB append and fdatasync':<42}{sync_rate():>12,.0f} commits/s")
-    bodies = asked.events // asked.per_body
-    refused = 0
-    for title, path in (("a line per event in the answer", PATH), ("?return=none", f"{PATH}?return=none")):
-        _say(f"{title}:")
-        load = Load(bodies, asked.per_body, asked.connections, path)
-        runs = [_shown(run_ingest(load)) for _ in range(asked.runs)]
-        _say_median(runs)
-        refused += sum(run.refused for run in runs)
-    return 1 if refused else 0
-
-
-def _say_median(runs: Sequence[IngestRun]) -> None:
-    acknowledged = statistics.median(run.acknowledged_per_second for run in runs)
-    applied = statistics.median(run.applied_per_second for run in runs)
-    cpu = statistics.median(run.cpu_micros_per_event for run in runs)
-    _say(f"{'  median acknowledged durable':<42}{acknowledged:>12,.0f} events/s")
-    _say(f"{'  median applied (queryable)':<42}{applied:>12,.0f} events/s")
-    _say(f"{'  median server CPU':<42}{cpu:>12,.1f} µs/event")
-
-
-def _shown(run: IngestRun) -> IngestRun:
-    _say(
-        f"  {run.events:,} events: {run.acknowledged_per_second:,.0f}/s acknowledged,"
-        f" {run.applied_per_second:,.0f}/s applied, {run.cpu_micros_per_event:.1f} µs CPU/event,"
-        f" body p50 {run.p50_millis:.0f} ms p99 {run.p99_millis:.0f} ms,"
-        f" {run.memory_bytes / 2**20:,.0f} MiB anonymous"
-        + (f", {run.refused:,} REFUSED" if run.refused else "")
-    )
-    return run
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    unknown = [name for name in asked.names if name not in SCENARIOS]
+    if unknown:
+        parser.error(f"there is no benchmark called {', '.join(unknown)}")
+    say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, medians of {asked.runs}")
+    say("this machine's own limits:")
+    say_figure("msgspec alone decodes", decode_rate(), "events/s on one core")
+    say_figure("DuckDB alone loads the same JSON", duckdb_load_rate(), "events/s on one core")
+    say_figure("64 kB append and fdatasync", sync_rate(), "commits/s")
+    options = Options(asked.runs, asked.scale)
+    results = [SCENARIOS[name](options) for name in asked.names or SCENARIOS]
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())
