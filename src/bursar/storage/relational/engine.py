@@ -50,6 +50,20 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
+def forget_replaced(engine: Engine) -> None:
+    """Let a SQLite file's log not keep what was just replaced: its pages move into the file, it is emptied.
+
+    PostgreSQL does the like by itself, when its next vacuum and its checkpoints come.
+    """
+    if not is_sqlite(engine):
+        return
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 def _make_sqlite_engine(url: str) -> Engine:
     engine = create_engine(url)
     path = engine.url.database
@@ -70,6 +84,8 @@ def _make_sqlite_engine(url: str) -> Engine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # What is deleted or replaced is overwritten in the file, not only marked as free.
+        cursor.execute("PRAGMA secure_delete = ON")
         cursor.close()
 
     event.listen(engine, "begin", _begin)

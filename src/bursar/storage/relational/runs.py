@@ -15,6 +15,7 @@ from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 from bursar.errors import NotFound
 from bursar.scheduling.run import ENDED, FAILURES, Run, RunState, Trigger
 from bursar.scheduling.store import RunPage
+from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.run_notices import RelationalNotices, RelationalSchedules
 from bursar.storage.relational.tables import RUN_NOTICES, RUNS
 from bursar.storage.relational.transactions import reading, writing
@@ -108,7 +109,9 @@ class RelationalRuns:
 
     def conceal(self, run_id: str, holder: str, parameters: Mapping[str, Json]) -> bool:
         """See `RunStore.conceal`."""
-        return self._change(run_id, holder, {"parameters": _to_json(parameters)})
+        is_changed = self._change(run_id, holder, {"parameters": _to_json(parameters)})
+        forget_replaced(self._engine)
+        return is_changed
 
     def put_back(self, run_id: str, holder: str) -> bool:
         """See `RunStore.put_back`."""
