@@ -176,7 +176,7 @@ LEASES = Table(
 RETENTIONS = Table(
     "retentions",
     METADATA,
-    Column("tenant_id", String, ForeignKey("tenants.id"), primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
     # Empty: the default counts; 0: forever.
     Column("events_days", Integer),
     Column("rollups_days", Integer),

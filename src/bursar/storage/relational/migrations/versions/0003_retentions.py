@@ -18,5 +18,7 @@ def upgrade() -> None:
         sa.Column("rollups_days", sa.Integer()),
         sa.Column("quarantine_days", sa.Integer()),
         sa.PrimaryKeyConstraint("tenant_id", name="pk_retentions"),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name="fk_retentions_tenant_id"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name="fk_retentions_tenant_id", ondelete="CASCADE"
+        ),
     )
