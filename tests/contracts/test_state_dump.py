@@ -1,0 +1,122 @@
+"""A dump of the state store, from either engine into either: every row and every value comes back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from bursar.errors import ConfigurationError, NewerFormat
+from bursar.storage.relational.dump import dump_state, restore_state
+from bursar.storage.relational.identity import RelationalIdentityStore
+from bursar.storage.relational.migrate import status, upgrade
+from bursar.storage.relational.snapshots import PriceSnapshotStore
+from bursar.storage.relational.tables import METADATA
+from bursar.storage.relational.transactions import reading, writing
+from tests.cli.command_line import bursar
+from tests.support.identity import a_project, a_tenant, add_key
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from tests.support.relational import PostgresServer
+
+MOMENT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def filled(state_engine: Engine) -> Engine:
+    """A store with rows in its tables, some of them odd."""
+    store = RelationalIdentityStore(state_engine)
+    store.add_tenant(a_tenant("acme", created_at=MOMENT))
+    store.add_project(a_project("suche-ünï", tenant_id="acme"))
+    add_key(store)
+    snapshots = PriceSnapshotStore(state_engine)
+    for number in range(1500):
+        snapshots.save(f"{number:032d}", json.dumps({"note": "\\u0000 ¢", "n": number}))
+    with writing(state_engine) as connection:
+        connection.execute(insert(METADATA.tables["runs"]).values(**_a_run()))
+    return state_engine
+
+
+def _a_run() -> dict[str, Any]:
+    return {
+        "id": "run_1",
+        "job_id": "backup",
+        "state": "succeeded",
+        "trigger": "request",
+        "parameters": "{}",
+        "done": 2**40,
+        "attempts": 1,
+        "created_at": MOMENT,
+        "is_stop_asked": False,
+    }
+
+
+def rows_of(engine: Engine) -> dict[str, list[Any]]:
+    with reading(engine) as connection:
+        return {
+            table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)
+            for table in METADATA.sorted_tables
+        }
+
+
+def test_a_dump_restores_into_either_engine(
+    filled: Engine, empty_state_url: str, open_engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    revision = dump_state(filled, tmp_path / "dump")
+    target = open_engine(empty_state_url if "postgres" in empty_state_url else f"sqlite:///{tmp_path}/new.db")
+    assert restore_state(target, tmp_path / "dump") == revision == status(filled).head
+    assert upgrade(target).pending == ()
+    assert rows_of(target) == rows_of(filled)
+
+
+def test_a_store_with_tables_is_not_restored_into(filled: Engine, tmp_path: Path) -> None:
+    dump_state(filled, tmp_path / "dump")
+    before = rows_of(filled)
+    with pytest.raises(ConfigurationError, match="isn't empty"):
+        restore_state(filled, tmp_path / "dump")
+    assert rows_of(filled) == before
+
+
+def test_a_dump_of_a_newer_bursar_is_refused_and_leaves_nothing(
+    filled: Engine, open_engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    from sqlalchemy import inspect, text  # noqa: PLC0415 - only here
+
+    with writing(filled) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    dump_state(filled, tmp_path / "dump")
+    target = open_engine(f"sqlite:///{tmp_path}/new.db")
+    with pytest.raises(NewerFormat, match="9999"):
+        restore_state(target, tmp_path / "dump")
+    assert inspect(target).get_table_names() == []
+
+
+def test_a_ledger_moves_between_postgresql_and_sqlite(postgres: PostgresServer, tmp_path: Path) -> None:
+    event = {"event_id": "e1", "model": "gpt-4o-mini", "input_tokens": 7}
+    with running_server(tmp_path / "a", database_url=postgres.make_empty()) as server:
+        server.client.post("/api/v1/tenants", json={"id": "acme", "name": "Acmé"}).raise_for_status()
+        server.client.post("/api/v1/events?wait=applied", json=event).raise_for_status()
+        said = bursar("backup", tmp_path / "backup", "--data", tmp_path / "a")
+        assert said.code == 0, said.err
+    assert bursar("restore", tmp_path / "backup", "--data", tmp_path / "b").code == 0
+    with running_server(tmp_path / "b") as server:
+        assert server.client.get("/api/v1/tenants/acme").json()["name"] == "Acmé"
+        assert server.client.get("/api/v1/events/e1/explain").json()["adds_up"]
+    assert bursar("backup", tmp_path / "second", "--data", tmp_path / "b").code == 0
+    url = postgres.make_empty()
+    done = bursar("restore", tmp_path / "second", "--data", tmp_path / "c", DATABASE_URL=url)
+    assert done.code == 0, done.err
+    again = bursar("restore", tmp_path / "second", "--data", tmp_path / "d", DATABASE_URL=url)
+    assert (again.code, "isn't empty" in again.err, (tmp_path / "d").exists()) == (1, True, False)
+    with running_server(tmp_path / "c", database_url=url) as server:
+        assert server.client.get("/api/v1/tenants/acme").json()["name"] == "Acmé"
+        assert not (tmp_path / "c" / "state.db").exists()
