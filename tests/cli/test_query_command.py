@@ -110,6 +110,6 @@ def test_rows_cut_off_by_the_limit_are_mentioned(data: Path) -> None:
 def test_a_wrong_name_is_refused_in_one_line(data: Path) -> None:
     said = bursar("query", "--data", data, "--measures", "cosst")
     assert said.code == 1
-    assert "'cosst' is no measure of usage." in said.err
+    assert "'cosst' is no measure of usage. Did you mean 'cost'?" in said.err
     assert bursar("query", "--data", data, "--filter", "nonsense").code == 2
     assert bursar("query", "--data", data, "--format", "xml").code == 2

@@ -91,3 +91,12 @@ def test_an_import_of_nothing_says_so(tmp_path: Path) -> None:
         said = bursar("import", "--provider-responses", empty, "--data", tmp_path / "data")
     assert said.code == 1
     assert "There was nothing to import" in said.err
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://bursar:secret-word@127.0.0.1:1/bursar"
+    said = bursar_process("serve", "--port", "0", "--data", tmp_path / "data", BURSAR_DATABASE_URL=url)
+    assert said.code == 1
+    assert "The state store does not answer" in said.err
+    assert '"127.0.0.1", port 1 failed' in said.err
+    assert "secret-word" not in said.err

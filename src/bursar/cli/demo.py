@@ -25,6 +25,8 @@ EXAMPLES = examples(
 )
 EVENTS_PER_STEP = 1_000
 POLL_SECONDS = 0.1
+INTRODUCED_WINDOW = "all"
+"""Of the printed totals and of the request that shows them by model, so that they agree."""
 OLDEST_DAYS = 34
 """The native door takes 35 days; the day between is for a load that starts before midnight."""
 
@@ -164,7 +166,7 @@ def _totals(client: BursarClient, measures: list[str], **asked: object) -> dict[
 
 
 def _introduce(client: BursarClient, url: str, key: str) -> None:
-    totals = _totals(client, ["cost", "events", "unpriced_events", "errors"], window="all")
+    totals = _totals(client, ["cost", "events", "unpriced_events", "errors"], window=INTRODUCED_WINDOW)
     spend = " and ".join(f"{one['amount']} {one['currency']}" for one in totals["cost"] if one["amount"])
     ask = f"curl -s -H 'X-API-Key: {key}'"
     post = f"{ask} -H 'Content-Type: application/json'"
@@ -179,8 +181,8 @@ Key      {key}
 
 Three requests to try:
 
-  # what each model cost in the last 30 days
-  {ask} '{url}/api/v1/cost/breakdown?group_by=model'
+  # what each model cost, and all of them together as above
+  {ask} '{url}/api/v1/cost/breakdown?group_by=model&window={INTRODUCED_WINDOW}'
 
   # spend per project and day: find the spike
   {post} {url}/api/v1/query \\

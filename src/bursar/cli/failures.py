@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from bursar.errors import BursarError
+from bursar.errors import BursarError, Unavailable
 
 if TYPE_CHECKING:
     from bursar_client import BursarClientError, ProblemAnswer
@@ -65,7 +65,15 @@ def _words_for(error: Exception) -> str | None:
 
 def _advise(error: BursarError) -> str:
     reasons = [f"  {one.field}: {one.message}" for one in error.reasons if one.message not in error.detail]
-    return "\n".join([error.detail, *reasons])
+    return "\n".join([error.detail, *_cause_of(error), *reasons])
+
+
+def _cause_of(error: BursarError) -> list[str]:
+    """Why something does not answer, in its driver's first line: for whoever runs Bursar."""
+    cause = error.__cause__ if isinstance(error, Unavailable) else None
+    # SQLAlchemy's errors go on with the statement and a link; the driver's own is inside.
+    lines = str(getattr(cause, "orig", cause) or "").strip().splitlines()
+    return [f"  {lines[0]}"] if lines else []
 
 
 def _explain(error: BursarClientError) -> str:

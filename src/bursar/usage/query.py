@@ -10,13 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
 from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from bursar.errors import Invalid, Reason
-from bursar.usage.query_dimensions import PERIOD, Dimension, Kind, find_dimension
-from bursar.usage.query_measures import Measure, find_measure
+from bursar.usage.query_dimensions import (
+    DIMENSION_ALIASES,
+    DIMENSIONS,
+    PERIOD,
+    Dimension,
+    Kind,
+    find_dimension,
+)
+from bursar.usage.query_measures import MEASURE_ALIASES, MEASURES, Measure, find_measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,7 +244,10 @@ def _order_faults(query: UsageQuery) -> Iterator[Reason]:
 
 
 def _unknown(field_name: str, name: str, thing: str) -> Reason:
-    return Reason(field_name, f"unknown_{thing}", f"{name!r} is no {thing} of usage.")
+    known = [*MEASURES, *MEASURE_ALIASES] if thing == "measure" else [*DIMENSIONS, *DIMENSION_ALIASES]
+    near = get_close_matches(name, known, 1)
+    advice = f" Did you mean {near[0]!r}?" if near else ""
+    return Reason(field_name, f"unknown_{thing}", f"{name!r} is no {thing} of usage.{advice}")
 
 
 def _repeated(field_name: str, names: tuple[str, ...]) -> Iterator[Reason]:
