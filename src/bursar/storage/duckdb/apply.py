@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bursar.storage.duckdb.change import Changer
-from bursar.storage.duckdb.change_reader import Refusal
+from bursar.storage.duckdb.change_reader import Refusal, read_steps, runs_of
 from bursar.storage.duckdb.connection import fetch_columns, read_position, transaction
 from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
@@ -120,21 +120,24 @@ class DuckDBApplier:
         return applied
 
     def _apply_others(self, batch: RecordBatch) -> Applied:
-        """Apply amending records one by one, each with its own position."""
+        """Apply amending records in order, each run of them with a position of its own."""
         applied = Applied(last_seq=batch.last_seq)
         done = self.position()
-        for i, line in enumerate(batch.payload.splitlines()):
-            if done is not None and batch.first_seq + i <= done[1]:
-                continue
-            staged = self._changer.stage(line)
-            self._index.advance(batch.first_seq + i)
+        applied_before = max(done[1] - batch.first_seq + 1, 0) if done else 0
+        seq = batch.first_seq + applied_before - 1
+        for run in runs_of(read_steps(batch.payload.splitlines()[applied_before:])):
+            seq += len(run)
+            staged = self._changer.stage(run)
+            self._index.advance(seq)
             with transaction(self._connection):
-                if isinstance(staged, Refusal):
-                    refused = QuarantinedRecord.of_line(line, staged.reason, staged.detail)
-                    self._keep_aside(applied, [refused])
-                else:
-                    self._changer.carry_out(staged, line, applied)
-                self._move_position(batch.first_seq + i)
+                self._changer.carry_out(run, staged, applied)
+                refused = [
+                    QuarantinedRecord.of_line(step.line, refusal.reason, refusal.detail)
+                    for step, refusal in zip(run, staged, strict=True)
+                    if isinstance(refusal, Refusal)
+                ]
+                self._keep_aside(applied, refused)
+                self._move_position(seq)
         return applied
 
     def _keep_aside(self, applied: Applied, records: Sequence[QuarantinedRecord]) -> None:

@@ -1,7 +1,7 @@
-"""Carries out one record that changes earlier ones: reads it, loads what it brings, applies it.
+"""Carries out records that change earlier ones: reads them, loads what they bring, applies them.
 
 What each kind does is in a module of its own (`amend.py`, `expire.py`, `erase.py`); decision 7 says
-why. Called by the applier, which gives each record a transaction and moves the position.
+why. Called by the applier, which gives each run a transaction and moves the position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from bursar.storage.duckdb.change_reader import (
     Release,
     Reset,
     Void,
-    read_change,
 )
 from bursar.storage.duckdb.erase import Eraser
 from bursar.storage.duckdb.expire import Remover
@@ -30,8 +29,12 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from bursar.storage.duckdb.change_reader import Step
     from bursar.storage.duckdb.staging import Staging
     from bursar.usage.applying import Applied, KeyIndex
+
+
+_Single = Void | Expiry | Erasure | Reset | Release | Tombstone
 
 
 class Changer:
@@ -45,18 +48,28 @@ class Changer:
         self._remover = Remover(connection, index)
         self._eraser = Eraser(connection)
 
-    def stage(self, line: bytes) -> Change | Refusal:
-        """Read one record and load what it brings; call it outside a transaction."""
-        change = read_change(line)
-        if isinstance(change, Correction):
-            return self._amender.stage(change) or change
-        return change
+    def stage(self, run: Sequence[Step]) -> list[Change | Refusal]:
+        """Load what a run of records brings, or say why some can't be made; outside a transaction."""
+        corrections = [step.change for step in run if isinstance(step.change, Correction)]
+        refusals = self._amender.stage(corrections) if corrections else {}
+        return [
+            refusals.get(step.change.seq, step.change) if isinstance(step.change, Correction) else step.change
+            for step in run
+        ]
 
-    def carry_out(self, change: Change, line: bytes, applied: Applied) -> None:
-        """Make a staged change, inside the applier's transaction, and count it."""
+    def carry_out(self, run: Sequence[Step], staged: Sequence[Change | Refusal], applied: Applied) -> None:
+        """Make the staged changes of a run, inside the applier's transaction, and count them."""
+        corrections = sum(isinstance(change, Correction) for change in staged)
+        if corrections:
+            self._amender.correct()
+            applied.amended += corrections
+            return
+        for step, change in zip(run, staged, strict=True):
+            if not isinstance(change, Refusal | Correction):
+                self._make(change, step.line, applied)
+
+    def _make(self, change: _Single, line: bytes, applied: Applied) -> None:
         match change:
-            case Correction():
-                self._amender.correct(change)
             case Void():
                 applied.passed_over += self._amender.void(change)
             case Expiry():

@@ -31,6 +31,7 @@ from bursar.usage.changes import (
 from bursar.usage.record import RECORD_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
 DAY_MICROS = 86_400_000_000
@@ -135,3 +136,39 @@ def _checked(change: Expiry) -> Expiry | Refusal:
     if change.before % DAY_MICROS:
         return Refusal("unreadable_record", "An expiry goes up to a midnight in UTC.")
     return change
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One record: its line, and the change that it asks for."""
+
+    line: bytes
+    change: Change | Refusal
+
+
+CORRECTIONS_TOGETHER = 2_000
+"""Corrections made in one transaction at most: some 2 MB in memory."""
+
+
+def read_steps(lines: Iterable[bytes]) -> Iterator[Step]:
+    """Each line with its change."""
+    return (Step(line, read_change(line)) for line in lines)
+
+
+def runs_of(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Records in order; corrections of different events that follow each other stand together."""
+    run: list[Step] = []
+    keys: set[tuple[str, str]] = set()
+    for step in steps:
+        change = step.change
+        key = (change.tenant_id, change.event_id) if isinstance(change, Correction) else None
+        if run and (key is None or key in keys or len(run) == CORRECTIONS_TOGETHER):
+            yield run
+            run, keys = [], set()
+        if key is None:
+            yield [step]
+        else:
+            run.append(step)
+            keys.add(key)
+    if run:
+        yield run

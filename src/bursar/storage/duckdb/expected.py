@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, assert_never
 
-from bursar.storage.duckdb.amend import ended_values, stage_replacement
+from bursar.storage.duckdb.amend import ENDED, name_ends, stage_replacements
 from bursar.storage.duckdb.change_reader import (
     Correction,
     Erasure,
@@ -20,19 +20,21 @@ from bursar.storage.duckdb.change_reader import (
     Refusal,
     Release,
     Reset,
+    Step,
     Void,
     read_change,
+    runs_of,
 )
 from bursar.storage.duckdb.expected_removal import SCRATCH, erase_expected, remove_expected
 from bursar.storage.duckdb.keys import KEY_COLUMNS
 from bursar.storage.duckdb.quarantine import QuarantinedRecord
-from bursar.storage.duckdb.schema import ENDED_COLUMNS, TABLES
+from bursar.storage.duckdb.schema import TABLES
 from bursar.storage.duckdb.staging import STAGED
 from bursar.usage.applying import BatchKind
 from bursar.usage.changes import Tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -62,7 +64,6 @@ _VERDICTS = (
     " ELSE 'conflict' END AS verdict"
     f" FROM numbered n LEFT JOIN {SCRATCH}.keys k USING (upper, lower)"
 )
-_Amending = Correction | Void | Erasure
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Expectation:
     unreadable: list[str] = field(default_factory=list[str])
     """The first few lines that could not be loaded, and why."""
     _waiting: list[bytes] = field(default_factory=list[bytes])
-    _changes: list[tuple[_Amending, bytes]] = field(default_factory=list[tuple[_Amending, bytes]])
+    _changes: list[Step] = field(default_factory=list[Step])
     _stones: list[Tombstone] = field(default_factory=list[Tombstone])
     _size: int = 0
 
@@ -120,7 +121,7 @@ class Expectation:
             case Tombstone():
                 self._lay(change)
             case Correction() | Void() | Erasure():
-                self._changes.append((change, line))
+                self._changes.append(Step(line, change))
                 self._size += len(line)
             case Expiry() | Reset() | Release():
                 self._flush()
@@ -141,13 +142,20 @@ class Expectation:
             for bad in self.staging.bad:
                 self._set_aside(bad.line, Refusal("unreadable_record", bad.detail))
             self._tell_apart()
-        for kind, run in groupby(self._changes, key=lambda one: type(one[0])):
-            if kind is Void:
-                self._void([change for change, _ in run if isinstance(change, Void)])
-            else:
-                for change, line in run:
-                    self._amend(change, line)
+        self._make_changes()
         self._waiting, self._changes, self._size = [], [], 0
+
+    def _make_changes(self) -> None:
+        for kind, steps in groupby(self._changes, key=lambda step: type(step.change)):
+            if kind is Void:
+                self._void([step.change for step in steps if isinstance(step.change, Void)])
+            elif kind is Correction:
+                for run in runs_of(steps):
+                    self._correct(run)
+            else:
+                for step in steps:
+                    if isinstance(step.change, Erasure):
+                        erase_expected(self.scratch, step.change)
 
     def _take_up_tombstones(self) -> None:
         if not self._stones:
@@ -195,62 +203,51 @@ class Expectation:
 
     def _void(self, voids: Sequence[Void]) -> None:
         """End what a run of voids names; the first to name an event ends it."""
+        self._name([(one, event_id) for one in voids for event_id in one.event_ids])
+        by_seq = {one.seq: one for one in voids}
+        rows = self.scratch.execute("SELECT seq, ended_seq FROM found").fetchall()
+        if rows:
+            self._end({int(seq): by_seq[int(ended_seq)] for seq, ended_seq in rows})
+
+    def _correct(self, run: Sequence[Step]) -> None:
+        """Replace what a run of corrections of different events names."""
+        changes = {step.change.seq: step for step in run if isinstance(step.change, Correction)}
+        wanted = [step.change for step in changes.values() if isinstance(step.change, Correction)]
+        self._name([(one, one.event_id) for one in wanted])
+        rows = self.scratch.execute("SELECT ended_seq, seq FROM found").fetchall()
+        by_change = {int(ended_seq): int(seq) for ended_seq, seq in rows}
+        targets = {by_change[one.seq]: one for one in wanted if one.seq in by_change}
+        refusals = stage_replacements(self.staging, targets) if targets else {}
+        for one in wanted:
+            refusal = refusals.get(by_change.get(one.seq, 0))
+            if one.seq not in by_change:
+                refusal = Refusal("no_such_event", one.event_id)
+            if refusal is not None:
+                self._set_aside(changes[one.seq].line, refusal)
+        ends = {seq: one for seq, one in targets.items() if seq not in refusals}
+        if ends:
+            self._end(ends)
+            self.scratch.execute(f"INSERT INTO {SCRATCH}.usage_events SELECT * FROM {STAGED}")
+
+    def _name(self, named: Sequence[tuple[Void | Correction, str]]) -> None:
+        """Make `found`: the events that changes name, each with the first change that names it."""
         self.scratch.execute(
-            "CREATE OR REPLACE TEMP TABLE voids AS SELECT unnest(?::UBIGINT[]) AS ended_seq,"
+            "CREATE OR REPLACE TEMP TABLE changes AS SELECT unnest(?::UBIGINT[]) AS ended_seq,"
             " unnest(?::VARCHAR[]) AS tenant_id, unnest(?::VARCHAR[]) AS event_id",
-            [
-                [one.seq for one in voids for _ in one.event_ids],
-                [one.tenant_id for one in voids for _ in one.event_ids],
-                [event_id for one in voids for event_id in one.event_ids],
-            ],
+            [[one.seq for one, _ in named], [one.tenant_id for one, _ in named], [name for _, name in named]],
         )
         self.scratch.execute(
-            f"CREATE OR REPLACE TEMP TABLE ends AS SELECT e.seq, min(v.ended_seq) AS ended_seq"
-            f" FROM {SCRATCH}.usage_events e JOIN voids v USING (tenant_id, event_id)"
+            "CREATE OR REPLACE TEMP TABLE found AS SELECT e.seq, min(v.ended_seq) AS ended_seq"
+            f" FROM {SCRATCH}.usage_events e JOIN changes v USING (tenant_id, event_id)"
             " WHERE e.seq < v.ended_seq GROUP BY e.seq"
         )
-        self._end(voids)
 
-    def _amend(self, change: _Amending, line: bytes) -> None:
-        if isinstance(change, Erasure):
-            erase_expected(self.scratch, change)
-        elif isinstance(change, Correction):
-            refusal = self._correct(change)
-            if refusal is not None:
-                self._set_aside(line, refusal)
-
-    def _correct(self, change: Correction) -> Refusal | None:
-        found = self.scratch.execute(
-            f"SELECT seq FROM {SCRATCH}.usage_events WHERE tenant_id = ? AND event_id = ? AND seq < ?",
-            [change.tenant_id, change.event_id, change.seq],
-        ).fetchall()
-        if not found:
-            return Refusal("no_such_event", change.event_id)
-        seq = int(found[0][0])
-        refusal = stage_replacement(self.staging, change, seq)
-        if refusal is not None:
-            return refusal
+    def _end(self, ends: Mapping[int, Void | Correction]) -> None:
+        """Move rows to the history."""
+        name_ends(self.scratch, ends)
         self.scratch.execute(
-            "CREATE OR REPLACE TEMP TABLE ends AS SELECT ?::UBIGINT AS seq, ?::UBIGINT AS ended_seq",
-            [seq, change.seq],
-        )
-        self._end([change])
-        self.scratch.execute(
-            f"INSERT INTO {SCRATCH}.usage_events SELECT * REPLACE (?::UBIGINT AS revised_seq) FROM {STAGED}",
-            [change.seq],
-        )
-        return None
-
-    def _end(self, changes: Sequence[Void | Correction]) -> None:
-        """Move the rows that `ends` names to the history."""
-        columns = [list(column) for column in zip(*map(ended_values, changes), strict=True)]
-        kinds = ENDED_COLUMNS.items()
-        unnested = ", ".join(f"unnest(?::{kind}[]) AS {name}" for name, kind in kinds)
-        ended = ", ".join(f"c.{name}" for name in ENDED_COLUMNS)
-        self.scratch.execute(
-            f"INSERT INTO {SCRATCH}.usage_history SELECT e.*, {ended} FROM {SCRATCH}.usage_events e"
-            f" JOIN ends USING (seq) JOIN (SELECT {unnested}) c USING (ended_seq)",
-            columns,
+            f"INSERT INTO {SCRATCH}.usage_history SELECT e.*, {ENDED} FROM {SCRATCH}.usage_events e"
+            " JOIN ends n USING (seq)"
         )
         self.scratch.execute(f"DELETE FROM {SCRATCH}.usage_events WHERE seq IN (SELECT seq FROM ends)")
 
