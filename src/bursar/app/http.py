@@ -69,7 +69,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
     door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(api), metrics.http)
-    return Frame(door, metrics.http)
+    return Frame(door, metrics.http, logs_routine=platform.settings.log_level == "debug")
 
 
 def make_bare_api() -> FastAPI:
