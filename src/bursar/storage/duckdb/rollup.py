@@ -119,7 +119,9 @@ class RollupCompactor:
         with transaction(self._connection):
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE compacted AS {summed}", [before])
             self._connection.execute(f"DELETE FROM {table} WHERE {period} < ?", [before])
-            self._connection.execute(f"INSERT INTO {table} SELECT * FROM compacted")
+            # A tenant's rows of a period stand together: a question reads few row groups.
+            ordered = f"SELECT * FROM compacted ORDER BY tenant_id, {period}"
+            self._connection.execute(f"INSERT INTO {table} {ordered}")
             self._connection.execute("DROP TABLE compacted")
 
     def _count(self, table: str) -> int:
