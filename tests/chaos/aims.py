@@ -4,48 +4,47 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.support.aim import Aim
+from tests.support.aim import Aim, Moment
 
-_WRITER = "bursar.storage.journal.writer:JournalWriter"
+_JOURNAL = "bursar.storage.journal"
+_WRITER = f"{_JOURNAL}.writer:JournalWriter"
 _APPLIER = "bursar.storage.duckdb.apply:DuckDBApplier"
-_OFTEN = {
-    "bursar.app.applier:COMPACT_EVERY_SECONDS": 0.2,
-    "bursar.storage.duckdb.rollup:WORTH_COMPACTING_ROWS": 1,
+_ROLLUPS = "bursar.storage.duckdb.rollup"
+_COMPACTS = {
+    f"{_ROLLUPS}:WORTH_COMPACTING_ROWS": 1,
     "bursar.app.derived_stores:COMPACT_OLDER_THAN": timedelta(hours=-2),
 }
 
+
+def _compacting(name: str, target: str, moment: Moment, calls: int) -> Aim:
+    return Aim(name, target, moment, _COMPACTS, calls, "compaction")
+
+
+def _archiving(name: str, target: str, moment: Moment) -> Aim:
+    return Aim(name, f"{_JOURNAL}.{target}", moment, up_to_call=2, chore="archive")
+
+
+def _rebuilding(name: str, target: str, moment: Moment) -> Aim:
+    return Aim(name, target, moment, up_to_call=1, chore="rebuild")
+
+
 AIMS: tuple[Aim, ...] = (
     Aim("a group is not yet written", f"{_WRITER}._write", "before", up_to_call=40),
-    Aim(
-        "a group is written, not yet synced",
-        "bursar.storage.journal.writer:write_all",
-        "after",
-        up_to_call=40,
-    ),
+    Aim("a group is written, not yet synced", f"{_JOURNAL}.writer:write_all", "after", up_to_call=40),
     Aim("a group is synced, nobody told", f"{_WRITER}._write", "after", up_to_call=40),
-    Aim(
-        "a segment is begun, its first group not written", f"{_WRITER}._start_segment", "after", up_to_call=3
-    ),
-    Aim(
-        "keys are in the index, rows not in the store",
-        "bursar.storage.keyindex.index:LmdbKeyIndex.record",
-        "after",
-    ),
+    Aim("a segment is begun, nothing written", f"{_WRITER}._start_segment", "after", up_to_call=3),
+    Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:LmdbKeyIndex.record", "after"),
     Aim("rows are in the transaction, not committed", f"{_APPLIER}._move_position", "after"),
     Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_usage", "after"),
-    Aim(
-        "rollups are being compacted",
-        "bursar.storage.duckdb.rollup:RollupCompactor._count",
-        "before",
-        _OFTEN,
-        9,
-    ),
-    Aim("rollups are compacted", "bursar.storage.duckdb.rollup:RollupCompactor._replace", "after", _OFTEN, 3),
-    Aim(
-        "the index is opened, its note not written",
-        "bursar.storage.keyindex.trust:_note",
-        "before",
-        up_to_call=1,
-    ),
+    _compacting("rollups are to be compacted", f"{_ROLLUPS}:RollupCompactor._count", "before", 9),
+    _compacting("rollups are compacted", f"{_ROLLUPS}:RollupCompactor._replace", "after", 3),
+    Aim("the index is open, not noted", "bursar.storage.keyindex.trust:_note", "before", up_to_call=1),
     Aim("stores are open, nothing is caught up", "bursar.app.build:_follow", "before", up_to_call=1),
+    _archiving("a segment is compressed, the manifest old", "archiving:_compress", "after"),
+    _archiving("the manifest is new, the plain file there", "archiving:save_manifest", "after"),
+    _archiving("the plain file is gone", "archiving:_remove_plain", "after"),
+    _rebuilding("a new store is begun", "bursar.app.rebuilding:open_derived", "after"),
+    _rebuilding("a new store is close behind", "bursar.app.rebuilding:Rebuilder._take_over", "before"),
+    _rebuilding("a new store is named, the old one in use", "bursar.app.rebuilding:make_current", "after"),
+    _rebuilding("a new store has taken over", "bursar.app.rebuilding:Rebuilder._take_over", "after"),
 )

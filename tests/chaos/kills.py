@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tests.chaos.chores import doing
 from tests.support.aim import Aim, take_aim
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
@@ -165,7 +166,7 @@ def _let_it_die(server: ServerProcess, writers: list[Writer], number: int, when:
             lambda: sum(writer.acknowledged for writer in writers) >= before + when, "the writers get answers"
         )
         return False
-    with suppress(TimeoutError):
+    with suppress(TimeoutError), doing(server, when.chore):
         wait_until(lambda: server.has_ended, when.name, AIM_SECONDS)
     return server.has_ended
 

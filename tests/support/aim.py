@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+Moment = Literal["before", "after"]
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
     """A moment to kill at."""
@@ -28,11 +31,13 @@ class Aim:
     """What has just been done, and what not yet."""
     target: str
     """`package.module:function` or `package.module:Class.method`, where it is looked up when it is called."""
-    moment: Literal["before", "after"]
+    moment: Moment
     constants: dict[str, Any] = field(default_factory=dict[str, Any])
     """`package.module:NAME` to the value that brings the moment about sooner."""
     up_to_call: int = 6
     """The kill comes at one of so many first calls."""
+    chore: str | None = None
+    """What the server is asked to do over and over meanwhile (`tests/chaos/chores.py`)."""
 
 
 def take_aim(aim: Aim, call: int) -> None:
