@@ -33,6 +33,8 @@ def test_a_user_who_asked_to_be_forgotten_is_in_no_file_and_every_total_stays(tm
             server.wait_until_applied()
             before = totals(client)
             assert holding(folder, PERSON)
+            assert bursar("backup", tmp_path / "backup", "--data", folder).code == 0
+            assert holding(tmp_path / "backup", PERSON)
             erased = bursar(
                 *("erase-user", PERSON, "--reason", "asked to be forgotten", "--yes", "--json"),
                 *("--url", server.url, "--key", ADMIN_KEY),
@@ -43,6 +45,8 @@ def test_a_user_who_asked_to_be_forgotten_is_in_no_file_and_every_total_stays(tm
             assert totals(client) == before
             assert by_user(client, PERSON) == 0
         assert holding(folder, PERSON) == [], "also while the server runs"
+        assert bursar("backup", tmp_path / "backup", "--data", folder).code == 0
+        assert holding(tmp_path / "backup", PERSON) == [], "gone from the backup with its next run"
         recount = server.verify()
         assert recount["is_clean"], recount["differences"]
         server.stop()
