@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bursar import clock
 from bursar.usage.changes import ERASE, EVENTS_PER_RECORD, ErasedEvent, EraseRecord, KeptPlace
 from bursar.usage.record import encode_record
@@ -28,6 +30,10 @@ ERASE_JOB = "erase"
 CONCEALED = "erased"
 """What stands in the job's parameters where the identifiers were."""
 PLACES_SHOWN = 100
+ROUNDS = 10
+"""Looks for a person whose usage keeps coming in; what comes later needs another erasure."""
+
+_decode = msgspec.json.Decoder(EraseRecord).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +62,27 @@ class EraseWork:
         }
 
     def _journal(self, run: RunContext, author: Author, identifiers: list[str]) -> tuple[list[int], int]:
-        """The seqs of the erase records, and how many events they name; applied."""
-        if run.saved is None:
-            run.save({"after_seq": self.changes.durable_seq})
-        after_seq = int((run.saved or {"after_seq": 0})["after_seq"])
-        wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
-        run.progress("looking for the person", 0)
-        found = self.questions.ask_now(lambda store: store.find_person(author.tenant_id, identifiers))
-        written = self.purges.records_of(run.run_id, after_seq)
-        if found.events or found.kept or not written:
+        """The seqs of the erase records, and how many events they name; applied.
+
+        It looks again until nothing new is found: usage of the person may come in meanwhile.
+        """
+        saved = dict(run.saved or {"after_seq": self.changes.durable_seq})
+        run.save(saved)
+        before: PersonFound | None = None
+        for _ in range(ROUNDS):
+            wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
+            run.progress("looking for the person", 0)
+            found = self.questions.ask_now(lambda store: store.find_person(author.tenant_id, identifiers))
+            written = self.purges.records_of(run.run_id, saved["after_seq"])
+            # What is found again is beyond an erasure; it is reported at the end.
+            if written and (found == before or not (found.events or found.kept)):
+                break
             lines = [encode_record(record) for record in erase_records(author, found)]
             wait_until_applied(self.changes, self.changes.append(lines), run, "erasing", len(found.events))
-            written = self.purges.records_of(run.run_id, after_seq)
-        return [seq for seq, _ in written], len(found.events)
+            before = found
+        written = self.purges.records_of(run.run_id, saved["after_seq"])
+        named = {event.seq for _, line in written for event in _decode(line).events}
+        return [seq for seq, _ in written], len(named)
 
 
 def erase_records(author: Author, found: PersonFound) -> list[EraseRecord]:

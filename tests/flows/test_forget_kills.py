@@ -1,0 +1,76 @@
+"""Erasing a person and resetting a tenant, killed again and again: the job goes on until it is done.
+
+Each round kills the server a little later, so that every step of the job is hit; whatever is half done,
+the books tie out at each start, and at the end nobody finds the person.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.flows.test_forget_story import PERSON, by_user, holding, send_usage, totals
+from tests.support.patience import wait_until
+from tests.support.server import server_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+
+MOMENTS = (0.1, 0.4, 0.8, 1.3)
+"""Seconds after a start: the job takes one to three on an idle machine. A run that five processes didn't
+survive is given up by the runner, so there is one kill less."""
+WHY = "asked to be forgotten"
+
+
+def kill_at_every_moment(folder: Path, ask: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Begin a job, kill the server after each of the moments; the run once it has ended, and the files."""
+    with server_process(folder) as server:
+        server.start()
+        with server.client() as client:
+            send_usage(client)
+            before = totals(client)
+            url = client.request(**ask).raise_for_status().json()["run"]["url"]
+        for moment in MOMENTS:
+            at = time.monotonic() + moment
+            wait_until(lambda at=at: time.monotonic() >= at, "the moment has come")
+            server.kill()
+            server.start()
+        with server.client() as client:
+            wait_until(lambda: client.get(url).json()["finished_at"] is not None, "the job ends")
+            run = client.get(url).json()
+            after = totals(client)
+            assert by_user(client, PERSON) == 0
+            check_totals(client, run["job_id"], before, after)
+        recount = server.verify()
+        assert recount["is_clean"], recount["differences"]
+        server.stop()
+    return run, holding(folder, PERSON)
+
+
+def check_totals(client: httpx.Client, job_id: str, before: object, after: object) -> None:
+    if job_id == "erase":
+        assert after == before
+    else:
+        listed = client.get("/api/v1/events", params={"total_count": True}).json()
+        assert listed["total_count"] == 0
+
+
+@pytest.mark.timeout(300)
+def test_an_erasure_survives_kills_at_any_step(tmp_path: Path) -> None:
+    body = {"identifiers": [PERSON], "reason": WHY}
+    ask = {"method": "POST", "url": "/api/v1/erasures", "json": body}
+    run, left = kill_at_every_moment(tmp_path / "data", ask)
+    assert run["state"] == "succeeded", run
+    assert (run["result"]["left"], left) == (0, [])
+
+
+@pytest.mark.timeout(300)
+def test_a_reset_survives_kills_at_any_step(tmp_path: Path) -> None:
+    body = {"confirm": "default", "reason": "start anew"}
+    ask = {"method": "DELETE", "url": "/api/v1/usage", "json": body}
+    run, left = kill_at_every_moment(tmp_path / "data", ask)
+    assert (run["state"], left) == ("succeeded", [])
