@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from bursar.app.expired_lines import drop_expired_lines
 from bursar.errors import Conflict, Unavailable
 from bursar.storage.duckdb.person_sql import rows_naming
 from bursar.storage.duckdb.rewriting import Decide, erasure_decider, removal_decider
@@ -115,6 +116,8 @@ class Purger:
         run.progress("sealing the journal", 0)
         ground.changes.seal()
         wait_until_applied(ground.changes, ground.changes.durable_seq, run, "catching up", 0)
+        # Rewritings come in the order of their records; what this one forgets, it forgets of all before.
+        _in_turn(run, lambda: drop_expired_lines(ground, run))
         journal, applied_seq = ground.folder.journal, ground.changes.applied_seq
         _in_turn(run, lambda: archive_sealed(journal, applied_seq, run.progress))
         with self._cursor() as cursor:
