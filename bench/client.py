@@ -67,7 +67,7 @@ class LoadProcess:
 def _run(port: int, load: Load, parent: Connection) -> None:
     now = clock.now()
     requests = [
-        _request(load, make_body(load.events_per_body, load.seed * 1_000_003 + i, now))
+        request_of(load.path, make_body(load.events_per_body, load.seed * 1_000_003 + i, now))
         for i in range(load.bodies)
     ]
     parent.send("ready")
@@ -88,9 +88,10 @@ def _run(port: int, load: Load, parent: Connection) -> None:
     parent.send(Sent(accepted, len(refused) * load.events_per_body, seconds, latencies))
 
 
-def _request(load: Load, body: bytes) -> bytes:
+def request_of(path: str, body: bytes) -> bytes:
+    """A whole request that posts a JSON body with the key of the benchmark's server."""
     head = (
-        f"POST {load.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {KEY}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {KEY}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -102,15 +103,15 @@ def _send_all(port: int, requests: list[bytes], latencies: list[float], refused:
         for request in requests:
             started = clock.monotonic()
             connection.sendall(request)
-            answer = _read_answer(connection)
+            answer = read_answer(connection)
             if answer.startswith(_ACCEPTED):
                 latencies.append(clock.monotonic() - started)
             else:
                 refused.append(answer[:200])
 
 
-def _read_answer(connection: socket.socket) -> bytes:
-    """One whole answer with a Content-Length."""
+def read_answer(connection: socket.socket) -> bytes:
+    """Read one whole answer with a Content-Length; its first bytes are enough to know what it says."""
     received = bytearray()
     while (head_end := received.find(b"\r\n\r\n")) < 0:
         received += _receive(connection)

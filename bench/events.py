@@ -28,19 +28,27 @@ MODELS = (
 DAYS = 30
 
 
-def make_body(count: int, seed: int, now: datetime) -> bytes:
-    """One JSON body of `count` events, as an application would send them."""
+def make_events(
+    count: int, seed: int, now: datetime, span: timedelta = timedelta(days=DAYS)
+) -> list[dict[str, Any]]:
+    """Different events with times within `span` before `now`, as an application would send them."""
     chance = random.Random(seed)
     models = chance.choices(MODELS, weights=[weight for _, _, weight in MODELS], k=count)
-    return msgspec.json.encode([_event(chance, provider, model, now) for provider, model, _ in models])
+    seconds = int(span.total_seconds())
+    return [_event(chance, provider, model, now, seconds) for provider, model, _ in models]
 
 
-def _event(chance: random.Random, provider: str, model: str, now: datetime) -> dict[str, Any]:
+def make_body(count: int, seed: int, now: datetime, span: timedelta = timedelta(days=DAYS)) -> bytes:
+    """One JSON body of such events."""
+    return msgspec.json.encode(make_events(count, seed, now, span))
+
+
+def _event(chance: random.Random, provider: str, model: str, now: datetime, seconds: int) -> dict[str, Any]:
     total_in = chance.randrange(50, 20_000)
     total_out = chance.randrange(1, 2_000)
     event: dict[str, Any] = {
         "event_id": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
-        "time": clock.rfc3339(now - timedelta(seconds=chance.randrange(DAYS * 86_400))),
+        "time": clock.rfc3339(now - timedelta(seconds=chance.randrange(seconds))),
         "provider": provider,
         "model": model,
         "operation": chance.choice(("chat", "summarise", "extract", "search")),

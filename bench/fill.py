@@ -1,30 +1,28 @@
-"""Fills a data folder with as many events as wanted, past the door: journal, store and key index.
+"""Makes folders with as many events as wanted, past the door: journal, store and key index.
 
 For measuring what depends on how much is stored. Some thousand real records, made by the real ingest
-from `bench.events`, are the patterns; each event is one of them with an id, a session, a fingerprint and
-a time of its own, in order over the last thirty days. The journal goes through the real writer and
-applier; with `--archive` its sealed segments are archived as they are applied, so that a hundred
-million events need no more disk than a ledger of that size has. Run `python -m bench.fill --help`.
+from `bench.events`, are the patterns; each event is one of them with an id, a user, a session, a
+fingerprint and a time of its own, in order over the last thirty days. Records go through the real writer
+and applier, and sealed segments are archived as they are applied, so that a hundred million events need
+no more disk than a ledger of that size has. It can be stopped at any moment and goes on where it was.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
 import random
 import re
-import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.events import DAYS, make_body
 from bursar import clock
 from bursar.app.usage_stores import open_stores
 from bursar.identity.caller import Caller
+from bursar.identity.tenant import DEFAULT_TENANT_ID
 from bursar.pricing.genai_source import load_book
 from bursar.storage.duckdb.connection import DuckDBLimits
 from bursar.storage.folder import DataFolder, claim_folder
@@ -38,20 +36,24 @@ from bursar.usage.ingest import AcceptOptions, Ingestor
 from bursar.usage.record import encode_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
     from bursar.app.usage_stores import UsageStores
     from bursar.usage.record import UsageLine
 
 PATTERNS = 20_000
 BATCH_EVENTS = 50_000
-REPORT_EVENTS = 500_000
+TIDY_EVENTS = 500_000
+"""Rollups are compacted and sealed segments archived as often as this: a server does both in minutes."""
+STEPS = 10
 DAY_MICROS = 86_400 * 10**6
 QUARANTINE_LIMIT = 10_000
 _VARIED = (
     (rb'"fingerprint":\d+', b'"fingerprint":%d'),
     (rb'"time":\d+', b'"time":%d'),
     (rb'"event_id":"[0-9a-f-]{36}"', b'"event_id":"%016x%016x"'),
+    (rb'"user_id":"user-\d+"', b'"user_id":"user-%d"'),
     (rb'"session_id":"session-[0-9a-f]{10}"', b'"session_id":"session-%010x"'),
 )
 """What differs from event to event, in the order in which records have it."""
@@ -100,90 +102,96 @@ async def make_patterns(tenant_id: str, count: int = PATTERNS) -> list[bytes]:
     return kept.records
 
 
+@dataclass(slots=True)
+class Step:
+    """A tenth of a filling, or what was left of it."""
+
+    stored: int
+    """Events in the folder at its end."""
+    events: int = 0
+    seconds: float = 0.0
+    """Wall time, with the making of records, tidying and all."""
+    applying_seconds: float = 0.0
+    """Processor time of applying alone."""
+
+    @property
+    def applying_micros(self) -> float:
+        """Processor time per event of applying."""
+        return self.applying_seconds / self.events * 1e6
+
+
 class Filler:
     """One folder on its way to so many events."""
 
-    def __init__(
-        self, stores: UsageStores, events: int, *, archives: bool, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, stores: UsageStores, events: int) -> None:
         self._stores = stores
         self._events = events
-        self._archives = archives
-        self._say = say
         self._chance = random.Random(stores.journal.last_seq)
+        self._users = [int(self._chance.paretovariate(1.1)) % 20_000 for _ in range(1_000_000)]
         self._now = clock.to_micros(clock.now())
         self._reader = JournalReader(stores.folder.journal, stores.journal.last_seq)
+        self._untidied = 0
 
-    async def run(self, patterns: Sequence[bytes]) -> None:
-        """Journal and apply events until there are enough, saying what each half million cost."""
+    async def run(self, patterns: Sequence[bytes], on_step: Callable[[Step], None]) -> None:
+        """Journal and apply events until there are enough; a step is told ten times on the way."""
         limits = JournalLimits(segment_bytes=64 * 2**20)
         writer = JournalWriter(self._stores.journal, limits, on_durable=lambda: None)
-        done, applied_cpu, reported = writer.mark.last_seq, 0.0, 0
+        done = writer.mark.last_seq
+        step, started = Step(done), clock.monotonic()
         while done < self._events:
             count = min(BATCH_EVENTS, self._events - done)
             _, durable = writer.append(self._records(patterns, done, count), usage_only=True)
             await durable
-            started = time.process_time()
-            batches = [batch_of(frame) for frame in self._reader.read(writer.mark, 2**40)]
-            self._stores.applier.apply(batches)
-            applied_cpu += time.process_time() - started
+            step.applying_seconds += self._apply(writer)
             done += count
-            reported += count
-            if reported >= REPORT_EVENTS or done >= self._events:
-                self._report(done, applied_cpu / reported)
-                applied_cpu, reported = 0.0, 0
-                self._tidy(done)
+            self._tidy(done, count)
+            step.events, step.stored, step.seconds = step.events + count, done, clock.monotonic() - started
+            if step.events >= self._events / STEPS or done >= self._events:
+                on_step(step)
+                step, started = Step(done), clock.monotonic()
         await writer.close()
+
+    def _apply(self, writer: JournalWriter) -> float:
+        started = time.process_time()
+        self._stores.applier.apply([batch_of(frame) for frame in self._reader.read(writer.mark, 2**40)])
+        return time.process_time() - started
 
     def _records(self, patterns: Sequence[bytes], start: int, count: int) -> list[bytes]:
         chance, bits = self._chance, self._chance.getrandbits
+        users = chance.choices(self._users, k=count)
         first = self._now - DAYS * DAY_MICROS
         step = DAYS * DAY_MICROS / self._events
         return [
-            pattern % (bits(64), first + int((start + i) * step), bits(64), bits(64), bits(40))
+            pattern % (bits(64), first + int((start + i) * step), bits(64), bits(64), users[i], bits(40))
             for i, pattern in enumerate(chance.choices(patterns, k=count))
         ]
 
-    def _report(self, done: int, seconds: float) -> None:
-        folder = self._stores.folder
-        store_bytes = folder.store.stat().st_size / done
-        index_bytes = sum(path.stat().st_blocks * 512 for path in folder.index.iterdir()) / done
-        self._say(
-            f"{done:>12,} events: {seconds * 1e6:5.1f} µs CPU each to apply,"
-            f" store {store_bytes:5.0f} and key index {index_bytes:4.0f} bytes each"
-        )
-
-    def _tidy(self, done: int) -> None:
-        self._stores.compact()
-        if self._archives:
+    def _tidy(self, done: int, count: int) -> None:
+        self._untidied += count
+        if self._untidied >= TIDY_EVENTS or done >= self._events:
+            self._untidied = 0
+            self._stores.compact()
             archive_sealed(self._stores.folder.journal, done, lambda _step, _done, _all: None)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill the folder up to so many events, and say what it took."""
-    parser = argparse.ArgumentParser(prog="bench.fill", description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--events", type=int, default=10_000_000, help="events in all (default: 10,000,000)")
-    parser.add_argument("--tenant", default="default", help="id of the tenant whose they are")
-    parser.add_argument("--archive", action="store_true", help="archive sealed segments as they are applied")
-    asked = parser.parse_args(arguments)
-    folder = DataFolder(asked.folder)
+def fill_folder(path: Path, events: int, on_step: Callable[[Step], None]) -> None:
+    """Bring a new or half-filled folder to so many events of the default tenant; no server may run on it."""
+    with opened(path) as stores:
+        stores.catch_up(lambda _step, _done: None)
+        patterns = asyncio.run(make_patterns(DEFAULT_TENANT_ID))
+        asyncio.run(Filler(stores, events).run(patterns, on_step))
+
+
+@contextmanager
+def opened(path: Path) -> Generator[UsageStores]:
+    """The stores of a folder that no server holds."""
+    folder = DataFolder(path)
     lock = claim_folder(folder)
-    stores = open_stores(folder, DuckDBLimits(), QUARANTINE_LIMIT)
     try:
-        patterns = asyncio.run(make_patterns(asked.tenant))
-        filler = Filler(stores, asked.events, archives=asked.archive, say=_say)
-        asyncio.run(filler.run(patterns))
+        stores = open_stores(folder, DuckDBLimits(), QUARANTINE_LIMIT)
+        try:
+            yield stores
+        finally:
+            stores.close()
     finally:
-        stores.close()
         lock.release()
-    return 0
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + os.linesep)
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

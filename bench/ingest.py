@@ -1,13 +1,17 @@
-"""How fast events become durable, and then queryable, with authentication, deduplication and rating on."""
+"""Batches: how fast events become durable, and then queryable, and how much memory that takes.
+
+Authentication, validation, deduplication and rating are on, ids are unique, bodies differ. Beside it
+the same with `?return=none`, where the answer holds counts and refusals but no line for each event.
+"""
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.client import Load, LoadProcess
-from bench.options import Options, say, say_figure
+from bench.options import Options, say
+from bench.report import Line, Report, at_least, at_most, percentile
 from bench.server import BenchServer
 from bursar import clock
 
@@ -18,6 +22,7 @@ EVENTS = 3_000_000
 EVENTS_PER_BODY = 1_000
 CONNECTIONS = 8
 PATH = "/api/v1/events"
+ACKNOWLEDGED, APPLIED, MEMORY_MIB = at_least(150_000), at_least(100_000), at_most(1_536)
 APPLY_TIMEOUT_SECONDS = 600.0
 
 
@@ -34,22 +39,18 @@ class IngestRun:
     """Of the whole server process, until the last event is applied."""
     loop_micros_per_event: float
     """Of its event loop alone, until the last answer."""
-    p50_millis: float
     p99_millis: float
-    memory_bytes: int
+    peak_memory_bytes: int
 
 
-def run(options: Options) -> bool:
-    """Batches of 1,000 unique, varied events over 8 connections; true if none was refused."""
-    bodies = options.scaled(EVENTS // EVENTS_PER_BODY)
-    refused = 0
-    for title, path in (("a line per event in the answer", PATH), ("?return=none", f"{PATH}?return=none")):
-        say(f"ingest: {bodies * EVENTS_PER_BODY:,} events, {title}:")
+def run(options: Options, report: Report) -> None:
+    """Batches of 1,000 unique, varied events over 8 connections."""
+    bodies = max(1, options.count(EVENTS) // EVENTS_PER_BODY)
+    for title, path in (("answers by event", PATH), ("?return=none", f"{PATH}?return=none")):
         load = Load(bodies, EVENTS_PER_BODY, CONNECTIONS, path)
+        say(f"batches, {title}: {options.runs} x {bodies * EVENTS_PER_BODY:,} events")
         runs = [_shown(run_ingest(load)) for _ in range(options.runs)]
-        _say_medians(runs)
-        refused += sum(one.refused for one in runs)
-    return not refused
+        _report(runs, f"batches of 1,000, {title}", report)
 
 
 def run_ingest(load: Load) -> IngestRun:
@@ -59,9 +60,8 @@ def run_ingest(load: Load) -> IngestRun:
         cpu, loop, started = server.cpu_seconds(), server.loop_seconds(), clock.monotonic()
         sent = sender.send()
         loop_seconds = server.loop_seconds() - loop
-        _wait_until_applied(server, sent.events)
+        wait_until_applied(server, sent.events)
         seconds = clock.monotonic() - started
-        millis = sorted(one * 1000 for one in sent.latencies)
         return IngestRun(
             events=sent.events,
             refused=sent.refused,
@@ -69,13 +69,17 @@ def run_ingest(load: Load) -> IngestRun:
             applied_per_second=sent.events / seconds,
             cpu_micros_per_event=(server.cpu_seconds() - cpu) / sent.events * 1e6,
             loop_micros_per_event=loop_seconds / sent.events * 1e6,
-            p50_millis=statistics.median(millis),
-            p99_millis=millis[int(len(millis) * 0.99)],
-            memory_bytes=server.memory_bytes(),
+            p99_millis=percentile(sent.latencies, 0.99) * 1000,
+            peak_memory_bytes=server.peak_memory_bytes,
         )
 
 
-def _wait_until_applied(server: BenchServer, events: int) -> None:
+def wait_until_applied(server: BenchServer, events: int) -> None:
+    """Return as soon as so many events are queryable.
+
+    Raises:
+        RuntimeError: that takes more than ten minutes.
+    """
     deadline = clock.monotonic() + APPLY_TIMEOUT_SECONDS
     while clock.monotonic() < deadline:
         if int(server.status()["figures"]["applier_records"]) >= events:
@@ -83,22 +87,27 @@ def _wait_until_applied(server: BenchServer, events: int) -> None:
     raise RuntimeError("The events were not applied in time.")
 
 
-def _say_medians(runs: list[IngestRun]) -> None:
-    def median(figure: Callable[[IngestRun], float]) -> float:
-        return statistics.median(map(figure, runs))
+def _report(runs: list[IngestRun], title: str, report: Report) -> None:
+    def all_of(figure: Callable[[IngestRun], float]) -> list[float]:
+        return [figure(one) for one in runs]
 
-    say_figure("median acknowledged durable", median(lambda run: run.acknowledged_per_second), "events/s")
-    say_figure("median applied (queryable)", median(lambda run: run.applied_per_second), "events/s")
-    say_figure("median server CPU", median(lambda run: run.cpu_micros_per_event), "µs/event", 1)
-    say_figure("median event loop CPU", median(lambda run: run.loop_micros_per_event), "µs/event", 1)
+    cpu = Line("", all_of(lambda one: one.cpu_micros_per_event), "").median
+    loop = Line("", all_of(lambda one: one.loop_micros_per_event), "").median
+    acknowledged = all_of(lambda one: one.acknowledged_per_second)
+    applied = all_of(lambda one: one.applied_per_second)
+    p99, peak = all_of(lambda one: one.p99_millis), all_of(lambda one: one.peak_memory_bytes / 2**20)
+    report.add(Line(f"{title}: durable", acknowledged, "events/s", ACKNOWLEDGED, f"loop {loop:.1f} µs/event"))
+    report.add(Line(f"{title}: applied", applied, "events/s", APPLIED, f"{cpu:.1f} µs/event"))
+    report.add(Line(f"{title}: p99 of a body", p99, "ms"))
+    report.add(Line(f"{title}: anonymous memory, peak", peak, "MiB", MEMORY_MIB))
+    if refused := sum(one.refused for one in runs):
+        report.fault(f"{title}: {refused:,} events were refused")
 
 
 def _shown(run: IngestRun) -> IngestRun:
     say(
-        f"    {run.acknowledged_per_second:,.0f}/s acknowledged, {run.applied_per_second:,.0f}/s applied,"
+        f"    {run.acknowledged_per_second:,.0f}/s durable, {run.applied_per_second:,.0f}/s applied,"
         f" {run.cpu_micros_per_event:.1f} µs CPU/event ({run.loop_micros_per_event:.1f} in the loop),"
-        f" body p50 {run.p50_millis:.0f} ms p99 {run.p99_millis:.0f} ms,"
-        f" {run.memory_bytes / 2**20:,.0f} MiB anonymous"
-        + (f", {run.refused:,} REFUSED" if run.refused else "")
+        f" p99 {run.p99_millis:.0f} ms, {run.peak_memory_bytes / 2**20:,.0f} MiB"
     )
     return run

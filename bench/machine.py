@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ import duckdb
 import msgspec
 
 from bench.events import make_body
+from bench.options import Options, say
+from bench.report import Line, Report
 from bursar import clock
 from bursar.usage.event import UsageEvent
 
@@ -23,8 +24,16 @@ _SYNC_WRITES = 100
 _SYNC_BYTES = 64 * 1024
 
 
-def decode_rate(bodies: int = 40, events_per_body: int = 1000) -> float:
-    """Events a second that msgspec alone decodes and validates on one core (median of 5)."""
+def run(options: Options, report: Report) -> None:
+    """Decoding alone, loading alone, syncing alone."""
+    say("this machine's own limits")
+    report.add(Line("msgspec alone decodes and validates", decode_rates(), "events/s", cpu="one core"))
+    report.add(Line("DuckDB alone loads the same JSON", duckdb_load_rates(), "events/s", cpu="one core"))
+    report.add(Line("64 kB append and fdatasync", sync_rates(options.scratch), "commits/s"))
+
+
+def decode_rates(bodies: int = 40, events_per_body: int = 1000) -> list[float]:
+    """Events a second that msgspec alone decodes and validates on one core."""
     now = clock.now()
     prepared = [make_body(events_per_body, seed, now) for seed in range(bodies)]
     decode = msgspec.json.Decoder(list[UsageEvent]).decode
@@ -33,13 +42,13 @@ def decode_rate(bodies: int = 40, events_per_body: int = 1000) -> float:
         for body in prepared:
             decode(body)
 
-    return bodies * events_per_body / _median_seconds(run)
+    return _rates(bodies * events_per_body, run)
 
 
-def sync_rate() -> float:
-    """Group commits a second: a 64 kB append and an `fdatasync`, one after the other (median of 5)."""
+def sync_rates(scratch: Path) -> list[float]:
+    """Group commits a second: a 64 kB append and an `fdatasync`, one after the other."""
     content = os.urandom(_SYNC_BYTES)
-    with tempfile.TemporaryDirectory(prefix="bursar-bench-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         descriptor = os.open(Path(folder) / "sync", os.O_WRONLY | os.O_CREAT)
 
         def run() -> None:
@@ -48,13 +57,13 @@ def sync_rate() -> float:
                 os.fdatasync(descriptor)
 
         try:
-            return _SYNC_WRITES / _median_seconds(run)
+            return _rates(_SYNC_WRITES, run)
         finally:
             os.close(descriptor)
 
 
-def duckdb_load_rate(bodies: int = 50, events_per_body: int = 1000) -> float:
-    """Events a second that DuckDB alone loads from JSON lines into a table, one thread (median of 5)."""
+def duckdb_load_rates(bodies: int = 50, events_per_body: int = 1000) -> list[float]:
+    """Events a second that DuckDB alone loads from JSON lines into a table, with one thread."""
     now = clock.now()
     decoded = [
         event
@@ -73,15 +82,15 @@ def duckdb_load_rate(bodies: int = 50, events_per_body: int = 1000) -> float:
             )
 
         try:
-            return len(decoded) / _median_seconds(run)
+            return _rates(len(decoded), run)
         finally:
             connection.close()
 
 
-def _median_seconds(run: Callable[[], None]) -> float:
-    taken: list[float] = []
+def _rates(count: int, run: Callable[[], None]) -> list[float]:
+    rates: list[float] = []
     for _ in range(REPEATS):
         started = clock.monotonic()
         run()
-        taken.append(clock.monotonic() - started)
-    return statistics.median(taken)
+        rates.append(count / (clock.monotonic() - started))
+    return rates

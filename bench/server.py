@@ -1,7 +1,12 @@
-"""A real server process for a benchmark: started as the README says, on a scratch folder."""
+"""A real server process for a benchmark: started as the README says, on a scratch folder or a kept one.
+
+What it costs is read from `/proc`: processor time of the process and of its event loop alone, and
+anonymous memory, whose peak a thread watches because the kernel keeps none.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,17 +23,27 @@ import httpx
 from bursar import clock
 
 KEY = "bur_benchmark_admin_key"
-START_SECONDS = 60.0
+HEADERS = {"X-API-Key": KEY}
+START_SECONDS = 120.0
+STOP_SECONDS = 120.0
+LOOK_SECONDS = 0.1
 
 
 class BenchServer:
-    """`bursar serve` on a free port with a data folder that goes away afterwards."""
+    """`bursar serve` on a free port, with a data folder that goes away afterwards unless it is named."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="bursar-bench-"))
+    def __init__(self, data: Path | None = None) -> None:
+        self._scratch = None if data is not None else Path(tempfile.mkdtemp(prefix="bursar-bench-"))
+        self.data = data or (self._scratch or Path()) / "data"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
+        self.ready_seconds = 0.0
+        """From the start of the process to the first good answer of `/ready`."""
+        self.peak_memory_bytes = 0
+        """The most anonymous memory that was seen so far, looked at ten times a second."""
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch_memory, daemon=True)
         environment = {**os.environ, "BURSAR_ADMIN_KEY": KEY, "BURSAR_LOG_LEVEL": "error"}
         command = [
             sys.executable,
@@ -37,27 +53,30 @@ class BenchServer:
             "--port",
             str(self.port),
             "--data",
-            str(self.folder / "data"),
+            str(self.data),
         ]
+        self._started = clock.monotonic()
         self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
 
     def __enter__(self) -> Self:
         """Wait until it is ready."""
-        deadline = clock.monotonic() + START_SECONDS
-        while clock.monotonic() < deadline and self._process.poll() is None:
-            try:
+        while clock.monotonic() - self._started < START_SECONDS and self._process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/ready").is_success:
+                    self.ready_seconds = clock.monotonic() - self._started
+                    self._watcher.start()
                     return self
-            except httpx.TransportError:
-                pass
+            self._ended.wait(0.01)
         raise RuntimeError("The server did not start: " + self._end())
 
     def __exit__(self, *_: object) -> None:
-        """Stop it and remove its folder."""
+        """Stop it, and remove its folder if it has no other use."""
+        self._ended.set()
         errors = self._end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         if self._process.returncode:
             raise RuntimeError(f"The server ended with {self._process.returncode}: {errors}")
 
@@ -66,10 +85,14 @@ class BenchServer:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    def client(self) -> httpx.Client:
+        """A client with the key, which keeps its connection."""
+        return httpx.Client(base_url=self.url, headers=HEADERS, timeout=60)
+
     def status(self) -> dict[str, Any]:
         """Positions and counts, over the folder's socket."""
-        transport = httpx.HTTPTransport(uds=str(self.folder / "data" / "bursar.sock"))
-        with httpx.Client(transport=transport, base_url="http://bursar") as client:
+        transport = httpx.HTTPTransport(uds=str(self.data / "bursar.sock"))
+        with httpx.Client(transport=transport, base_url="http://bursar", timeout=60) as client:
             answer: dict[str, Any] = client.get("/control/status").raise_for_status().json()
             return answer
 
@@ -90,8 +113,13 @@ class BenchServer:
                 return int(line.split()[1]) * 1024
         return 0
 
+    def _watch_memory(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            with contextlib.suppress(OSError):
+                self.peak_memory_bytes = max(self.peak_memory_bytes, self.memory_bytes())
+
     def _end(self) -> str:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        _, errors = self._process.communicate(timeout=30)
+        _, errors = self._process.communicate(timeout=STOP_SECONDS)
         return errors.decode(errors="replace")[-2000:]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from bench.options import Options, say, say_figure
+from bench.options import Options, say
+from bench.report import Line, Report, at_least, at_most
 from bench.server import BenchServer
 from bench.singles_client import LargeBodies, SinglesLoad, SinglesProcess
 
 EVENTS = 200_000
 CONNECTIONS = 256
+RATE, P99_MILLIS = at_least(18_000), at_most(50)
 WARM_UP = SinglesLoad(events=2_000, connections=16, seed=99)
 
 
@@ -30,17 +32,14 @@ class SinglesRun:
     """Events of large bodies that were accepted meanwhile."""
 
 
-def run(options: Options) -> bool:
-    """Single events over 256 connections, without and with large bodies; true if none was refused."""
-    load = SinglesLoad(options.scaled(EVENTS), CONNECTIONS)
-    refused = 0
+def run(options: Options, report: Report) -> None:
+    """Single events over 256 connections, without and with large bodies."""
+    load = SinglesLoad(options.count(EVENTS), CONNECTIONS)
     for beside_large in (False, True):
-        beside = ", beside gzip bodies of 10,000 events" if beside_large else ""
-        say(f"singles: {load.events:,} posts over {load.connections} connections{beside}:")
+        title = "single posts" + (", beside gzip bodies of 10,000" if beside_large else "")
+        say(f"{title}: {options.runs} x {load.events:,} posts over {load.connections} connections")
         runs = [_shown(run_singles(load, beside_large=beside_large)) for _ in range(options.runs)]
-        _say_medians(runs)
-        refused += sum(one.refused for one in runs)
-    return not refused
+        _report(runs, title, report)
 
 
 def run_singles(load: SinglesLoad, *, beside_large: bool) -> SinglesRun:
@@ -67,11 +66,16 @@ def run_singles(load: SinglesLoad, *, beside_large: bool) -> SinglesRun:
         )
 
 
-def _say_medians(runs: list[SinglesRun]) -> None:
-    say_figure("median acknowledged durable", statistics.median(run.per_second for run in runs), "events/s")
-    say_figure("median p99", statistics.median(run.p99_millis for run in runs), "ms", 1)
-    micros = statistics.median(run.loop_micros_per_event for run in runs)
-    say_figure("median event loop CPU", micros, "µs/event", 1)
+def _report(runs: list[SinglesRun], title: str, report: Report) -> None:
+    loop = statistics.median(run.loop_micros_per_event for run in runs)
+    large = statistics.median(run.large_events for run in runs)
+    note = f"{large:,.0f} events of large bodies meanwhile" if large else ""
+    rates = [run.per_second for run in runs]
+    report.add(Line(f"{title}: durable", rates, "events/s", RATE, f"loop {loop:.1f} µs/event", note))
+    report.add(Line(f"{title}: p99", [run.p99_millis for run in runs], "ms", P99_MILLIS))
+    report.add(Line(f"{title}: slowest", [run.max_millis for run in runs], "ms"))
+    if refused := sum(run.refused for run in runs):
+        report.fault(f"{title}: {refused:,} events were refused")
 
 
 def _shown(run: SinglesRun) -> SinglesRun:
@@ -79,6 +83,5 @@ def _shown(run: SinglesRun) -> SinglesRun:
         f"    {run.per_second:,.0f}/s acknowledged, p50 {run.p50_millis:.1f} ms, p99 {run.p99_millis:.1f} ms,"
         f" max {run.max_millis:.0f} ms, {run.loop_micros_per_event:.1f} µs/event in the loop"
         + (f", {run.large_events:,} events of large bodies" if run.large_events else "")
-        + (f", {run.refused:,} REFUSED" if run.refused else "")
     )
     return run
