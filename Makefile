@@ -70,7 +70,7 @@ chaos: setup ## Kills, power cuts, full disks, storms, overload, many times; pri
 coverage: ## Run the tests and print branch coverage; fails below 90 %
 	@$(MAKE) test COVERAGE=1
 
-bench: setup ## Measure ingest, beside the machine's own limit in the same run
+bench: setup ## Measure everything that has a target, beside the machine's own limits (half an hour; ARGS="batches --runs 1", ARGS=--help)
 	$(BIN)/python -m bench $(ARGS)
 
 # -------------------------------------------------------------------------------------------------- check

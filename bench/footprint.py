@@ -8,6 +8,7 @@ the files measured, as blocks on the disk.
 from __future__ import annotations
 
 import random
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,13 +39,20 @@ def run(options: Options, report: Report) -> None:
     folder = options.scratch / f"footprint-{events}-{clock.to_micros(clock.now())}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     say(f"footprint of {events:,} events with varied tags, metadata and raw usage")
+    try:
+        _post(folder, events)
+        add_sizes(folder, report, "rich events")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _post(folder: Path, events: int) -> None:
     with BenchServer(folder) as server, server.client() as client:
         now = clock.now()
         for seed in range(events // PER_BODY):
             body = msgspec.json.encode(_rich_events(seed, make_events(PER_BODY, seed, now)))
             client.post("/api/v1/events?return=none", content=body, headers=_JSON).raise_for_status()
         wait_until_applied(server, events // PER_BODY * PER_BODY)
-    add_sizes(folder, report, "rich events")
 
 
 def add_sizes(folder: Path, report: Report, title: str) -> None:
