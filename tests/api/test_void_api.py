@@ -201,3 +201,31 @@ def test_a_void_needs_a_key_that_may_administer_and_touches_only_its_tenant(serv
     assert begun["totals"]["events"] == 0
     assert counted(server.client, environment) == 1
     assert server.stranger.get(begun["run"]["url"]).status_code == 401
+
+
+def test_a_tenant_named_in_the_body_is_the_one_whose_events_go(server: RunningServer) -> None:
+    client, event = server.client, {"event_id": "of-two-tenants", "model": "gpt-4o-mini", "input_tokens": 5}
+    other: str = client.post("/api/v1/tenants", json={}).json()["id"]
+    for tenant_id in ("default", other):
+        client.post(EVENTS, json=event, params={"wait": "applied", "tenant_id": tenant_id}).raise_for_status()
+    body = {"event_ids": ["of-two-tenants"], "reason": WHY, "tenant_id": other}
+    assert client.post(VOID, json=body).json()["totals"]["events"] == 1
+    assert client.get(f"{EVENTS}/of-two-tenants").status_code == 200, "the default tenant's event stays"
+    gone = client.get(f"{EVENTS}/of-two-tenants/history", params={"tenant_id": other}).json()
+    assert gone["is_current"] is False
+    assert client.post(VOID, json={**body, "tenant_id": "nobody-s"}).status_code == 404
+    twice = client.post(VOID, json=body, params={"tenant_id": "default"})
+    assert codes(twice) == {("tenant_id", "conflicting_parameters")}
+
+
+def test_a_body_that_names_another_tenant_is_refused(server: RunningServer) -> None:
+    client = server.client
+    own: str = client.post("/api/v1/tenants", json={}).json()["id"]
+    key = client.post("/api/v1/keys", json={"label": "a", "scopes": ["admin"]}, params={"tenant_id": own})
+    headers = {"X-API-Key": key.json()["key"]}
+    for path, body in (
+        (VOID, {"event_ids": ["x"], "reason": WHY, "tenant_id": "default"}),
+        (f"{EVENTS}/quarantine/replay", {"ids": [1], "reason": WHY, "tenant_id": "default"}),
+    ):
+        answer = server.stranger.post(path, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "tenant_mismatch")

@@ -13,13 +13,17 @@ import msgspec
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from bursar.app.auth import doorkeeper_of
 from bursar.errors import Invalid, Malformed, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fastapi import Request
+
     from bursar.app.build import Platform
     from bursar.identity.caller import Caller
+    from bursar.usage.asked import Asked
 
 RUN_PATH = "/api/v1/scheduler/runs"
 """Where runs are shown; see `scheduling/api.py`."""
@@ -69,6 +73,23 @@ class ChangeDesk:
     def accepted(self, body: object, run: RunAsked) -> Response:
         """An answer about a job that has begun, or will."""
         return self.answer(202, body, {"location": run.url})
+
+
+async def act_for_named(request: Request, caller: Caller, asked: Asked) -> Caller:
+    """The caller acting for the tenant that a body names in `tenant_id`, as queries do.
+
+    What the query string named already, the body may only repeat: a change must not hit another tenant.
+
+    Raises:
+        TenantMismatch: it is another one than the caller's, and the caller is no operator.
+        NotFound: there is no such tenant.
+    """
+    named = asked.text("tenant_id")
+    if named is not None and named != caller.tenant_id and "tenant_id" in request.query_params:
+        text = "The query string and the body name different tenants."
+        asked.refuse("tenant_id", "conflicting_parameters", text)
+        return caller
+    return await doorkeeper_of(request).act_for(caller, named)
 
 
 def decode_object(body: bytes) -> dict[str, Any]:

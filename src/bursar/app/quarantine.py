@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
-from bursar.app.changing import ACCEPTED, ChangeDesk, decode_object
+from bursar.app.changing import ACCEPTED, ChangeDesk, act_for_named, decode_object
 from bursar.errors import Forbidden, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.usage import parameter_docs
@@ -136,7 +136,7 @@ def make_router(platform: Platform) -> APIRouter:
     async def replay_quarantine(request: Request, caller: _Admin) -> Response:
         """Let records out: put them in again, make corrections of conflicts, or discard them."""
         asked = Asked(decode_object(await request.body()))
-        asked.take("tenant_id")
+        caller = await act_for_named(request, caller, asked)
         ask = _read_ask(asked)
         return await _replay(desk, caller, ask)
 

@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
-from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked, decode_object
+from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked, act_for_named, decode_object
 from bursar.identity.caller import Caller, Scope
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
@@ -80,7 +80,7 @@ def make_router(platform: Platform) -> APIRouter:
         """Take events out of every total, by ids or by filters and a window; or only count them."""
         now = clock.now()
         asked = Asked(decode_object(await request.body()))
-        asked.take("tenant_id")
+        caller = await act_for_named(request, caller, asked)
         ask = read_void(asked, Asker(caller.tenant_id, caller.zone, now))
         return await _answer(desk, caller, ask)
 
