@@ -241,3 +241,24 @@ def test_a_damaged_journal_is_refused_by_place(full: Ledger) -> None:
         full.recount()
     path.write_bytes(content)
     assert full.recount().is_clean
+
+
+def test_a_retry_that_is_known_by_its_old_spelling_is_a_repeat_for_applier_and_recount(
+    ledger: Ledger,
+) -> None:
+    """Journals written before numbers had one spelling hold the fingerprint of the caller's own."""
+    of_the_spelling, of_the_number, of_another = 11, 12, 13
+    ledger.journal(a_usage("e1", fingerprint=of_the_spelling))
+    ledger.journal_together(
+        a_usage("e1", fingerprint=of_the_number, spelled_fingerprint=of_the_spelling),
+        a_usage("e1", fingerprint=of_the_number, spelled_fingerprint=of_another),
+        a_usage("e2", fingerprint=of_the_number, spelled_fingerprint=of_the_spelling),
+        a_usage("e2", fingerprint=of_the_number),
+        a_usage("e3", fingerprint=of_the_spelling),
+        a_usage("e3", fingerprint=of_the_number, spelled_fingerprint=of_the_spelling),
+    )
+    applied = ledger.apply()
+    assert (applied.new, applied.duplicates, applied.conflicts) == (3, 3, 1)
+    found = ledger.recount()
+    assert words(found) == ""
+    assert (found.duplicates, found.conflicts, found.quarantined) == (3, 1, 1)

@@ -36,7 +36,13 @@ MODELS = (
 COUNTS = st.none() | st.sampled_from([0, 1, 7, 1000, 200_000, 200_001, 10**9, 10**12]) | st.integers(0, 10**6)
 TIMES = st.none() | st.integers(-600, 10).map(lambda days: NOW + timedelta(days=days, microseconds=1))
 METADATA = st.none() | st.sampled_from(
-    [{"a": 1}, {"a": {"b": [1]}}, {"text": "x" * 70_000}, {"deep": [[[[[[[[1]]]]]]]]}]
+    [
+        {"a": 1},
+        {"a": {"b": [1]}},
+        {"text": "x" * 70_000},
+        {"deep": [[[[[[[[1]]]]]]]]},
+        {"n": [Decimal("1.50")]},
+    ]
 )
 
 

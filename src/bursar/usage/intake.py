@@ -23,6 +23,7 @@ from bursar.usage.plain import ShortWay
 from bursar.usage.record import RECORD_VERSION, USAGE, UsageRecord, encode_event, fingerprint
 from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
 from bursar.usage.redact import redact_text
+from bursar.usage.respelling import respelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,6 +144,8 @@ class Intake:
         content = encode_event(event)
         if check_json_parts(event, content):
             return False
+        said = None if time is None else micros
+        plain = respelled(event, content)
         record = UsageRecord(
             v=RECORD_VERSION,
             kind=USAGE,
@@ -150,7 +153,8 @@ class Intake:
             tenant_id=tenant_id,
             key_id=receipt.caller.key_id,
             door=receipt.door,
-            fingerprint=fingerprint(content, None if time is None else micros),
+            fingerprint=fingerprint(plain, said),
+            spelled_fingerprint=None if plain == content else fingerprint(content, said),
             time=micros,
             units=None if measured.source is None else measured.units,
             units_source=measured.source,

@@ -17,6 +17,7 @@ from bursar.pricing.rating import CostStatus
 from bursar.pricing.tariff import CURRENCY
 from bursar.usage.checks import check_json_parts
 from bursar.usage.record import RECORD_VERSION, USAGE, PlainRecord, TokenUnits, encode_event, fingerprint
+from bursar.usage.respelling import holds_decimals
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,7 +64,9 @@ class ShortWay:
             return None
         event.tenant_id = event.time = None
         content = encode_event(event)
-        if event.metadata is not None and check_json_parts(event, content):
+        if event.metadata is not None and (
+            check_json_parts(event, content) or holds_decimals(event.metadata)
+        ):
             event.tenant_id, event.time = named, time
             return None
         card_id = prices.card.id

@@ -1,7 +1,7 @@
 """What the journal keeps of an accepted event: the caller's words, and what Bursar made of them.
 
-The caller's part (`event`) stands apart, byte for byte as it was fingerprinted; its tenant and time,
-defaults, units and cost stand beside it. Every record carries its kind and version, and every reader
+The caller's part (`event`) stands apart, as the caller wrote it; its tenant and time, defaults, units and
+cost stand beside it. Every record carries its kind and version, and every reader
 accepts older versions; in version 1 an absent `service_type` means `llm_service`, an absent `status`
 means `ok`. Money is a decimal string and quantities are whole steps, because DuckDB's JSON reader
 would take a JSON fraction through a double.
@@ -46,7 +46,10 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     key_id: str
     door: str
     fingerprint: int
-    """XXH3-64 of the caller's part, seeded with the time if the caller said one."""
+    """XXH3-64 of the caller's part, its numbers in one spelling (`respelling.py`), seeded with the time if
+    the caller said one."""
+    spelled_fingerprint: int | None = None
+    """The same of the caller's own spelling, where that is another: all there was in earlier journals."""
     time: int
     """When it happened, microseconds since 1970; the time of receipt where the caller didn't say."""
     units: dict[str, int] | None = None

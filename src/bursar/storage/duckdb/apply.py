@@ -17,12 +17,15 @@ from bursar.storage.duckdb.connection import fetch_columns, read_position, trans
 from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups
+from bursar.storage.duckdb.spellings import spelled_prints
 from bursar.storage.duckdb.staging import STAGED, Staging
 from bursar.usage.applying import Applied, BatchKind, Delivery, Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.usage.applying import KeyIndex, RecordBatch, Seen
@@ -91,7 +94,9 @@ class DuckDBApplier:
         self._index.advance(applied.last_seq)
         if not len(seqs):
             return []
-        seen = self._index.record(key_bytes(rows), seqs, as_unsigned(rows["fingerprint"]))
+        keys = key_bytes(rows)
+        seen = self._index.record(keys, seqs, as_unsigned(rows["fingerprint"]))
+        self._know_spellings(seen, keys, seqs, batches)
         repeated = seen.outcomes != Delivery.NEW
         applied.new = int(len(seqs) - repeated.sum())
         if not repeated.any():
@@ -104,6 +109,17 @@ class DuckDBApplier:
         lines = _lines_of(batches, set(conflicting))
         text = "The id was used before with other content; the first event stays."
         return [QuarantinedRecord.of_line(line, "conflict", text) for line in lines]
+
+    def _know_spellings(
+        self, seen: Seen, keys: list[bytes], seqs: NDArray[np.uint64], batches: list[RecordBatch]
+    ) -> None:
+        """Conflicts whose own spelling of numbers is what was counted in earlier days are repeats."""
+        places = {int(seqs[i]): i for i in np.flatnonzero(seen.outcomes == Delivery.CONFLICT).tolist()}
+        for seq, spelled in spelled_prints(batch.payload for batch in batches) if places else ():
+            if seq in places:
+                i = places[seq]
+                again = self._index.record([keys[i]], seqs[i : i + 1], np.array([spelled], np.uint64))
+                seen.outcomes[i] = again.outcomes[0]
 
     def forget_removed(self, by_seq: int) -> None:
         """Forget the positions noted for rewriting the journal, once that is in force up to this record."""

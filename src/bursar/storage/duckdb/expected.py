@@ -29,6 +29,7 @@ from bursar.storage.duckdb.expected_removal import SCRATCH, erase_expected, remo
 from bursar.storage.duckdb.keys import KEY_COLUMNS
 from bursar.storage.duckdb.quarantine import QuarantinedRecord
 from bursar.storage.duckdb.schema import TABLES
+from bursar.storage.duckdb.spellings import spelled_prints
 from bursar.storage.duckdb.staging import STAGED
 from bursar.usage.applying import BatchKind
 from bursar.usage.changes import Tombstone
@@ -59,10 +60,17 @@ _VERDICTS = (
     f" (SELECT {KEY_COLUMNS}, tenant_id, received_at FROM {STAGED}),"
     " numbered AS (SELECT *, row_number() OVER (PARTITION BY upper, lower ORDER BY seq) AS nth,"
     " first_value(fingerprint) OVER (PARTITION BY upper, lower ORDER BY seq) AS first_print FROM arrived)"
-    " SELECT n.*, CASE WHEN k.seq IS NULL AND n.nth = 1 THEN 'new'"
+    " SELECT n.*, coalesce(k.fingerprint, n.first_print) AS known_print,"
+    " CASE WHEN k.seq IS NULL AND n.nth = 1 THEN 'new'"
     " WHEN n.fingerprint = coalesce(k.fingerprint, n.first_print) THEN 'duplicate'"
     " ELSE 'conflict' END AS verdict"
     f" FROM numbered n LEFT JOIN {SCRATCH}.keys k USING (upper, lower)"
+)
+
+_KNOWN_SPELLINGS = (
+    "UPDATE verdicts SET verdict = 'duplicate' FROM"
+    " (SELECT unnest(?::UBIGINT[]) AS seq, unnest(?::UBIGINT[]) AS spelled) s"
+    " WHERE verdicts.seq = s.seq AND verdict = 'conflict' AND known_print = spelled"
 )
 
 
@@ -182,6 +190,8 @@ class Expectation:
     def _tell_apart(self) -> None:
         """Count each delivery that waits as new, as a duplicate, or as a conflict."""
         self.scratch.execute(_VERDICTS)
+        if spelled := list(spelled_prints(self._waiting)):
+            self.scratch.execute(_KNOWN_SPELLINGS, [list(column) for column in zip(*spelled, strict=True)])
         for verdict, count in self.scratch.execute(
             "SELECT verdict, count(*) FROM verdicts GROUP BY 1"
         ).fetchall():
