@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import socketserver
@@ -87,7 +88,8 @@ def test_every_wrong_setting_is_listed(used: Path) -> None:
 
 
 def test_a_folder_of_a_newer_bursar_is_wrong(tmp_path: Path, used: Path) -> None:
-    (tmp_path / "FORMAT").write_text((used / "FORMAT").read_text().replace('"store":1', '"store":99'))
+    versions = json.loads((used / "FORMAT").read_text())
+    (tmp_path / "FORMAT").write_text(json.dumps(versions | {"store": 99}))
     found = examined(tmp_path, code=1)
     assert found["folder", "FORMAT"]["state"] == "wrong"
     assert "Upgrade Bursar" in found["folder", "FORMAT"]["advice"]

@@ -157,8 +157,10 @@ def _refuse_foreign(folder: DataFolder) -> None:
     """Let only a folder pass that is Bursar's or empty, so that a mistyped name fills no other folder."""
     if not folder.path.is_dir() or folder.format_file.exists():
         return
-    foreign = sorted({path.name for path in folder.path.iterdir()} - _OF_A_FIRST_START - set(KEPT))
-    if foreign:
+    there = {path.name for path in folder.path.iterdir()}
+    foreign = sorted(there - _OF_A_FIRST_START)
+    # A folder that lost its FORMAT is Bursar's all the same; `check_format` says what to do.
+    if foreign and there.isdisjoint(KEPT):
         message = (
             f"{folder.path} isn't a data folder of Bursar: it holds {', '.join(foreign[:_NAMED])}"
             f"{' and more' if len(foreign) > _NAMED else ''}. Choose an empty or a new folder with --data;"
