@@ -212,3 +212,23 @@ def test_nobody_forgets_without_a_key_that_may_administer(server: RunningServer)
         assert server.stranger.request(method, path, json=body).status_code == 401
         headers = {"X-API-Key": made["key"]}
         assert server.stranger.request(method, path, json=body, headers=headers).status_code == 403
+
+
+def test_a_tenant_of_the_same_id_inherits_nothing(server: RunningServer, tenant: Tenant) -> None:
+    tenant.send(user_id="ann")
+    assert tenant.ask("PUT", "/api/v1/retention", json={"events_days": 40}).status_code == 200
+    erased = tenant.ask("POST", "/api/v1/erasures", json={"user_id": "ann", "reason": WHY})
+    tenant.finished(erased)
+    operator, path = server.client, f"/api/v1/tenants/{tenant.id}"
+    body = {"confirm": tenant.id, "reason": WHY}
+    url = operator.request("DELETE", path, json=body).json()["run"]["url"]
+    wait_until(lambda: operator.get(url).json()["finished_at"] is not None, "the tenant is deleted")
+    assert operator.post("/api/v1/tenants", json={"id": tenant.id}).status_code == 201
+    params = {"tenant_id": tenant.id}
+    retention = operator.get("/api/v1/retention", params=params).json()
+    assert (retention["events_days"], retention["events_from"]) == (0, None)
+    runs = operator.get("/api/v1/scheduler/history", params=params).json()["items"]
+    assert [run["job_id"] for run in runs] == ["delete_tenant"]
+    old = {**CALL, "event_id": "old", "time": "2025-12-01T00:00:00Z"}
+    sent = operator.post(f"{EVENTS}/import", json=old, params={**params, "wait": "applied"})
+    assert sent.status_code == 200, sent.text

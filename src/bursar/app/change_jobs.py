@@ -26,7 +26,12 @@ def change_jobs(ground: JobGround) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
     changes, questions, purger = ground.changes, ground.questions, Purger(ground)
     reset = ResetWork(changes, purger)
-    delete = DeleteWork(reset, ground.identity, ground.authenticator.forget)
+
+    def forget_tenant(tenant_id: str) -> None:
+        ground.authenticator.forget()
+        ground.horizons.forget(tenant_id)
+
+    delete = DeleteWork(reset, ground.identity, forget_tenant)
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
         _job(ERASE_JOB, "Takes a person out of everything.", EraseWork(changes, questions, purger)),

@@ -62,7 +62,7 @@ class TenantStore(Protocol):
         ...
 
     def remove_tenant(self, tenant_id: str) -> RemovedTenant:
-        """Forget a tenant, its keys and its projects; whoever calls has removed its usage before.
+        """Forget a tenant, its keys, projects and runs; whoever calls has removed its usage before.
 
         Raises:
             NotFound: there is no such tenant.

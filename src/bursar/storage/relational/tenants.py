@@ -8,8 +8,9 @@ from sqlalchemy import delete, insert, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
+from bursar.scheduling.run import RunState
 from bursar.storage.relational.paging import read_page
-from bursar.storage.relational.tables import API_KEYS, PROJECTS, TENANTS
+from bursar.storage.relational.tables import API_KEYS, PROJECTS, RUNS, TENANTS
 from bursar.storage.relational.transactions import reading, refusing, writing
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class RelationalTenants:
         with writing(self._engine) as connection:
             keys = connection.execute(delete(API_KEYS).where(API_KEYS.c.tenant_id == tenant_id)).rowcount
             projects = connection.execute(delete(PROJECTS).where(PROJECTS.c.tenant_id == tenant_id)).rowcount
+            # What jobs did or were to do for it would be the next tenant's of this id. One at work, such as
+            # the deletion itself, is still written down by its runner.
+            idle = RUNS.c.state != RunState.RUNNING.value
+            connection.execute(delete(RUNS).where(RUNS.c.tenant_id == tenant_id, idle))
             removed = connection.execute(delete(TENANTS).where(TENANTS.c.id == tenant_id)).rowcount
         if not removed:
             raise no_tenant(tenant_id)

@@ -99,6 +99,12 @@ class Horizons:
             known = self._expired.get(tenant_id)
             self._expired[tenant_id] = before if known is None else max(known, before)
 
+    def forget(self, tenant_id: str) -> None:
+        """Know nothing of a tenant that is no more: another one of its id begins anew."""
+        with self._lock:
+            self._choices.pop(tenant_id, None)
+            self._expired.pop(tenant_id, None)
+
 
 def _refuse_start(defaults: Retention, choices: Mapping[str, RetentionChoice], max_past_days: int) -> None:
     reasons = [

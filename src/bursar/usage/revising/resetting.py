@@ -71,8 +71,8 @@ class DeleteWork:
 
     resets: ResetWork
     tenants: TenantStore
-    forget: Callable[[], None]
-    """Called when the tenant's keys are gone, so that none of them counts any more."""
+    forget: Callable[[str], None]
+    """Called with the tenant's id when it is gone, so that nothing known of it in memory counts any more."""
 
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Remove the tenant's usage until none is left, then the tenant; the proof is in the result."""
@@ -93,7 +93,7 @@ class DeleteWork:
         except NotFound:
             # An earlier attempt came so far.
             pass
-        self.forget()
+        self.forget(author.tenant_id)
         return {**done, "keys": keys, "projects": projects, "rows_left": left, "reason": author.reason}
 
     def _again(self, run: RunContext, author: Author) -> None:
