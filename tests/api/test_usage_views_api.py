@@ -41,7 +41,10 @@ def test_the_summary_has_every_figure_that_clients_of_reskpoints_expect(busy: Ho
         "2026-10-16T00:00:00Z",
     )
     assert (summary["total_cost"], summary["currency"]) == ("2.1345", "USD")
-    assert summary["costs"] == [{"currency": "EUR", "amount": "5"}, {"currency": "USD", "amount": "2.1345"}]
+    assert summary["costs"] == [
+        {"currency": "EUR", "amount": "5", "unpriced_events": 0},
+        {"currency": "USD", "amount": "2.1345", "unpriced_events": 1},
+    ]
     assert (summary["total_transactions"], summary["unpriced"]) == (5, {"events": 1})
     assert summary["cost_by_provider"] == {"anthropic": "2", "openai": "0.1345", "": None}
     assert summary["cost_by_model"] == {"claude": "2", "gpt-4": "0.1345", "mystery": None}
@@ -54,6 +57,32 @@ def test_the_summary_has_every_figure_that_clients_of_reskpoints_expect(busy: Ho
         "80",
     )
     assert summary["truncated"] == []
+
+
+def test_the_summary_says_beside_each_cost_how_many_events_it_leaves_out(house: House) -> None:
+    house.ledger.add(
+        usage(1, cost=Decimal(3), model="a", user_id="ada"),
+        usage(1, model="a", user_id="ada", provider="openai"),
+        usage(2, model="a", currency="EUR"),
+        usage(1, cost=Decimal(1), currency="EUR", model="b"),
+        usage(1, currency="EUR", model="b"),
+    )
+    summary = house.get("/api/v1/cost/summary?window=all").json()
+    assert summary["costs"] == [
+        {"currency": "EUR", "amount": "1", "unpriced_events": 2},
+        {"currency": "USD", "amount": "3", "unpriced_events": 1},
+    ]
+    assert summary["cost_by_model"] == {"a": "3"}
+    assert summary["unpriced_by_model"] == {"a": 2, "b": 1}
+    assert summary["unpriced_by_user"] == {"": 2, "ada": 1}
+    for name in ("provider", "model", "user", "project"):
+        assert sum(summary[f"unpriced_by_{name}"].values()) == summary["unpriced"]["events"] == 3
+    table = table_of(house.get("/api/v1/cost/summary?window=all&format=csv"))
+    assert [row[4] for row in table if row[0] in {"breakdown", "total", "model"}] == [
+        "unpriced_events",
+        "3",
+        "2",
+    ]
 
 
 def test_the_summary_is_of_one_currency_which_a_filter_chooses(busy: House) -> None:
@@ -246,9 +275,9 @@ def test_the_top_refuses_what_can_not_be_ranked(house: House) -> None:
 
 def test_views_come_as_tables_too(busy: House) -> None:
     assert table_of(busy.get("/api/v1/cost/summary?format=csv"))[:3] == [
-        ["breakdown", "name", "cost", "currency"],
-        ["total", "", "2.1345", "USD"],
-        ["provider", "anthropic", "2", "USD"],
+        ["breakdown", "name", "cost", "currency", "unpriced_events"],
+        ["total", "", "2.1345", "USD", "1"],
+        ["provider", "anthropic", "2", "USD", "0"],
     ]
     assert table_of(busy.get("/api/v1/cost/breakdown?group_by=user_id&format=csv"))[-1][:3] == [
         "'=cmd()",

@@ -1,7 +1,8 @@
 """`GET /api/v1/cost/summary`: what was spent in a window, in all and by whom and what.
 
 A superset of ReskPoints' summary, whose names it keeps. Figures are decimal strings, counts whole
-numbers. A cost that nobody knows is null, never 0, and `unpriced` says how many events that are.
+numbers. A cost that nobody knows is null, never 0; beside each cost, each currency's and each name's, stands
+how many events are in it with no price.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bursar.usage.csv_table import Cell, text_cell, write_csv
 from bursar.usage.query import Order, UsageQuery
 from bursar.usage.query_answer import (
     Amount,
+    Row,
     Totals,
     Unpriced,
     WindowShown,
@@ -29,6 +31,8 @@ from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bursar.usage.asked import Asked
     from bursar.usage.store import UsageQuestions
 
@@ -50,6 +54,14 @@ _MEASURES = (
 
 
 @dataclass(frozen=True, slots=True)
+class CurrencyTotal(Amount):
+    """The cost of all events in one currency."""
+
+    unpriced_events: int
+    """Events in this currency whose cost isn't known; those that name no currency are in USD."""
+
+
+@dataclass(frozen=True, slots=True)
 class CostSummary:
     """What was spent in a window."""
 
@@ -62,7 +74,7 @@ class CostSummary:
     """The currency of every cost here but `costs`."""
     total_cost: str | None
     """Null where the cost of no event is known."""
-    costs: list[Amount]
+    costs: list[CurrencyTotal]
     """The total of each currency."""
     unpriced: Unpriced
     total_transactions: int
@@ -71,6 +83,11 @@ class CostSummary:
     cost_by_model: dict[str, str | None]
     cost_by_user: dict[str, str | None]
     cost_by_project: dict[str, str | None]
+    unpriced_by_provider: dict[str, int]
+    """How many events of each name have no known cost, in any currency; names without one are left out."""
+    unpriced_by_model: dict[str, int]
+    unpriced_by_user: dict[str, int]
+    unpriced_by_project: dict[str, int]
     truncated: list[str]
     """Breakdowns that have more than 1000 entries; `/cost/breakdown` has them all."""
     total_input_tokens: int
@@ -84,6 +101,7 @@ class CostSummary:
 @dataclass(frozen=True, slots=True)
 class _Breakdown:
     costs: dict[str, str | None]
+    unpriced: dict[str, int]
     is_truncated: bool
 
 
@@ -101,30 +119,38 @@ class CostSummaryView:
         totals = store.answer(self.tenant_id, whole).totals
         currency = choose_currency(totals.amounts["cost"])
         breakdowns = {name: self._breakdown(store, name, currency) for name in BREAKDOWNS}
-        summary = _summarise(scene, totals, breakdowns)
+        by_currency = self._rows(store, "currency", len(totals.amounts["cost"]) or 1)
+        unpriced = {str(row["currency"]): _whole(row["unpriced_events"]) for row in by_currency}
+        summary = _summarise(scene, totals, unpriced, breakdowns)
         return Shown(summary, lambda: _as_csv(summary))
 
     def _breakdown(self, store: UsageQuestions, name: str, currency: str) -> _Breakdown:
         """Cost by one dimension, the largest first; names that cost only in other currencies are left out."""
         dimension = BREAKDOWNS[name]
-        query = UsageQuery(
-            window=self.scene.window,
-            measures=("cost",),
-            dimensions=(dimension,),
-            filters=self.scene.filters,
-            zone=self.scene.zone,
-            order=(Order("cost", is_descending=True),),
-            limit=ENTRIES_LIMIT + 1,
-        )
-        rows = store.rows(self.tenant_id, query)
+        rows = self._rows(store, dimension, ENTRIES_LIMIT + 1)
         costs: dict[str, str | None] = {}
+        unpriced: dict[str, int] = {}
         for row in rows[:ENTRIES_LIMIT]:
             key = ABSENT_KEY if row[dimension] is None else str(row[dimension])
             if row["currency"] == currency:
                 costs[key] = render_decimal(row["cost"])
             elif row["cost"] is None:
                 costs.setdefault(key, None)
-        return _Breakdown(costs, len(rows) > ENTRIES_LIMIT)
+            if count := _whole(row["unpriced_events"]):
+                unpriced[key] = unpriced.get(key, 0) + count
+        return _Breakdown(costs, unpriced, len(rows) > ENTRIES_LIMIT)
+
+    def _rows(self, store: UsageQuestions, dimension: str, limit: int) -> Sequence[Row]:
+        query = UsageQuery(
+            window=self.scene.window,
+            measures=("cost", "unpriced_events"),
+            dimensions=(dimension,),
+            filters=self.scene.filters,
+            zone=self.scene.zone,
+            order=(Order("cost", is_descending=True),),
+            limit=limit,
+        )
+        return store.rows(self.tenant_id, query)
 
 
 def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
@@ -139,7 +165,9 @@ def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
     return CostSummaryView(asker.tenant_id, scene)
 
 
-def _summarise(scene: Scene, totals: Totals, breakdowns: dict[str, _Breakdown]) -> CostSummary:
+def _summarise(
+    scene: Scene, totals: Totals, unpriced: dict[str, int], breakdowns: dict[str, _Breakdown]
+) -> CostSummary:
     figures, amounts = totals.figures, totals.amounts["cost"]
     currency = choose_currency(amounts)
     return CostSummary(
@@ -148,13 +176,20 @@ def _summarise(scene: Scene, totals: Totals, breakdowns: dict[str, _Breakdown]) 
         window=show_window(scene.window, scene.zone),
         currency=currency,
         total_cost=_total_cost(totals, currency),
-        costs=render_amounts(amounts),
+        costs=[
+            CurrencyTotal(one.currency, one.amount, unpriced.get(one.currency, 0))
+            for one in render_amounts(amounts)
+        ],
         unpriced=Unpriced(totals.unpriced_events),
         total_transactions=totals.events,
         cost_by_provider=breakdowns["provider"].costs,
         cost_by_model=breakdowns["model"].costs,
         cost_by_user=breakdowns["user"].costs,
         cost_by_project=breakdowns["project"].costs,
+        unpriced_by_provider=breakdowns["provider"].unpriced,
+        unpriced_by_model=breakdowns["model"].unpriced,
+        unpriced_by_user=breakdowns["user"].unpriced,
+        unpriced_by_project=breakdowns["project"].unpriced,
         truncated=[name for name, breakdown in breakdowns.items() if breakdown.is_truncated],
         total_input_tokens=_whole(figures["input_tokens"]),
         total_output_tokens=_whole(figures["output_tokens"]),
@@ -180,8 +215,14 @@ def _whole(value: object) -> int:
 
 
 def _as_csv(summary: CostSummary) -> str:
-    rows: list[list[Cell]] = [["total", None, summary.total_cost, summary.currency]]
+    rows: list[list[Cell]] = [
+        ["total", None, summary.total_cost, summary.currency, summary.unpriced.events],
+    ]
     for name in BREAKDOWNS:
         costs: dict[str, str | None] = getattr(summary, f"cost_by_{name}")
-        rows += [[name, text_cell(key), cost, summary.currency] for key, cost in costs.items()]
-    return write_csv(("breakdown", "name", "cost", "currency"), rows)
+        unpriced: dict[str, int] = getattr(summary, f"unpriced_by_{name}")
+        rows += [
+            [name, text_cell(key), cost, summary.currency, unpriced.get(key, 0)]
+            for key, cost in costs.items()
+        ]
+    return write_csv(("breakdown", "name", "cost", "currency", "unpriced_events"), rows)
