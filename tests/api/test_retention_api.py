@@ -196,3 +196,20 @@ def test_the_operator_expires_for_all_tenants_by_command(server: RunningServer) 
     assert "Nothing has expired" in bursar("expire", *data).out
     shown = bursar("retention", "show", "--tenant", "by-command", *data, "--json")
     assert shown.json["chosen"] == {"events_days": 45, "rollups_days": None, "quarantine_days": None}
+
+
+def test_a_tenant_that_is_made_again_has_no_retention_and_no_horizon(server: RunningServer) -> None:
+    key = a_tenant(server, "phoenix")["admin"]
+    import_events(server, key, 60)
+    ask(server, key, "PUT", PATH, json={"events_days": 40}).raise_for_status()
+    assert run_expiry(server, key)["tombstones"] == 1
+    body = {"confirm": "phoenix", "reason": "starts anew"}
+    deleted = server.client.request("DELETE", "/api/v1/tenants/phoenix", json=body).raise_for_status().json()
+    url = deleted["run"]["url"]
+    wait_until(lambda: server.client.get(url).json()["state"] == "succeeded", "the tenant is deleted")
+
+    key = a_tenant(server, "phoenix")["admin"]
+    shown = ask(server, key, "GET", PATH).json()
+    assert (shown["events_days"], shown["events_from"]) == (0, None)
+    assert import_events(server, key, 60)["accepted"] == 1
+    assert ask(server, key, "GET", "/api/v1/events/60-days-ago").status_code == 200

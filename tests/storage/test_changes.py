@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bursar.app.rewritings import in_turn
 from bursar.storage.duckdb.persons import find_person
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from tests.support.change_model import DAY, HOUR, Model
 from tests.support.changed_store import ChangedStore, Lines
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
+
+if TYPE_CHECKING:
+    from bursar.storage.duckdb.rewriting import Decide
 
 TENANTS = ("acme", "umbrella")
 IDS = ("a", "b", "c")
@@ -52,6 +56,7 @@ _steps = st.one_of(
     st.tuples(st.just("reset"), _tenants),
     st.tuples(st.just("apply")),
     st.tuples(st.just("rewrite")),
+    st.tuples(st.just("rewrite at once")),
 )
 
 
@@ -138,14 +143,23 @@ class History:
         """Rewrite the journal for every record that asks for it, in order."""
         self._apply()
         for seq, person in self.pending:
-            cursor = self.store.database.cursor()
-            if person:
-                decide = erasure_decider(cursor, person[0], [seq], [person[1]])
-            else:
-                decide = removal_decider(cursor, self.rewritten.lines[seq - 1])
-            self.rewritten.rewrite(decide)
+            self.rewritten.rewrite(self._decider(seq, person))
             self.store.applier.forget_removed(seq)
         self.pending = []
+
+    def _rewrite_at_once(self) -> None:
+        """Rewrite the journal for all records that ask for it in a single pass."""
+        self._apply()
+        if self.pending:
+            self.rewritten.rewrite(in_turn([self._decider(seq, person) for seq, person in self.pending]))
+            self.store.applier.forget_removed(self.pending[-1][0])
+        self.pending = []
+
+    def _decider(self, seq: int, person: tuple[Any, ...]) -> Decide:
+        cursor = self.store.database.cursor()
+        if person:
+            return erasure_decider(cursor, person[0], [seq], [person[1]])
+        return removal_decider(cursor, self.rewritten.lines[seq - 1])
 
 
 def expect(store: ChangedStore, model: Model) -> None:

@@ -16,15 +16,16 @@ from bursar.usage.revising.voiding import VOID_JOB, VoidWork
 
 if TYPE_CHECKING:
     from bursar.app.job_ground import JobGround
+    from bursar.app.rewritings import Rewritings
     from bursar.scheduling.job import Work
 
 TIMEOUT_SECONDS = 24 * 3600
 """A change of everything that a large tenant recorded takes hours; after a restart it goes on anyway."""
 
 
-def change_jobs(ground: JobGround) -> list[Job]:
+def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
-    changes, questions, purger = ground.changes, ground.questions, Purger(ground)
+    changes, questions, purger = ground.changes, ground.questions, Purger(ground, rewritings)
     reset = ResetWork(changes, purger)
 
     def forget_tenant(tenant_id: str) -> None:

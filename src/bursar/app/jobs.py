@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bursar.app.backup_job import backup_job
 from bursar.app.change_jobs import change_jobs
-from bursar.app.expired_lines import drop_expired_lines
+from bursar.app.rewritings import Rewritings
 from bursar.identity.page import PAGE_LIMIT, PageAsk
 from bursar.scheduling.job import Cron, Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner, RunnerOptions
@@ -47,12 +47,13 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
 
 def jobs_of(ground: JobGround) -> list[Job]:
     """Every job there is, over these parts of the platform."""
+    rewritings = Rewritings(ground)
     return [
         _compaction(ground),
         _archive(ground),
-        _retention(ground),
+        _retention(ground, rewritings),
         backup_job(ground),
-        *change_jobs(ground),
+        *change_jobs(ground, rewritings),
     ]
 
 
@@ -86,7 +87,7 @@ def _archive(ground: JobGround) -> Job:
     )
 
 
-def _retention(ground: JobGround) -> Job:
+def _retention(ground: JobGround, rewritings: Rewritings) -> Job:
     parts = ExpiryGround(
         ground.horizons,
         ground.changes,
@@ -98,7 +99,8 @@ def _retention(ground: JobGround) -> Job:
     def retain(context: RunContext) -> dict[str, Json]:
         result = expire(parts, context)
         if not result["dry_run"]:
-            result["tombstones"] = drop_expired_lines(ground, context)
+            with rewritings.alone(context):
+                result["tombstones"] = rewritings.rewrite(context).tombstones
         return result
 
     return Job(

@@ -78,10 +78,12 @@ class Remover:
     def reset(self, change: Reset) -> None:
         """Remove everything of a tenant."""
         self._find_leaving(_EVERYTHING, {"tenant": change.tenant_id})
-        # The tombstones of earlier expiries bear keys of this tenant, but not its name.
+        # The tombstones of earlier expiries bear keys of this tenant, but not its name. Its own seq notes
+        # that the journal is to be rewritten for it, should its run not come to that.
         self._connection.execute(
-            "INSERT INTO removed SELECT seq, ?, NULL, NULL, NULL, false FROM horizons WHERE tenant_id = ?",
-            [change.seq, change.tenant_id],
+            "INSERT INTO removed SELECT seq, $by::UBIGINT, NULL, NULL, NULL, false FROM horizons"
+            " WHERE tenant_id = $tenant UNION ALL SELECT $by::UBIGINT, $by, NULL, NULL, NULL, false",
+            {"by": change.seq, "tenant": change.tenant_id},
         )
         self._forget_keys(f"SELECT upper, lower, seq FROM {LEAVING}")
         for table in _OF_TENANT:
