@@ -370,3 +370,39 @@ def test_a_price_check_rates_at_any_time_and_keeps_nothing(server: RunningServer
     assert [item["explanation"]["total"] for item in checked[:2]] == ["10", "2"]
     assert checked[2]["errors"][0]["code"] == "unknown_field"
     assert server.client.get(f"{EVENTS}/{event['event_id']}").status_code == 404
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_compressed_price_check_is_answered_as_a_plain_one(server: RunningServer, encoding: str) -> None:
+    plain = json.dumps([an_event() for _ in range(500)]).encode()
+    packed = gzip.compress(plain) if encoding == "gzip" else zstandard.ZstdCompressor().compress(plain)
+    check = "/api/v1/prices/check"
+    answer = post(server, packed, check, **{"Content-Encoding": encoding})
+    assert answer.raise_for_status().json() == post(server, plain, check).json()
+    assert len(answer.json()["items"]) == 500
+    assert post(server, plain, check, **{"Content-Encoding": "identity"}).is_success
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "code"),
+    [
+        (b"not gzip", "gzip", 400, "malformed_body"),
+        (gzip.compress(b"[]")[:-9], "gzip", 400, "malformed_body"),
+        (b"[]", "br", 415, "unsupported_media_type"),
+        (gzip.compress(b" " * 2_000_000), "gzip", 413, "body_too_large"),
+        (gzip.compress(b"[nothing"), "gzip", 400, "malformed_body"),
+    ],
+)
+def test_a_compressed_body_that_cant_be_taken_is_refused_by_name(
+    server: RunningServer, body: bytes, encoding: str, status: int, code: str
+) -> None:
+    answer = post(server, body, "/api/v1/prices/check", **{"Content-Encoding": encoding})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_compressed_body_in_parts_beyond_the_limit_is_refused(server: RunningServer) -> None:
+    parts = (b"\0" * 100_000 for _ in range(20))
+    answer = server.client.post(
+        "/api/v1/prices/check", content=parts, headers={**JSON, "Content-Encoding": "gzip"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")

@@ -122,7 +122,11 @@ def make_router(platform: Platform) -> APIRouter:
         request: Request,
         _caller: Annotated[Caller, Depends(require(Scope.READ))],
         _body: Annotated[
-            object, Body(description='One event, a list, or `{"events": []}`, as for POST /api/v1/events')
+            object,
+            Body(
+                description='One event, a list, or `{"events": []}`, as for POST /api/v1/events; '
+                "`Content-Encoding` may be `gzip` or `zstd`"
+            ),
         ],
     ) -> CheckAnswer:
         """What these events would cost, at any time, without keeping them."""

@@ -1,8 +1,8 @@
 """The HTTP app: every route put together, and what stands in front of them.
 
 From outside to inside: the frame (id, log line, numbers, trace), the door for events (raw ASGI), the
-guard (bounds), and FastAPI with the routers of the features. `make_app` wires it to a platform;
-`make_bare_api` has the same routes and nothing behind them, for the OpenAPI document.
+guard (bounds), what undoes compression, and FastAPI with the routers of the features. `make_app` wires
+it to a platform; `make_bare_api` has the same routes and nothing behind them, for the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from bursar.app import (
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
+from bursar.app.encoded_bodies import Inflating
 from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
 from bursar.app.readings import read_platform
@@ -68,7 +69,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     checked = health.Health(checks_of(platform), is_rebuilding=lambda: platform.rebuilder.is_at_work)
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
-    door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(api), metrics.http)
+    door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(Inflating(api)), metrics.http)
     return Frame(door, metrics.http, logs_routine=platform.settings.log_level == "debug")
 
 
