@@ -23,7 +23,7 @@ from bursar.storage.folder import DataFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPANS = 20_000
+SPANS = 5_000
 COLUMNS = (
     "tenant_id, event_id, time, provider, model, project_id, user_id, status,"
     " coalesce(cost, 0) AS cost, coalesce(input_text, 0) AS input_text,"

@@ -56,19 +56,24 @@ def _window(chance: random.Random, now: datetime) -> Parameters:
     return {"start": clock.rfc3339(start), "end": clock.rfc3339(now)}
 
 
-def _filter(chance: random.Random) -> Parameters:
-    """Half of all questions are about everything, the others about a part that has a name."""
+def _part(chance: random.Random) -> Parameters:
+    """A part of the usage that has a name."""
     provider, model, _ = chance.choice(MODELS)
     choices: tuple[Parameters, ...] = (
         {"project_id": f"project-{chance.randrange(12)}"},
         {"provider": provider},
         {"model": model},
     )
-    return chance.choice(choices) if chance.random() < 0.5 else {}
+    return chance.choice(choices)
 
 
-def _summary(chance: random.Random, now: datetime) -> Parameters:
-    return _window(chance, now) | _filter(chance)
+def _filter(chance: random.Random) -> Parameters:
+    """Half of all questions are about everything, the others about a part."""
+    return _part(chance) if chance.random() < 0.5 else {}
+
+
+def _of_a_part(chance: random.Random, now: datetime) -> Parameters:
+    return _window(chance, now) | _part(chance)
 
 
 def _by_model(chance: random.Random, now: datetime) -> Parameters:
@@ -110,7 +115,8 @@ SUMMARY, BREAKDOWN, TRENDS, TOP = (
     "/api/v1/analytics/top",
 )
 QUESTIONS = (
-    Question("summary", SUMMARY, _summary),
+    Question("summary", SUMMARY, _window),
+    Question("summary of a project, provider or model", SUMMARY, _of_a_part),
     Question("breakdown by model", BREAKDOWN, _by_model),
     Question("trend by day", TRENDS, _by_day),
     Question("top users", TOP, _top_users),

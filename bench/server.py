@@ -40,6 +40,7 @@ class BenchServer:
             self.port: int = free.getsockname()[1]
         self.ready_seconds = 0.0
         """From the start of the process to the first good answer of `/ready`."""
+        self.ready_cpu_seconds = 0.0
         self.peak_memory_bytes = 0
         """The most anonymous memory that was seen so far, looked at ten times a second."""
         self._ended = threading.Event()
@@ -66,6 +67,7 @@ class BenchServer:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/ready").is_success:
                     self.ready_seconds = clock.monotonic() - self._started
+                    self.ready_cpu_seconds = self.cpu_seconds()
                     self._watcher.start()
                     return self
             self._ended.wait(0.01)
