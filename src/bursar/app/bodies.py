@@ -1,7 +1,8 @@
 """Reading request bodies with every size bounded: as sent, as inflated, and in memory at once.
 
 What can't be taken is refused before it is decoded. Memory for a body is reserved by its size, so
-that many large bodies at once get a 503 instead of the process getting killed.
+that many large bodies at once get a 503 instead of the process getting killed. A tenant may use all of
+it while nobody else wants any, and half of it otherwise: who floods shuts no other tenant out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import zstandard
 from isal import isal_zlib
 from starlette.requests import ClientDisconnect
 
+from bursar import clock
 from bursar.errors import Malformed, Overloaded, TooLarge, UnsupportedMedia
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ OFF_LOOP_BYTES = 64 * 1024
 """Bodies above this are inflated in a thread; isal and zstandard release the GIL."""
 MEMORY_FACTOR = 4
 """Decoded events take about four times their JSON (measured on 400-byte events)."""
+WAITING_SECONDS = 5.0
+"""For so long after a refusal memory is kept free for whoever was refused: `Retry-After` says 1."""
 _GZIP_WINDOW = 31
 """zlib's window bits for a gzip header."""
 _CHUNK_BYTES = 1024 * 1024
@@ -42,21 +46,54 @@ class MemoryBudget:
 
     limit: int
     taken: int = 0
+    _held: dict[str, int] = field(default_factory=dict[str, int])
+    """By tenant, for those that hold any."""
+    _refused: dict[str, float] = field(default_factory=dict[str, float])
+    """By tenant, when it was last refused: until it has had time to come again, it waits."""
 
-    def reserve(self, size: int, *, is_small: bool = False) -> None:
-        """Take memory for `size` bytes of a body; give it back with `release`.
+    def reserve(self, tenant_id: str, size: int, *, own: int = 0) -> None:
+        """Take memory for `size` more bytes of a body; give it back with `release`.
+
+        Args:
+            tenant_id: whose body it is.
+            size: bytes of JSON.
+            own: how many bytes the same body has taken already; one that is alone may always go on.
 
         Raises:
             Overloaded: it doesn't fit beside what is in flight, and the body isn't a small one.
         """
-        if not is_small and self.taken and self.taken + size * MEMORY_FACTOR > self.limit:
+        need = size * MEMORY_FACTOR
+        is_small = own + size <= ALWAYS_TAKEN_BYTES
+        if not (is_small or self._fits(tenant_id, need, own * MEMORY_FACTOR)):
+            self._refused[tenant_id] = clock.monotonic()
             message = "Too many large bodies are being read at once; try again shortly."
             raise Overloaded(message)
-        self.taken += size * MEMORY_FACTOR
+        self.taken += need
+        self._held[tenant_id] = self._held.get(tenant_id, 0) + need
 
-    def release(self, size: int) -> None:
+    def release(self, tenant_id: str, size: int) -> None:
         """Give memory back."""
         self.taken -= size * MEMORY_FACTOR
+        held = self._held[tenant_id] - size * MEMORY_FACTOR
+        if held:
+            self._held[tenant_id] = held
+        else:
+            del self._held[tenant_id]
+
+    def _fits(self, tenant_id: str, need: int, own: int) -> bool:
+        if self.taken == own:
+            return True
+        held = self._held.get(tenant_id, 0)
+        if held > own and held + need > self.limit // 2 and self._is_wanted_by_another(tenant_id):
+            return False
+        return self.taken + need <= self.limit
+
+    def _is_wanted_by_another(self, tenant_id: str) -> bool:
+        if self.taken > self._held.get(tenant_id, 0):
+            return True
+        before = clock.monotonic() - WAITING_SECONDS
+        self._refused = {name: when for name, when in self._refused.items() if when > before}
+        return any(name != tenant_id for name in self._refused)
 
 
 @dataclass(slots=True)
@@ -64,6 +101,7 @@ class Reservation:
     """What one request has taken of the budget; given back when the `with` block ends."""
 
     budget: MemoryBudget
+    tenant_id: str
     sizes: list[int] = field(default_factory=list[int])
     total: int = 0
 
@@ -74,12 +112,12 @@ class Reservation:
     def __exit__(self, *_: object) -> None:
         """Give everything back."""
         for size in self.sizes:
-            self.budget.release(size)
+            self.budget.release(self.tenant_id, size)
 
     def take(self, size: int) -> None:
         """Take memory for this request too."""
+        self.budget.reserve(self.tenant_id, size, own=self.total)
         self.total += size
-        self.budget.reserve(size, is_small=self.total <= ALWAYS_TAKEN_BYTES)
         self.sizes.append(size)
 
 

@@ -49,7 +49,7 @@ class Inflating:
 
     async def _inflated(self, receive: Receive, encoding: str) -> bytes:
         limit = self._limits.max_bytes
-        with Reservation(MemoryBudget(2 * limit * MEMORY_FACTOR)) as memory:
+        with Reservation(MemoryBudget(2 * limit * MEMORY_FACTOR), "") as memory:
             try:
                 body = await read_body(receive, None, self._limits, memory)
             except HTTPException as error:

@@ -123,7 +123,7 @@ class IngestDoor:
         ask = _read_ask(scope)
         caller = await self._parts.doorkeeper.act_for(caller, ask.tenant_id)
         caller.refuse_suspended()
-        with Reservation(self._parts.memory) as memory:
+        with Reservation(self._parts.memory, caller.tenant_id) as memory:
             limits = self._parts.limits.body
             raw = await read_body(receive, ask.headers.get("content-length"), limits, memory)
             self._metrics.ingest_bytes.inc(len(raw))
