@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bursar import clock
 from tests.support.patience import wait_until
 from tests.support.serving import RunningServer, running_server
 
@@ -59,7 +61,10 @@ class Tenant:
     def finished(self, answer: httpx.Response) -> dict[str, Any]:
         """The run of an answer, once it has succeeded."""
         assert answer.status_code == 202, answer.text
-        url = answer.json()["run"]["url"]
+        return self.ended(answer.json()["run"]["url"])
+
+    def ended(self, url: str) -> dict[str, Any]:
+        """The run at a path, once it has succeeded."""
         wait_until(lambda: self.ask("GET", url).json()["finished_at"] is not None, "the run ends")
         run = self.ask("GET", url).json()
         assert run["state"] == "succeeded", run
@@ -232,3 +237,25 @@ def test_a_tenant_of_the_same_id_inherits_nothing(server: RunningServer, tenant:
     old = {**CALL, "event_id": "old", "time": "2025-12-01T00:00:00Z"}
     sent = operator.post(f"{EVENTS}/import", json=old, params={**params, "wait": "applied"})
     assert sent.status_code == 200, sent.text
+
+
+def test_what_expired_leaves_the_journal_also_after_an_erasure_and_a_rebuild(
+    server: RunningServer, tenant: Tenant
+) -> None:
+    tenant.send(user_id="eve")
+    tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "eve", "reason": WHY}))
+    server.platform.rebuilder.run(lambda _step, _records: None)
+    at = clock.rfc3339(clock.now() - timedelta(days=60))
+    users = ("kim", "lou", "lou", "mia")
+    old = [{**CALL, "event_id": f"old-{n}", "user_id": user, "time": at} for n, user in enumerate(users)]
+    sent = tenant.ask("POST", f"{EVENTS}/import", json=old, params={"wait": "applied"})
+    assert sent.status_code == 200, sent.text
+    tenant.ask("PUT", "/api/v1/retention", json={"events_days": 40}).raise_for_status()
+    run = tenant.ask("POST", "/api/v1/scheduler/jobs/retention/trigger", json={}).json()
+    expired = tenant.ended(f"/api/v1/scheduler/runs/{run['id']}")
+    assert expired["result"]["tombstones"] == 4, "of the four old events none is in the journal"
+    tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "kim", "reason": WHY}))
+    question = {"measures": ["events"], "dimensions": ["user_id"], "window": "all"}
+    rows = tenant.ask("POST", "/api/v1/query", json=question).json()["rows"]
+    assert {row["user_id"]: row["events"] for row in rows} == {None: 2, "lou": 2, "mia": 1}
+    verify(server)

@@ -58,7 +58,9 @@ class Purger:
     def records_of(self, run_id: str, after_seq: int) -> list[tuple[int, bytes]]:
         """See `Purges.records_of`."""
         mark = b'"run_id":' + msgspec.json.encode(run_id)
-        return [(_read(line).seq, line) for line in self._lines(after_seq) if mark in line]
+        # An event's metadata may say the same, so only what the record says of itself counts.
+        found = ((_read(line), line) for line in self._lines(after_seq) if mark in line)
+        return [(head.seq, line) for head, line in found if head.run_id == run_id]
 
     def purge_removed(self, run: RunContext, seq: int, line: bytes) -> int:
         """See `Purges.purge_removed`."""
