@@ -259,3 +259,14 @@ def test_what_expired_leaves_the_journal_also_after_an_erasure_and_a_rebuild(
     rows = tenant.ask("POST", "/api/v1/query", json=question).json()["rows"]
     assert {row["user_id"]: row["events"] for row in rows} == {None: 2, "lou": 2, "mia": 1}
     verify(server)
+
+
+def test_a_person_leaves_whatever_stands_before_the_name_and_every_repeat(tenant: Tenant) -> None:
+    said = tenant.send(message="please ask ruth", user_id="zed")
+    repeat = {**CALL, "event_id": said, "message": "please ask ruth", "user_id": "zed"}
+    again = tenant.ask("POST", EVENTS, json=repeat, params={"wait": "applied"}).json()
+    assert again["events"][0]["outcome"] == "duplicate"
+    noted = tenant.send(metadata={"note": "written by\nruth"})
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "ruth", "reason": WHY}))
+    assert (run["result"]["events"], run["result"]["left"]) == (2, 0)
+    assert tenant.ask("GET", f"{EVENTS}/{noted}").json()["metadata"] is None

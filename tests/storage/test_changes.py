@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bursar.app.rewritings import in_turn
-from bursar.storage.duckdb.persons import find_person
+from bursar.storage.duckdb.person_sql import find_person
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from tests.support.change_model import DAY, HOUR, Model
 from tests.support.changed_store import ChangedStore, Lines
@@ -126,7 +126,8 @@ class History:
 
     def _erase(self, tenant: str, person: str) -> None:
         self._apply()
-        events, kept = find_person(self.store.database.cursor(), tenant, [person])
+        found = find_person(self.store.database.cursor(), tenant, [person])
+        events, kept = list(found.events), list(found.kept)
         seq = self._add(a_change("erase", tenant_id=tenant, events=events, kept=kept))
         self.pending.append((seq, (tenant, person)))
         self.erased.append((seq, tenant, person))

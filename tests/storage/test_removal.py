@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from bursar.storage.duckdb.connection import DuckDBLimits, open_store
-from bursar.storage.duckdb.persons import find_person
+from bursar.storage.duckdb.person_sql import find_person
 from bursar.storage.duckdb.questions import CursorQuestions
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from bursar.storage.duckdb.schema import ENDED_COLUMNS
 from bursar.usage.applying import event_key
+from bursar.usage.person import PersonFound
 from bursar.usage.query import EventPage, UsageQuery
 from bursar.window import Window
 from tests.support.changed_store import ChangedStore, Lines
@@ -261,12 +262,11 @@ def test_a_person_is_gone_from_rows_history_and_quarantine_and_every_total_stays
     lines.add(on_day(0, "d", usage={"user": "mara", "n": 1.5}))
     store.apply(lines)
     hours = store.dump()["usage_by_hour"]
-    events, kept = find_person(store.database.cursor(), "acme", ["mara"])
-    assert [(one.seq, one.tags) for one in events] == [(1, ["who"]), (2, []), (6, []), (4, [])]
-    assert kept == []
-    seq = lines.add(a_change("erase", events=[*events, (99, [])], kept=kept))
+    found = find_person(store.database.cursor(), "acme", ["mara"])
+    assert found == PersonFound(((1, ("who",)), (2, ()), (4, ()), (6, ())), ())
+    seq = lines.add(a_change("erase", events=[*found.events, (99, [])], kept=[]))
     assert store.apply(lines).passed_over == 1
-    assert find_person(store.database.cursor(), "acme", ["mara"]) == ([], [])
+    assert find_person(store.database.cursor(), "acme", ["mara"]) == PersonFound((), ())
     assert b"mara" not in repr(store.dump()).encode().replace(b"maras own", b"")
     assert store.dump()["usage_by_hour"] == hours
     assert store.ask(

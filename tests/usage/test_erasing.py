@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.usage.erasing import PERSON_FIELDS, erased_line, erased_usage, names_person, tombstone_for
+from bursar.usage.person import person_pattern
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
 
 
@@ -90,15 +94,42 @@ NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
     "a string in metadata": ({"metadata": {"a": ["mara"]}}, []),
     "the provider's usage": ({"usage": {"user": "mara"}}, []),
     "nobody": ({"user_id": "noor"}, None),
-    "a longer name": ({"user_id": "maras", "message": "mara said", "tags": {"who": "mara2"}}, None),
-    "a session of that name": ({"session_id": "mara"}, None),
+    "a longer name": ({"user_id": "maras", "message": "tamara said", "tags": {"who": "mara2"}}, None),
+    "a session of that name": ({"session_id": "mara"}, []),
+    "a word of the message": ({"message": "then mara said"}, []),
+    "a word of a tag": ({"tags": {"who": "for mara", "team": "x"}}, ["who"]),
+    "a line of the message": ({"message": "so said\nmara"}, []),
+    "a line in metadata": ({"metadata": {"note": "by\tmara"}}, []),
     "a user that is no text": ({"user_id": 5, "tags": ["mara"]}, None),
 }
 
 
 @pytest.mark.parametrize(("event", "tags"), NAMING.values(), ids=NAMING)
-def test_a_line_names_a_person_by_whole_values(event: dict[str, Any], tags: list[str] | None) -> None:
+def test_a_line_names_a_person_by_whole_words(event: dict[str, Any], tags: list[str] | None) -> None:
     usage = a_usage("a", event=event)
-    assert names_person(line_of(usage), ["other", "mara"]) == tags
-    assert names_person(line_of(a_correction("a", usage)), ["mara"]) == tags
-    assert names_person(line_of(a_void("mara")), ["mara"]) is None
+    person = re.compile(person_pattern(["other", "mara"]).encode())
+    assert names_person(line_of(usage), person) == tags
+    assert names_person(line_of(a_correction("a", usage)), person) == tags
+    assert names_person(line_of(a_void("mara")), person) is None
+
+
+ADDRESS = "jo@example.com"
+OTHERS_ADDRESSES = ("mary-jo@example.com", "mary.jo@example.com", "jo@example.com.au", "x+jo@example.com")
+TEXTS_OF_ADDRESS = (ADDRESS, f"<{ADDRESS}>", f"mail {ADDRESS}.", f"to\n{ADDRESS}, cc", f"--{ADDRESS}")
+
+
+@pytest.mark.parametrize("text", TEXTS_OF_ADDRESS)
+def test_a_mail_address_is_found_wherever_it_stands_alone(text: str) -> None:
+    pattern = person_pattern([ADDRESS])
+    assert re.search(pattern, text)
+    assert re.search(pattern, json.dumps({"note": text}))
+    assert duckdb.execute("SELECT regexp_matches(?, ?)", [json.dumps([text]), pattern]).fetchall() == [
+        (True,)
+    ]
+
+
+@pytest.mark.parametrize("text", OTHERS_ADDRESSES)
+def test_a_mail_address_is_not_found_in_the_longer_one_of_somebody_else(text: str) -> None:
+    pattern = person_pattern([ADDRESS])
+    assert not re.search(pattern, f"for {text} only")
+    assert duckdb.execute("SELECT regexp_matches(?, ?)", [text, pattern]).fetchall() == [(False,)]

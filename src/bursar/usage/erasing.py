@@ -16,6 +16,7 @@ from bursar.usage.changes import TOMBSTONE, Tombstone
 from bursar.usage.record import RECORD_VERSION
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Collection, Iterable
 
 PERSON_FIELDS = (
@@ -35,24 +36,14 @@ USAGE_FIELDS = frozenset(
     {"user", "user_id", "end_user", "end_user_id", "safety_identifier", "prompt_cache_key", "metadata"}
 )
 """Fields that a provider's own usage object loses, at any depth: what the caller said of a user."""
-_FREE_FIELDS = ("message", "metadata", "usage")
-"""Where an identifier counts when it stands as a whole JSON string."""
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class _NamedEvent(msgspec.Struct):
-    user_id: object = None
-    tags: msgspec.Raw = msgspec.Raw(b"null")
-    message: msgspec.Raw = msgspec.Raw(b"null")
-    metadata: msgspec.Raw = msgspec.Raw(b"null")
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
 class _NamedUsage(msgspec.Struct):
-    event: _NamedEvent | None = None
+    event: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _NamedLine(_NamedUsage):
@@ -94,29 +85,22 @@ def erased_usage(content: bytes) -> bytes:
         return b"null"
 
 
-def names_person(line: bytes, identifiers: Collection[str]) -> list[str] | None:
+def names_person(line: bytes, person: re.Pattern[bytes]) -> list[str] | None:
     """Names of the tags whose values lead to the person, where a line names them; None where it doesn't.
 
-    A line names a person where `user_id` or a tag's value equals one of the identifiers, or where
-    message, metadata or the provider's usage object hold one as a whole JSON string.
+    A line names a person where the pattern (`person.py`) is found in a tag's value, in `PERSON_FIELDS`,
+    or in the provider's usage object.
     """
-    quoted = [_encode(one) for one in identifiers]
-    if not any(one in line for one in quoted):
+    if not person.search(line):
         return None
     try:
         found = _decode_named(line)
+        event = _decode_object(found.usage.event if found.usage else found.event)
     except msgspec.DecodeError:
         return None
-    event = found.event or (found.usage.event if found.usage else None)
-    if event is None:
-        return None
-    wanted = set(identifiers)
-    named = [name for name, value in _texts(event.tags) if value in wanted]
-    is_named = bool(named) or (isinstance(event.user_id, str) and event.user_id in wanted)
-    free = [bytes(getattr(event, name)) for name in _FREE_FIELDS]
-    if is_named or any(one in text for one in quoted for text in free):
-        return named
-    return None
+    named = [name for name, value in _texts(event.get("tags")) if person.search(value.encode())]
+    fields = (event[name] for name in (*PERSON_FIELDS, "usage") if name in event)
+    return named if named or any(person.search(bytes(field)) for field in fields) else None
 
 
 def tombstone_for(
@@ -134,9 +118,9 @@ def tombstone_for(
     return _encode(stone) + (b"\n" if line.endswith(b"\n") else b"")
 
 
-def _texts(tags: msgspec.Raw) -> list[tuple[str, str]]:
+def _texts(tags: msgspec.Raw | None) -> list[tuple[str, str]]:
     """Names and values of tags, as far as they are texts."""
-    if not _is_object(tags):
+    if tags is None or not _is_object(tags):
         return []
     pairs = msgspec.json.decode(tags, type=dict[str, Any]).items()
     return [(name, value) for name, value in pairs if isinstance(value, str)]

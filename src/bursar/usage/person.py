@@ -1,7 +1,7 @@
 """A person as usage knows one: the identifiers they go by, and where those stand in what was recorded.
 
 An identifier counts where it stands as a whole word: `ada` is found in `ask ada` and in `{"to": "ada"}`,
-not in `adagio`. What is then taken out of an event is in `erasing.py`.
+not in `adagio`; a mail address not within a longer one. What is then taken out is in `erasing.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 IDENTIFIERS_LIMIT = 20
 IDENTIFIER_SIZE = range(2, 257)
 """Characters; a single one would be found in nearly every text."""
-_WORD = "[^0-9A-Za-z_]"
+_WORD = "0-9A-Za-z_"
+_JOINTS = ".@+%-"
+"""What joins words to a mail address: `jo@x.com` is neither in `mary-jo@x.com` nor in `jo@x.com.au`."""
+_ESCAPE = r"\\[bfnrt]|\\u[0-9A-Fa-f]{4}"
+"""What JSON has for a line break and the like, which are no letters of the word behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,8 @@ class PersonFound:
 
 def person_pattern(identifiers: Collection[str]) -> str:
     """A regular expression that finds any of the identifiers as a whole word, in text and in JSON."""
-    forms = {form for one in identifiers for form in (one, json.dumps(one)[1:-1], _in_json(one))}
-    choices = "|".join(sorted(map(re.escape, forms)))
-    return f"(^|{_WORD})({choices})($|{_WORD})"
+    choices = sorted({choice for one in identifiers for choice in _choices(one)})
+    return "|".join(choices)
 
 
 def read_identifiers(given: Sequence[str]) -> tuple[str, ...]:
@@ -64,6 +67,14 @@ def refuse_naming(text: str, identifiers: Collection[str]) -> None:
     if re.search(person_pattern(identifiers), text):
         message = "The reason names the person; it stays for good, so say it without the identifiers."
         raise Invalid(message, reasons=(Reason("reason", "names_person", message),))
+
+
+def _choices(identifier: str) -> list[str]:
+    """Patterns of one identifier where it stands alone, in text and in JSON."""
+    joints = f"[{_JOINTS}]*" if "@" in identifier else ""
+    outside = f"[^{_WORD}{_JOINTS}]" if joints else f"[^{_WORD}]"
+    forms = (identifier, json.dumps(identifier)[1:-1], _in_json(identifier))
+    return [f"(?:^|{outside}|{_ESCAPE}){joints}{re.escape(form)}{joints}(?:$|{outside})" for form in forms]
 
 
 def _in_json(text: str) -> str:

@@ -12,6 +12,7 @@ of positions, then a search for the tenant in the line's bytes.
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,7 @@ from bursar.storage.duckdb.kept import read_kept
 from bursar.usage.applying import event_key
 from bursar.usage.changes import TOMBSTONE
 from bursar.usage.erasing import erased_line, names_person, tombstone_for
+from bursar.usage.person import person_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -208,7 +210,7 @@ class _ErasureDecider:
         self._last = max(by_seqs)
         self._tenant_id = tenant_id
         self._mark = _tenant_mark(tenant_id)
-        self._identifiers = tuple(identifiers)
+        self._person = re.compile(person_pattern(identifiers).encode()) if identifiers else None
         self._removed = [_Removed(database, by_seq) for by_seq in by_seqs]
         self._tags = _erased_tags(database, by_seqs)
         self._kept = _kept_of_tenant(database, tenant_id, self._last)
@@ -231,7 +233,7 @@ class _ErasureDecider:
 
     def _tags_of_other(self, seq: int, line: bytes) -> list[str] | None:
         """Of a line that no record names: a repeat of an event, or one that came too late to be named."""
-        tags = names_person(line, self._identifiers)
+        tags = names_person(line, self._person) if self._person else None
         if tags is None or _decode(line).tenant_id != self._tenant_id or self._is_counted(seq):
             return None
         return tags
