@@ -255,3 +255,19 @@ def test_an_index_in_use_is_marked_so_durably_before_it_is_written(
     opened, _ = open_index(folder, JOURNAL, 2, list)
     assert [msgspec.json.decode(one)["is_clean"] for one in synced] == [False]
     opened.close()
+
+
+def test_what_the_index_says_otherwise_is_found_in_bulk(index: LmdbKeyIndex) -> None:
+    keys, seqs, prints = sorted_keys((key(f"e{i}"), i + 1, 7) for i in range(1000))
+    index.record(keys, seqs, prints)
+    assert index.differences(keys, seqs) == {}
+    assert index.count_up_to(600) == 600
+    moved = seqs.copy()
+    moved[3] += 1
+    assert index.differences(keys, moved) == {3: int(seqs[3])}
+    more = sorted([*keys, key("unknown")])
+    place = more.index(key("unknown"))
+    with_more = np.insert(moved, place, 5)
+    three = 3 if place > 3 else 4
+    assert index.differences(more, with_more) == {place: None, three: int(seqs[3])}
+    assert index.differences([], np.array([], np.uint64)) == {}

@@ -121,6 +121,10 @@ class KeyIndex(Protocol):
         """The seq of each key's first delivery, for those that were seen."""
         ...
 
+    def differences(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> dict[int, int | None]:
+        """What the index says about keys whose first delivery isn't at the given seq, by their place."""
+        ...
+
     def remove(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> None:
         """Forget keys whose first delivery is at the given seq; idempotent. Keys sorted is fastest."""
         ...
