@@ -7,6 +7,7 @@ them into a fresh store. For whole folders see `ledger.py`.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
 from bursar.storage.duckdb.connection import DuckDBLimits, StoreDatabase, open_store
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.recount import Recount, Recounter
+from bursar.storage.journal.replay import kept_batches
 from bursar.storage.keyindex.index import LmdbKeyIndex
 from bursar.usage.applying import Applied, BatchKind, RecordBatch
 from tests.support.ledger import ask_store, dump_store
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from bursar.storage.duckdb.beginning import Beginning
     from bursar.storage.duckdb.rewriting import Decide
 
 QUARANTINE_LIMIT = 3
@@ -31,10 +34,13 @@ KINDS = {"usage": BatchKind.USAGE, "tombstone": BatchKind.TOMBSTONE}
 
 
 class Lines:
-    """A journal of lines; the first has seq 1."""
+    """A journal of lines; the first has seq 1, those that were dropped are empty."""
 
     def __init__(self, lines: Sequence[bytes] = ()) -> None:
         self.lines = list(lines)
+        self.dropped = 0
+        self.kept: Path | None = None
+        """What is kept of dropped lines."""
 
     def add(self, record: dict[str, Any]) -> int:
         """Append a record; returns its seq."""
@@ -44,10 +50,33 @@ class Lines:
 
     def rewrite(self, decide: Decide) -> None:
         """Put what `decide` says in the place of every line that it doesn't leave."""
-        self.lines = [decide(i, line) or line for i, line in enumerate(self.lines, 1)]
+        self.lines = [line and (decide(i, line) or line) for i, line in enumerate(self.lines, 1)]
+
+    def drop(self, beginning: Beginning, last_seq: int, kept: Path) -> None:
+        """Drop the lines up to a position, or none, and keep anew what matters of all that are gone."""
+        going = [batch for batch in self._records(self.dropped) if batch.first_seq <= last_seq]
+        if going and going[-1].last_seq > last_seq:
+            size = last_seq - going[-1].first_seq + 1
+            cut = b"".join(going[-1].payload.splitlines(keepends=True)[:size])
+            going[-1] = replace(going[-1], last_seq=last_seq, payload=cut)
+        beginning.write(self.kept, going, last_seq, kept)
+        self.lines[:last_seq] = [b""] * last_seq
+        self.dropped, self.kept = last_seq, kept
+
+    def lines_before(self, seq: int) -> list[bytes]:
+        """Everything that the journal says before a position, with what is kept of dropped lines."""
+        kept = b"" if self.kept is None else self.kept.read_bytes()
+        early = [line for line in kept.splitlines() if msgspec.json.decode(line)["seq"] < seq]
+        return early + [line for line in self.lines[: seq - 1] if line]
 
     def batches(self, after_seq: int = 0) -> Iterator[RecordBatch]:
-        """What lies behind `after_seq`, records of one kind together."""
+        """What a store at `after_seq` lacks, records of one kind together."""
+        if after_seq == 0 and self.kept is not None:
+            yield from kept_batches(self.kept)
+            after_seq = self.dropped
+        yield from self._records(after_seq)
+
+    def _records(self, after_seq: int) -> Iterator[RecordBatch]:
         numbered = list(enumerate(self.lines, 1))[after_seq:]
         for kind, run in groupby(numbered, key=lambda one: _kind_of(one[1])):
             seqs, lines = zip(*run, strict=True)
@@ -59,7 +88,7 @@ class ChangedStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self.database: StoreDatabase = open_store(
             folder / "usage.duckdb", DuckDBLimits(threads=1), folder / "temp"
         )
@@ -75,7 +104,7 @@ class ChangedStore:
 
     def recount(self, lines: Lines) -> Recount:
         """What `verify` finds when these are the journal's lines."""
-        recounter = Recounter(self.database, self._folder / "scratch", lambda _step, _records: None)
+        recounter = Recounter(self.database, self.folder / "scratch", lambda _step, _records: None)
         return recounter.run(lambda _seq: lines.batches(), self.index)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
@@ -89,12 +118,12 @@ class ChangedStore:
     def lose_index(self) -> None:
         """Make the index anew from the store, as after a power cut."""
         self.index.close()
-        shutil.rmtree(self._folder / "keys.lmdb")
-        self.index = LmdbKeyIndex(self._folder / "keys.lmdb")
+        shutil.rmtree(self.folder / "keys.lmdb")
+        self.index = LmdbKeyIndex(self.folder / "keys.lmdb")
         for keys, seqs, prints in read_keys(self.database.cursor()):
             self.index.record(keys, seqs, prints)
         self.applier = make_applier(
-            self.database, self.index, "journal", self._folder / "scratch", QUARANTINE_LIMIT
+            self.database, self.index, "journal", self.folder / "scratch", QUARANTINE_LIMIT
         )
 
     def close(self) -> None:

@@ -37,6 +37,11 @@ MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
         (Retention(rollups=730), ["rollups_days"]),
         (Retention(events=1, rollups=0), ["events_days"]),
         (Retention(events=20, rollups=10), ["events_days", "rollups_days"]),
+        (Retention(events=36, archive=36), []),
+        (Retention(events=36, archive=400), []),
+        (Retention(events=401, archive=400), ["events_days"]),
+        (Retention(archive=400), ["events_days"]),
+        (Retention(events=36, archive=35), ["events_days"]),
     ],
 )
 def test_days_that_contradict_each_other_are_refused_with_every_reason(
@@ -90,6 +95,13 @@ def test_a_start_with_settings_that_contradict_a_choice_is_refused_by_name(
         Horizons(store, Retention(), 36, {})
     with pytest.raises(ConfigurationError, match="BURSAR_RETENTION_EVENTS_DAYS"):
         Horizons(store, Retention(events=36), 36, {})
+    with pytest.raises(ConfigurationError, match="BURSAR_RETENTION_EVENTS_DAYS must be 36 to 99 days"):
+        Horizons(store, Retention(archive=99), 35, {})
+    Horizons(store, Retention(), 35, {}).choose("acme", RetentionChoice(events=100))
+    with pytest.raises(ConfigurationError, match="tenant acme: must be 36 to 99 days"):
+        Horizons(store, Retention(events=50, archive=99), 35, {})
+    with pytest.raises(Invalid):
+        Horizons(store, Retention(events=50, archive=100), 35, {}).choose("acme", RetentionChoice(events=0))
 
 
 def test_the_horizon_goes_forward_only_whatever_is_chosen_later(store: RelationalRetentions) -> None:

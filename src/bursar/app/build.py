@@ -238,7 +238,10 @@ def _horizons(settings: Settings, engine: StateEngine, stores: UsageStores) -> H
         ConfigurationError: the days that are chosen contradict each other or the settings.
     """
     defaults = Retention(
-        settings.retention_events_days, settings.retention_rollups_days, settings.retention_quarantine_days
+        settings.retention_events_days,
+        settings.retention_rollups_days,
+        settings.retention_quarantine_days,
+        settings.retention_archive_days,
     )
     expired = DuckDBAges(stores.database.cursor).horizons()
     return Horizons(RelationalRetentions(engine), defaults, settings.max_past_days, expired)

@@ -10,6 +10,8 @@ from concurrent.futures import Future, wait
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
+from bursar import clock
+from bursar.app.archive_retention import drop_old_segments
 from bursar.app.backup_job import backup_job
 from bursar.app.change_jobs import change_jobs
 from bursar.app.rewritings import Rewritings
@@ -21,6 +23,7 @@ from bursar.storage.journal.archiving import archive_sealed
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore
 from bursar.usage.retention.expiry import ExpiryGround, check_parameters, expire
+from bursar.usage.retention.policy import horizon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +53,7 @@ def jobs_of(ground: JobGround) -> list[Job]:
     rewritings = Rewritings(ground)
     return [
         _compaction(ground),
-        _archive(ground),
+        _archive(ground, rewritings),
         _retention(ground, rewritings),
         backup_job(ground),
         *change_jobs(ground, rewritings),
@@ -72,14 +75,19 @@ def _compaction(ground: JobGround) -> Job:
     )
 
 
-def _archive(ground: JobGround) -> Job:
+def _archive(ground: JobGround, rewritings: Rewritings) -> Job:
     def archive(context: RunContext) -> dict[str, Json]:
         done = archive_sealed(ground.folder.journal, ground.changes.applied_seq, context.progress)
-        return asdict(done)
+        before = horizon(ground.settings.retention_archive_days, clock.now())
+        if before is None:
+            return asdict(done)
+        with rewritings.alone(context):
+            dropped = drop_old_segments(ground, before, context.progress)
+        return {**asdict(done), "dropped": asdict(dropped)}
 
     return Job(
         id="archive",
-        title="Moves sealed segments of the journal into the compressed archive.",
+        title="Moves sealed segments of the journal into the compressed archive; drops what is too old.",
         work=archive,
         schedule=Cron("10 * * * *"),
         jitter_seconds=300,

@@ -19,7 +19,7 @@ from bursar.errors import Unavailable
 from bursar.storage.duckdb.person_sql import rows_naming
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from bursar.storage.duckdb.tenant_sql import rows_of_tenant
-from bursar.storage.journal.batches import batches_up_to
+from bursar.storage.journal.replay import replay_up_to
 from bursar.usage.changes import RESET, TOMBSTONE
 from bursar.usage.person import person_pattern
 
@@ -113,7 +113,8 @@ class Purger:
 
     def _lines(self, after_seq: int, last_seq: int | None = None) -> Iterator[bytes]:
         last = self.ground.changes.durable_seq if last_seq is None else last_seq
-        for batch in batches_up_to(self.ground.folder.journal, last, after_seq):
+        # From the beginning means: with what is kept of dropped segments.
+        for batch in replay_up_to(self.ground.folder.journal, last, after_seq):
             yield from batch.payload.splitlines()
 
     @contextmanager

@@ -19,8 +19,8 @@ from bursar import clock
 from bursar.app.derived_stores import apply_journal, open_derived
 from bursar.app.usage_stores import refuse_without_room
 from bursar.errors import Conflict, DiskFull, Unavailable
-from bursar.storage.journal.batches import batches_up_to
 from bursar.storage.journal.holding import hold_archive
+from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.store_files import current_files, make_current, next_files
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Rebuilder:
                 raise DiskFull("The rebuild was given up before the disk is full; it has changed nothing.")
             progress(step, records)
 
-        batches = batches_up_to(self._stores.folder.journal, last_seq, after_seq)
+        batches = replay_up_to(self._stores.folder.journal, last_seq, after_seq)
         apply_journal(fresh.applier, batches, check_and_tell, BITE_BYTES)
 
     def _take_over(self, fresh: DerivedStores) -> _Handover:
@@ -158,7 +158,7 @@ class Rebuilder:
         started = clock.monotonic()
         # The old store's position is the end of a batch: what follows is applied and told as ever.
         last_seq = self._applier.state.applied_seq
-        batches = batches_up_to(self._stores.folder.journal, last_seq, fresh.applied_seq)
+        batches = replay_up_to(self._stores.folder.journal, last_seq, fresh.applied_seq)
         apply_journal(fresh.applier, batches, _say_nothing)
         _make_current(fresh)
         replaced = self._stores.swap(fresh)

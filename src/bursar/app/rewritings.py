@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from bursar.app.archive_retention import renew_beginning
 from bursar.errors import Conflict
 from bursar.storage.duckdb.ages import seqs_to_rewrite
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
@@ -103,6 +104,7 @@ class Rewritings:
             journal = self.ground.folder.journal
             report = await_turn(run, lambda: rewrite(journal, decide, through_seq, run.progress))
         if report.last_seq >= through_seq:
+            await_turn(run, lambda: renew_beginning(self.ground, run.progress))
             self.forget(through_seq)
         return report
 

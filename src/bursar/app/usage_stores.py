@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bursar.app.derived_stores import DerivedStores, StoreSettings, apply_journal, open_derived
-from bursar.errors import DiskFull
+from bursar.errors import ConfigurationError, DiskFull
 from bursar.storage.duckdb.recount import Recount, Recounter
-from bursar.storage.journal.batches import batches_up_to
+from bursar.storage.journal.dropping import replay_start
+from bursar.storage.journal.holding import hold_archive
 from bursar.storage.journal.recover import RecoveredJournal, recover_journal
+from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.journal.segments import segment_paths
 from bursar.storage.store_files import make_current, next_files, remove_leftovers
 
@@ -77,14 +79,18 @@ class UsageStores:
 
     def catch_up(self, progress: Callable[[str, int], None]) -> None:
         """Apply everything that the journal holds and the store doesn't. Only where no server runs."""
-        left = batches_up_to(self.folder.journal, self.journal.last_seq, self.derived.applied_seq)
+        left = replay_up_to(self.folder.journal, self.journal.last_seq, self.derived.applied_seq)
         apply_journal(self.applier, left, progress)
 
     def recount(self, progress: Callable[[str, int], None]) -> Recount:
         """Compare journal, raw rows, rollups and key index. Safe beside a running applier and a swap."""
         derived = self.derived
         recounter = Recounter(derived.database, self.folder.scratch, progress)
-        return recounter.run(lambda seq: batches_up_to(self.folder.journal, seq), derived.index)
+        # What is kept of dropped segments and the journal's records must be of one and the same moment.
+        with hold_archive(self.folder.journal):
+            found = recounter.run(lambda seq: replay_up_to(self.folder.journal, seq), derived.index)
+            found.journal_from = replay_start(self.folder.journal).after_seq + 1
+        return found
 
     def close(self) -> None:
         """Write everything out and close."""
@@ -110,7 +116,35 @@ def open_stores(folder: DataFolder, limits: DuckDBLimits, quarantine_limit: int)
     for name in remove_leftovers(folder.path):
         log.info("removed what a rebuild left behind", file=name)
     settings = StoreSettings(folder.scratch, limits, quarantine_limit)
-    return UsageStores(folder, journal, settings, open_derived(folder.derived, journal, settings))
+    stores = UsageStores(folder, journal, settings, open_derived(folder.derived, journal, settings))
+    try:
+        _begin(stores)
+    except BaseException:
+        stores.close()
+        raise
+    return stores
+
+
+def _begin(stores: UsageStores) -> None:
+    """Give a new store what is kept of dropped segments; whoever follows the journal goes on from there.
+
+    Raises:
+        ConfigurationError: the store ends where the journal doesn't begin yet.
+    """
+    start, applied_seq = replay_start(stores.folder.journal), stores.derived.applied_seq
+    if applied_seq >= start.after_seq:
+        return
+    if applied_seq > 0:
+        message = (
+            f"The usage store ends at {applied_seq}, the journal begins behind {start.after_seq}: older"
+            " segments were dropped by the archive's retention. `bursar rebuild` derives a new store."
+        )
+        raise ConfigurationError(message)
+    apply_journal(stores.applier, replay_up_to(stores.folder.journal, start.after_seq), _tell_nobody)
+
+
+def _tell_nobody(_step: str, _records: int) -> None:
+    pass
 
 
 def rebuild_stores(
@@ -132,7 +166,7 @@ def rebuild_stores(
         next_files(folder.path), journal, StoreSettings(folder.scratch, limits, quarantine_limit)
     )
     try:
-        apply_journal(fresh.applier, batches_up_to(folder.journal, journal.last_seq), progress)
+        apply_journal(fresh.applier, replay_up_to(folder.journal, journal.last_seq), progress)
     except BaseException:
         fresh.abandon()
         raise

@@ -30,6 +30,7 @@ REBUILD_EXAMPLES = examples(
 )
 POLL_SECONDS = 0.1
 _HEADINGS = (
+    ("journal_from", "first record that the journal has"),
     ("journal_events", "deliveries in the journal"),
     ("events", "events in the store"),
     ("voided", "events voided"),

@@ -168,6 +168,9 @@ class Settings(BaseModel):
     """Days for which sums per hour and day are kept, at least as long as events. 0 keeps them forever."""
     retention_quarantine_days: int = Field(default=0, ge=0, le=36_500)
     """Days for which refused records are kept, unless their tenant chooses. 0 keeps them forever."""
+    retention_archive_days: int = Field(default=0, ge=0, le=36_500)
+    """Days after which the journal's oldest archived segments are dropped, as far as nothing live stems from
+    them; no shorter than any tenant's events are kept. 0 keeps them forever."""
     scheduler: bool = True
     """`false` starts no job by itself at its time. What somebody asks for runs all the same."""
     quarantine_limit_per_tenant: int = Field(default=10_000, ge=0, le=10_000_000)

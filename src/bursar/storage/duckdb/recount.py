@@ -48,6 +48,8 @@ class Difference:
 class Recount:
     """What was compared and what was found."""
 
+    journal_from: int = 1
+    """The first position that the journal still has; what came before was dropped for its age."""
     journal_events: int = 0
     events: int = 0
     cost: dict[str, str] = field(default_factory=dict[str, str])

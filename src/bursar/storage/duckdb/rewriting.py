@@ -139,6 +139,13 @@ def erasure_decider(
     return _ErasureDecider(database, tenant_id, by_seqs, identifiers)
 
 
+def with_kept(line: bytes, kept: bytes) -> bytes:
+    """An expiry's line with these sums."""
+    record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    record["kept"] = msgspec.Raw(kept)
+    return msgspec.json.encode(record) + (b"\n" if line.endswith(b"\n") else b"")
+
+
 class _ExpiryDecider:
     """Tombstones for what an expiry removed; the expiry itself takes the sums that it keeps."""
 
@@ -159,7 +166,7 @@ class _ExpiryDecider:
         if self._mark not in line:
             return None
         if seq in self._kept:
-            return _with_kept(line, self._kept[seq]) if seq == self._seq or b'"kept":' in line else None
+            return with_kept(line, self._kept[seq]) if seq == self._seq or b'"kept":' in line else None
         return tombstone_for(line, seq, self._seq) if self._repeats_removed(seq, line) else None
 
     def _repeats_removed(self, seq: int, line: bytes) -> bool:
@@ -225,7 +232,7 @@ class _ErasureDecider:
         if self._mark not in line:
             return None
         if seq in self._kept:
-            return _with_kept(line, self._kept[seq]) if b'"kept":' in line else None
+            return with_kept(line, self._kept[seq]) if b'"kept":' in line else None
         tags = self._tags.get(seq)
         if tags is None:
             tags = self._tags_of_other(seq, line)
@@ -279,13 +286,6 @@ def _kept_of_tenant(database: Database, tenant_id: str, up_to: int) -> dict[int,
     ).fetchall()
     seqs = [int(row[0]) for row in rows]
     return {seq: msgspec.json.encode(read_kept(database, seq)) for seq in seqs}
-
-
-def _with_kept(line: bytes, kept: bytes) -> bytes:
-    """An expiry's line with these sums."""
-    record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    record["kept"] = msgspec.Raw(kept)
-    return msgspec.json.encode(record) + (b"\n" if line.endswith(b"\n") else b"")
 
 
 def _tenant_mark(tenant_id: str) -> bytes:

@@ -8,6 +8,7 @@ gone, such as sums of expired events. Manifest and file come into force with one
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from bursar.storage.journal.manifest import ArchiveStart, archive_folder, load_m
 from bursar.storage.journal.segments import from_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -101,22 +102,58 @@ def drop_oldest(
         gone = list(takewhile(lambda entry: not rule.is_needed(entry), old))
         if not gone:
             return DropReport()
-        payload = archive_folder(journal) / f"start.{manifest.generation + 1}"
-        try:
+        payload = _next_payload(journal, manifest)
+        with _discarded_unless_in_force(journal, manifest, payload):
             rule.carry(replay_start(journal).payload, _records(journal, gone, progress), payload)
             later = _without(manifest, gone, _made_durable(payload))
             with when_not_held(journal, progress, patience_seconds):
                 save_manifest(journal, later)
                 remove_unneeded(journal)
-        except BaseException:
-            if load_manifest(journal).generation == manifest.generation:
-                discard([payload])
-            raise
     return DropReport(
         files=len(gone),
         records=sum(sum(entry.records.values()) for entry in gone),
         stored_bytes=sum(entry.stored_bytes for entry in gone),
     )
+
+
+def renew_start(
+    journal: Path, carry: Carry, progress: Progress, patience_seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Write anew what is kept of dropped records, where there are any; `carry` gets no further ones.
+
+    Raises:
+        Conflict: another job is changing the archive.
+        DiskFull, Unavailable: the disk is full or fails, or the archive was held all the time.
+    """
+    if load_manifest(journal).start is None:
+        return
+    remove_leftovers(journal)
+    with told_by_name(), change_archive(journal):
+        manifest = load_manifest(journal)
+        if manifest.start is None:
+            return
+        payload = _next_payload(journal, manifest)
+        with _discarded_unless_in_force(journal, manifest, payload):
+            carry(replay_start(journal).payload, iter(()), payload)
+            start = msgspec.structs.replace(manifest.start, payload=_made_durable(payload))
+            later = msgspec.structs.replace(manifest, generation=manifest.generation + 1, start=start)
+            with when_not_held(journal, progress, patience_seconds):
+                save_manifest(journal, later)
+                remove_unneeded(journal)
+
+
+def _next_payload(journal: Path, manifest: Manifest) -> Path:
+    return archive_folder(journal) / f"start.{manifest.generation + 1}"
+
+
+@contextmanager
+def _discarded_unless_in_force(journal: Path, manifest: Manifest, payload: Path) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        if load_manifest(journal).generation == manifest.generation:
+            discard([payload])
+        raise
 
 
 def _records(journal: Path, gone: Sequence[ArchivedSegment], progress: Progress) -> Iterator[RecordBatch]:

@@ -36,6 +36,8 @@ class Retention:
     events: int = FOREVER
     rollups: int = FOREVER
     quarantine: int = FOREVER
+    archive: int = FOREVER
+    """Of the journal's segments: one choice for all tenants, for they share them."""
 
     def days(self, kind: Kind) -> int:
         """The days of one kind."""
@@ -56,6 +58,7 @@ class RetentionChoice:
             defaults.events if self.events is None else self.events,
             defaults.rollups if self.rollups is None else self.rollups,
             defaults.quarantine if self.quarantine is None else self.quarantine,
+            defaults.archive,
         )
 
 
@@ -70,7 +73,8 @@ def horizon(days: int, now: datetime) -> datetime | None:
 def contradictions(retention: Retention, max_past_days: int) -> tuple[Reason, ...]:
     """Every reason why this retention can't be.
 
-    A retry must never meet a key that is gone, and sums must never go before the events they were made of.
+    A retry must never meet a key that is gone, sums must never go before the events they were made of, and
+    the journal never before the events that it holds.
 
     Args:
         retention: the days that would be in force.
@@ -87,4 +91,11 @@ def contradictions(retention: Retention, max_past_days: int) -> tuple[Reason, ..
     elif retention.rollups != FOREVER and retention.rollups < retention.events:
         text = f"must be {retention.events} days or more: sums are kept at least as long as events"
         reasons.append(Reason("rollups_days", "shorter_than_events", text))
+    archive = retention.archive
+    if archive != FOREVER and archive < least:
+        text = f"can't be: the journal is kept for {archive} days, and has to be for {least} or more"
+        reasons.append(Reason("events_days", "longer_than_archive", text))
+    elif archive != FOREVER and not 0 < retention.events <= archive:
+        text = f"must be {least} to {archive} days: the journal itself is kept for {archive} days"
+        reasons.append(Reason("events_days", "longer_than_archive", text))
     return tuple(reasons)
