@@ -18,6 +18,7 @@ from bursar.storage.journal.dropping import DropReport, replay_start
 from bursar.storage.journal.replay import replay_up_to
 from tests.app.test_rewritings import erase, finished, retain, send, verify
 from tests.cli.command_line import bursar
+from tests.support.archive import no_progress
 from tests.support.serving import RunningServer, running_server
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
 
 def drop(server: RunningServer) -> DropReport:
     """Drop whatever may go, as if years had passed."""
-    return drop_old_segments(server.platform, clock.now() + timedelta(days=1), lambda *_: None)
+    return drop_old_segments(server.platform, clock.now() + timedelta(days=1), no_progress)
 
 
 def totals(server: RunningServer) -> dict[str, Any]:
