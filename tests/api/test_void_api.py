@@ -229,3 +229,12 @@ def test_a_body_that_names_another_tenant_is_refused(server: RunningServer) -> N
     ):
         answer = server.stranger.post(path, json=body, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (403, "tenant_mismatch")
+
+
+def test_of_two_equal_voids_only_one_says_that_it_took_events_out(server: RunningServer) -> None:
+    environment = a_run(server.client, 3)
+    body = {"filters": {"environment": environment}, "window": "all", "dry_run": False}
+    answers = [void(server.client, **body), void(server.client, **body)]
+    voided = [finished(server.client, answer)["result"]["events"] for answer in answers]
+    assert sum(voided) == 3
+    assert counted(server.client, environment) == 0

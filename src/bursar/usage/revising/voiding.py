@@ -122,9 +122,12 @@ class VoidWork:
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Void everything selected; a later attempt goes on with what is left."""
         author, selection = Author.of_run(run), selection_of(run.parameters["selection"])
-        total = int(run.parameters["events"])
         wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
         left = self.questions.ask_now(lambda store: store.total_selection(author.tenant_id, selection))
+        # What an equal job has voided since somebody asked for this one is not this one's work.
+        saved = dict(run.saved or {"events": left.events})
+        run.save(saved)
+        total = int(saved["events"])
         done = max(total - left.events, 0)
         after_seq, last_seq = 0, 0
         while found := self._next(author.tenant_id, selection, after_seq):
