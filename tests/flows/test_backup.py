@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.command_line import Ran, bursar
+from tests.support.patience import wait_until
 from tests.support.released import totals_of
 from tests.support.serving import ADMIN_KEY, RunningServer, running_server
 
@@ -192,3 +193,21 @@ def test_a_backup_folder_belongs_to_one_ledger_and_lies_outside_of_it(
     for place in (data / "backup", data.parent, data):
         said = bursar("backup", place, "--data", data)
         assert (said.code, "neither may hold the other" in said.err) == (1, True)
+
+
+def test_a_restored_ledger_carries_out_nothing_that_the_original_was_asked_for(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as running:
+        send(running, "first", batches=1)
+        # The server ends before the reset begins.
+        running.platform.runner.stop()
+        body = {"confirm": "default", "reason": "a mistake"}
+        asked = running.client.request("DELETE", "/api/v1/usage", json=body)
+        path = asked.raise_for_status().json()["run"]["url"]
+    assert bursar("backup", tmp_path / "backup", "--data", tmp_path / "data").code == 0
+    assert restore(tmp_path / "backup", tmp_path / "restored").code == 0
+    with running_server(tmp_path / "restored") as other:
+        run = other.client.get(path).json()
+        assert (run["state"], "restored from a backup" in run["error"]) == ("interrupted", True)
+        wait_until(lambda: other.platform.runner.state.holds_lease, "the runner carries out what waits")
+        assert other.client.get("/api/v1/scheduler/status").json()["at_work"] == []
+        assert sum(row["events"] for row in totals_of(other, "default")) == 40

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bursar import clock
 from bursar.app.backup import STATE
 from bursar.app.build import duckdb_limits
 from bursar.app.upgrade import upgrade_folder
@@ -31,6 +32,7 @@ from bursar.storage.keyindex.trust import adopt_index
 from bursar.storage.relational.dump import restore_state
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.migrate import upgrade
+from bursar.storage.relational.runs import RelationalRuns
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.recount import Recount
 
 Progress = Callable[[str, int], None]
+
+_INTERRUPTED = "The ledger was restored from a backup that was made before this ended; ask for it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ def _restore_state(url: str, dump: Path) -> None:
     try:
         restore_state(engine, dump)
         upgrade(engine)
+        # Often it is just such a run that the restore is to undo: a reset or a void must not go on by itself.
+        RelationalRuns(engine).interrupt_open(clock.now(), _INTERRUPTED)
     finally:
         engine.dispose()
     dump.unlink()

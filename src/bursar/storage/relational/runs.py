@@ -169,6 +169,12 @@ class RelationalRuns:
         with writing(self._engine) as connection:
             return connection.execute(gone).rowcount
 
+    def interrupt_open(self, at: datetime, error: str) -> int:
+        """Mark every open run as interrupted, on a store that no runner works on; how many."""
+        values = {"state": RunState.INTERRUPTED.value, "finished_at": at, "error": error, "holder": None}
+        with writing(self._engine) as connection:
+            return connection.execute(update(RUNS).where(RUNS.c.state.in_(_OPEN)).values(values)).rowcount
+
     def last_runs(self, tenant_id: str | None) -> Mapping[str, Run]:
         """See `RunStore.last_runs`."""
         later = RUNS.alias("later")
