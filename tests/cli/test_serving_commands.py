@@ -98,11 +98,14 @@ def assert_stops(process: subprocess.Popen[str]) -> None:
 def test_a_demo_in_a_folder_of_its_own_is_loaded_once_and_ties_out(tmp_path: Path) -> None:
     first = bursar_process("demo", *SMALL, "--data", tmp_path, "--exit-after-load")
     assert first.code == 0
-    assert "Admin key, shown only this once: bur_" in first.err
+    assert (first.out + first.err).count("bur_") == first.out.count("bur_") == 4
+    assert len(set(re.findall(r"bur_[\w-]+", first.out))) == 1
+    assert "(may do everything; shown only this once)" in first.out
     assert "Loaded in" in first.err
     again = bursar_process("demo", *SMALL, "--data", tmp_path, "--exit-after-load")
     assert again.code == 0
     assert "1,500 demo events already" in again.err
+    assert "(may record and ask)" in again.out
     verified = bursar_process("verify", "--data", tmp_path, "--json")
     assert verified.json["is_clean"]
     assert verified.json["events"] == 1_500

@@ -73,7 +73,7 @@ _ANSWER_EXAMPLE = {
                 {
                     "field": "input_tokens",
                     "code": "out_of_range",
-                    "message": "Expected `int` >= 0 - at `$.input_tokens`",
+                    "message": "input_tokens must be at least 0.",
                 }
             ],
         }

@@ -69,12 +69,13 @@ def _run(settings: Settings, plan: DemoPlan, *, stop: threading.Event, exit_afte
 
     with serving_address(settings) as serving, client_of_socket(socket_of(settings)) as operator:
         url = str(serving.url)
-        key = _make_key(operator)
+        key = serving.generated_key or _make_key(operator)
         with BursarClient(url, key) as client:
             _load(client, plan, stop)
             if stop.is_set():
+                _keep_key(serving.generated_key)
                 return
-            _introduce(client, url, key)
+            _introduce(client, url, key, is_operators=serving.generated_key is not None)
         if not exit_after_load:
             print("\nServing until Ctrl-C.", flush=True)
             while not stop.is_set() and serving.is_running:
@@ -110,6 +111,14 @@ def _stopping_on_signals() -> Generator[threading.Event]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _keep_key(generated: str | None) -> None:
+    """Show a key that can't be read again, where the introduction that would show it isn't reached."""
+    from bursar.cli.printing import say
+
+    if generated is not None:
+        say(f"Admin key, shown only this once: {generated}")
 
 
 def _make_key(operator: BursarClient) -> str:
@@ -165,10 +174,11 @@ def _totals(client: BursarClient, measures: list[str], **asked: object) -> dict[
     return totals
 
 
-def _introduce(client: BursarClient, url: str, key: str) -> None:
+def _introduce(client: BursarClient, url: str, key: str, *, is_operators: bool) -> None:
     totals = _totals(client, ["cost", "events", "unpriced_events", "errors"], window=INTRODUCED_WINDOW)
     spend = " and ".join(f"{one['amount']} {one['currency']}" for one in totals["cost"] if one["amount"])
     ask = f"curl -s -H 'X-API-Key: {key}'"
+    may = "may do everything; shown only this once" if is_operators else "may record and ask"
     post = f"{ask} -H 'Content-Type: application/json'"
     counted = f"{totals['events']:,} events, {spend}"
     faults = f"{totals['unpriced_events']:,} without a known price, {totals['errors']:,} errors"
@@ -177,7 +187,7 @@ def _introduce(client: BursarClient, url: str, key: str) -> None:
 {counted}; {faults}.
 
 Address  {url}   (documentation at {url}/docs)
-Key      {key}
+Key      {key}   ({may})
 
 Three requests to try:
 

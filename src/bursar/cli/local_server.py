@@ -35,12 +35,16 @@ def serving_socket(settings: Settings) -> Generator[LocalServer]:
         ConfigurationError: the folder or a store can't be used.
     """
     with _serving(settings, None) as server:
+        if server.generated_key is not None:
+            say(f"Admin key, shown only this once: {server.generated_key}")
         yield server
 
 
 @contextmanager
 def serving_address(settings: Settings) -> Generator[LocalServer]:
     """Serve the folder on its socket and on the settings' address, while the block runs.
+
+    A key that the first start makes is the caller's to show: it is in `generated_key`.
 
     Raises:
         FolderInUse: another process holds the folder.
@@ -59,10 +63,8 @@ def _serving(settings: Settings, tcp: socket | None) -> Generator[LocalServer]:
     # A command's own words are what its user reads; of the log only what is wrong.
     configure_logging(settings.model_copy(update={"log_level": "warning"}))
     platform = build_platform(settings)
-    server = LocalServer(Serving(platform, tcp))
+    server = LocalServer(Serving(platform, tcp), platform.first_start.generated)
     server.start()
-    if platform.first_start.generated is not None:
-        say(f"Admin key, shown only this once: {platform.first_start.generated}")
     try:
         yield server
     finally:
@@ -72,9 +74,11 @@ def _serving(settings: Settings, tcp: socket | None) -> Generator[LocalServer]:
 class LocalServer:
     """A server whose event loop runs in a thread of this process."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, generated_key: str | None) -> None:
         """Serve this once `start` is called."""
         self._serving = serving
+        self.generated_key = generated_key
+        """The operator's key, where this start made it; it can't be read again."""
         self._loop = uvloop.new_event_loop()
         self._is_settled = threading.Event()
         self._failure: BaseException | None = None

@@ -242,7 +242,7 @@ def _say(error: Exception) -> str:
         return "The JSON is nested too deeply."
     if isinstance(error, UnicodeDecodeError):
         return f"The JSON is not valid UTF-8 (byte {error.start} of a string)."
-    return f"{error}."
+    return f"{str(error).partition(' - at ')[0]}."
 
 
 def _explain_start(start: bytes, shape: Shape) -> str:

@@ -16,6 +16,7 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.usage.event import UNITS_LIMIT, UsageEvent
+from bursar.usage.field_words import say_wrong
 from bursar.usage.json_shape import is_list, is_object, is_whole
 from bursar.usage.measure import measure_usage
 
@@ -292,4 +293,4 @@ def _reason(name: str, message: str) -> Reason:
     code = next((code for mark, code in _CODES if mark in text), "invalid_value")
     if any(sign in text for sign in (">=", "<=")) and "length" not in text:
         code = "out_of_range"
-    return Reason(place, code, f"{text}.")
+    return Reason(place, code, say_wrong(place, text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -14,13 +15,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from bursar.errors import NewerFormat
-from bursar.storage.relational.engine import is_sqlite
+from bursar.storage.relational.engine import is_sqlite, make_engine
 from bursar.storage.relational.migrate import MIGRATIONS, MigrationStatus, status, upgrade
 from bursar.storage.relational.tables import METADATA
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -132,3 +134,18 @@ def test_processes_that_start_together_do_not_clash(empty_state_url: str) -> Non
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate(timeout=60)[0].strip() for process in processes] == [STEPS[-1]] * 2
+
+
+def test_a_file_that_others_may_read_is_its_owners_alone_from_the_next_start_on(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.touch(0o644)
+    path.chmod(0o644)
+    engine = make_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("CREATE TABLE kept (n INTEGER)")
+            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()}
+    finally:
+        engine.dispose()
+    assert modes.keys() >= {"state.db", "state.db-wal"}
+    assert set(modes.values()) == {0o600}

@@ -8,6 +8,7 @@ knows tables; see `tables.py`.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,8 @@ def _make_sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "do_connect")
     def _make_private(*_connecting: object) -> None:  # pyright: ignore[reportUnusedFunction]
         # SQLite gives the files beside it the file's own mode.
-        if path and Path(path).parent.is_dir() and not Path(path).exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if path and Path(path).parent.is_dir():
+            _make_private_file(Path(path))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -90,6 +91,18 @@ def _make_sqlite_engine(url: str) -> Engine:
 
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_private_file(path: Path) -> None:
+    """Make the file if need be, for its owner only; also one that a copy or a restore left open to others."""
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return
+    for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError, PermissionError):
+            # Another's file can't be changed; whether it can be used is for SQLite to say.
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
 
 
 def _begin(connection: Connection) -> None:
