@@ -270,3 +270,19 @@ def test_a_person_leaves_whatever_stands_before_the_name_and_every_repeat(tenant
     run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "ruth", "reason": WHY}))
     assert (run["result"]["events"], run["result"]["left"]) == (2, 0)
     assert tenant.ask("GET", f"{EVENTS}/{noted}").json()["metadata"] is None
+
+
+def test_an_earlier_run_that_named_the_person_loses_its_words(server: RunningServer, tenant: Tenant) -> None:
+    body = {"filters": {"user_id": "judith-4711"}, "window": "all", "reason": "a mistake", "dry_run": False}
+    voided = tenant.finished(tenant.ask("POST", f"{EVENTS}/void", json=body))
+    body["filters"] = {"user_id": "others"}
+    other = tenant.finished(tenant.ask("POST", f"{EVENTS}/void", json=body))
+    erasure = {"user_id": "judith-4711", "reason": WHY}
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=erasure))
+    assert run["result"]["runs_concealed"] == 1
+    paths = [f"/api/v1/scheduler/runs/{one['id']}" for one in (voided, other)]
+    shown, untouched = (tenant.ask("GET", path).json() for path in paths)
+    assert (shown["state"], shown["parameters"], shown["result"]) == ("succeeded", {"concealed": True}, None)
+    assert untouched["parameters"] == other["parameters"]
+    state = server.platform.folder.state
+    assert not any(b"judith-4711" in path.read_bytes() for path in state.parent.glob("state.db*"))

@@ -20,6 +20,7 @@ from bursar.storage.duckdb.person_sql import rows_naming
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from bursar.storage.duckdb.tenant_sql import rows_of_tenant
 from bursar.storage.journal.replay import replay_up_to
+from bursar.storage.relational.runs import RelationalRuns
 from bursar.usage.changes import RESET, TOMBSTONE
 from bursar.usage.person import person_pattern
 
@@ -89,6 +90,11 @@ class Purger:
         with self._cursor() as cursor:
             left |= rows_naming(cursor, tenant_id, pattern, through_seq)
         return sorted(left)
+
+    def conceal_runs(self, tenant_id: str, identifiers: Collection[str]) -> int:
+        """See `Purges.conceal_runs`."""
+        is_named = re.compile(person_pattern(identifiers)).search
+        return RelationalRuns(self.ground.engine).conceal_ended(tenant_id, lambda text: bool(is_named(text)))
 
     def rows_left(self, tenant_id: str) -> dict[str, int]:
         """See `Purges.rows_left`."""

@@ -21,7 +21,7 @@ from bursar.storage.relational.tables import RUN_NOTICES, RUNS
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Engine, Row
@@ -168,6 +168,24 @@ class RelationalRuns:
         gone = delete(RUNS).where(alike, RUNS.c.id.not_in(newest), ~late_failure)
         with writing(self._engine) as connection:
             return connection.execute(gone).rowcount
+
+    def conceal_ended(self, tenant_id: str, is_named: Callable[[str], bool]) -> int:
+        """Take the words of a tenant's ended runs away where they name somebody, for good; how many runs."""
+        words = ("parameters", "saved", "result", "error", "step")
+        ended = and_(RUNS.c.tenant_id == tenant_id, RUNS.c.state.in_(_ENDED))
+        question = select(RUNS.c.id, *(RUNS.c[name] for name in words)).where(ended)
+        with writing(self._engine) as connection:
+            found = [
+                row.id
+                for row in connection.execute(question)
+                if any(is_named(text) for text in row[1:] if text)
+            ]
+            if found:
+                concealed = {**dict.fromkeys(words), "parameters": _to_json({"concealed": True})}
+                connection.execute(update(RUNS).where(RUNS.c.id.in_(found)).values(concealed))
+        if found:
+            forget_replaced(self._engine)
+        return len(found)
 
     def interrupt_open(self, at: datetime, error: str) -> int:
         """Mark every open run as interrupted, on a store that no runner works on; how many."""

@@ -52,10 +52,13 @@ class EraseWork:
             seqs, events = self._journal(run, author, identifiers)
             changed = self.purges.purge_person(run, author, seqs, identifiers)
         left = self.purges.places_left(run, author.tenant_id, identifiers, seqs[-1])
+        # What a void was asked for by this user, and an erasure of them that failed, names them too.
+        concealed = self.purges.conceal_runs(author.tenant_id, identifiers)
         run.conceal({"reason": author.reason, "identifiers": CONCEALED})
         return {
             "events": events,
             "journal_records": changed,
+            "runs_concealed": concealed,
             "left": len(left),
             "left_at": left[:PLACES_SHOWN],
             "reason": author.reason,

@@ -43,6 +43,10 @@ class Purges(Protocol):
         """Places in the journal and in the store that still hold one of the identifiers."""
         ...
 
+    def conceal_runs(self, tenant_id: str, identifiers: Collection[str]) -> int:
+        """Take the words of the tenant's ended runs away where they hold an identifier; how many runs."""
+        ...
+
     def rows_left(self, tenant_id: str) -> dict[str, int]:
         """Rows that each table of the store has of a tenant, and lines that the journal has."""
         ...
