@@ -75,6 +75,12 @@ class Window:
         return f"{rfc3339(self.start)}/{rfc3339(self.end)}"
 
 
+ALL = Window(EPOCH, LAST_MOMENT)
+"""The window named `all`: a total of it leaves no event out, not even one that a wrong clock dated ahead.
+
+Asked for by period it is narrowed to what there is (`storage/duckdb/extent.py`)."""
+
+
 def parse_zone(text: str) -> tzinfo:
     """The time zone of an IANA name (`Europe/Berlin`), `UTC`, or a fixed offset (`+05:30`).
 
@@ -109,7 +115,8 @@ def day_start(day: date, zone: tzinfo) -> datetime:
 def parse_window(text: str, zone: tzinfo, now: datetime) -> Window:
     """The window that a word or a pair means to a reader in `zone` at `now`.
 
-    `30d` is today and the 29 days before it; `24h` ends now; `2026-10-01/2026-11-01` is October.
+    `30d` is today and the 29 days before it; `24h` ends now; `2026-10-01/2026-11-01` is October; `all`
+    has no end but that of the calendar.
 
     Raises:
         Invalid: none of the forms, empty, or outside 1970 to 2200.
@@ -121,6 +128,8 @@ def parse_window(text: str, zone: tzinfo, now: datetime) -> Window:
     if "/" in text:
         start, _, end = text.partition("/")
         return Window(parse_moment(start, zone, "window"), parse_moment(end, zone, "window"))
+    if text == "all":
+        return ALL
     days = _named_days(text, now.astimezone(zone).date())
     if days is not None:
         return Window(max(day_start(days[0], zone), EPOCH), day_start(days[1], zone))
@@ -219,7 +228,6 @@ def _named_days(word: str, today: date) -> tuple[date, date] | None:
         "last_month": ((month - timedelta(days=1)).replace(day=1), month),
         "this_year": (year, year.replace(year=year.year + 1)),
         "last_year": (year.replace(year=year.year - 1), year),
-        "all": (EPOCH.date(), tomorrow),
     }
     return named.get(word)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -228,7 +229,38 @@ def test_a_trend_refuses_what_makes_no_series(house: House) -> None:
         ("grain", "unknown_word"),
         ("group_by", "unknown_parameter"),
     }
-    assert house.refusals("/api/v1/analytics/trends?window=all") == {("grain", "too_many_periods")}
+    assert house.refusals("/api/v1/analytics/trends?window=2000-01-01/2100-01-01") == {
+        ("grain", "too_many_periods")
+    }
+
+
+def test_everything_holds_what_a_wrong_clock_dated_ahead_and_its_trend_ends_with_it(house: House) -> None:
+    ahead = NOW + timedelta(days=400)
+    house.ledger.add(usage(3, cost=Decimal(1)), usage(0, time=ahead, cost=Decimal(2)))
+    everything = house.get("/api/v1/cost/summary?window=all").json()
+    assert (everything["total_cost"], everything["total_transactions"]) == ("3", 2)
+    trends = house.get("/api/v1/analytics/trends?window=all&metric=cost&zone=Europe/Berlin").json()
+    assert trends["totals"] == [{"currency": "USD", "amount": "3"}]
+    points = trends["data_points"]
+    assert [(points[i]["period"][:10], points[i]["value"]) for i in (0, 3, -1)] == [
+        ("2026-10-12", "1"),
+        ("2026-10-15", "0"),
+        (ahead.date().isoformat(), "2"),
+    ]
+    assert len(points) == 5
+    assert trends["window"]["start"] == "2026-10-12T12:00:00Z"
+
+
+def test_the_trend_of_everything_where_there_is_nothing_is_short(house: House) -> None:
+    trends = house.get("/api/v1/analytics/trends?window=all").json()
+    assert len(trends["data_points"]) <= 1
+    assert trends["totals"] == 0
+
+
+def test_everything_by_a_grain_that_makes_too_many_periods_is_refused(house: House) -> None:
+    house.ledger.add(usage(3), usage(600))
+    refusal = {("grain", "too_many_periods")}
+    assert house.refusals("/api/v1/analytics/trends?window=all&period=hour") == refusal
 
 
 # -------------------------------------------------------------------------------------------------- top

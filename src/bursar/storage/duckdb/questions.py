@@ -18,6 +18,7 @@ from bursar.storage.duckdb.event_sql import (
     select_events,
     select_versions,
 )
+from bursar.storage.duckdb.extent import narrowed
 from bursar.storage.duckdb.horizons import horizons_of, listing_partial, partial_of
 from bursar.storage.duckdb.person_sql import find_person
 from bursar.storage.duckdb.planner import plan_question
@@ -65,6 +66,7 @@ class CursorQuestions:
     def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
         """The figures that a query asks for, with totals over everything it selects."""
         with span("usage.answer", dimensions=len(query.dimensions), measures=len(query.measures)):
+            query = narrowed(self._cursor, tenant_id, query)
             plan = self._plan(query)
             rows = self._rows(tenant_id, query, plan)
             horizons = horizons_of(self._cursor, tenant_id)
@@ -80,6 +82,7 @@ class CursorQuestions:
     def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
         """The rows alone, at most `query.limit` of them."""
         with span("usage.rows", dimensions=len(query.dimensions), measures=len(query.measures)):
+            query = narrowed(self._cursor, tenant_id, query)
             return tuple(self._rows(tenant_id, query, self._plan(query))[: query.limit])
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:

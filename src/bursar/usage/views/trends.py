@@ -31,6 +31,7 @@ from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.trend import Direction, judge_trend
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
+from bursar.window import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,8 @@ def read_trends_view(asked: Asked, asker: Asker) -> TrendsView:
             limit=ROWS_LIMIT,
         )
     )
-    asked.collect(lambda: period_starts(scene.window, grain, scene.zone))
+    if scene.window != ALL:
+        asked.collect(lambda: period_starts(scene.window, grain, scene.zone))
     asked.finish()
     return TrendsView(asker.tenant_id, must(query), asker.now)
 
