@@ -74,7 +74,7 @@ def _serving(settings: Settings, tcp: socket | None) -> Generator[LocalServer]:
 class LocalServer:
     """A server whose event loop runs in a thread of this process."""
 
-    def __init__(self, serving: Serving, generated_key: str | None) -> None:
+    def __init__(self, serving: Serving, generated_key: str | None = None) -> None:
         """Serve this once `start` is called."""
         self._serving = serving
         self.generated_key = generated_key
