@@ -38,14 +38,18 @@ Result = TypeVar("Result")
 
 ERRAND_LOOK_SECONDS = 0.5
 """How long a run may not hear that it is to stop, while it waits for the applier."""
-LEASE = "scheduler"
-"""Name of the lease that the one runner holds among all processes on a state store."""
 
 
 def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> JobRunner:
     """The runner of this process, without jobs. Its place is the data folder, which one process locks."""
     options = RunnerOptions(place=journal_id, keeps_time=settings.scheduler)
-    return JobRunner((), RelationalSchedulerStore(engine), RelationalLease(engine, LEASE), options)
+    store, lease = RelationalSchedulerStore(engine, journal_id), RelationalLease(engine, lease_of(journal_id))
+    return JobRunner((), store, lease, options)
+
+
+def lease_of(journal_id: str) -> str:
+    """The name of the lease that the one runner holds among all processes on a journal."""
+    return f"scheduler {journal_id}"
 
 
 def jobs_of(ground: JobGround) -> list[Job]:

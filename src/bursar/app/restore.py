@@ -32,7 +32,7 @@ from bursar.storage.keyindex.trust import adopt_index
 from bursar.storage.relational.dump import restore_state
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.migrate import upgrade
-from bursar.storage.relational.runs import RelationalRuns
+from bursar.storage.relational.runs import RelationalRuns, adopt_runs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -75,7 +75,8 @@ def restore_backup(backup: Path, settings: Settings, tell: Progress) -> RestoreR
     with _place_beside(target) as place:
         _copy_files(backup, manifest, place, tell)
         journal_id = _adopt(place, manifest)
-        _restore_state(settings.database_url or f"sqlite:///{DataFolder(place).state}", place / STATE)
+        url = settings.database_url or f"sqlite:///{DataFolder(place).state}"
+        _restore_state(url, place / STATE, manifest.journal_id, journal_id)
         _move(place, target)
     recount = _recount(DataFolder(target), settings, tell)
     return RestoreReport(
@@ -154,13 +155,14 @@ def _adopt(place: Path, manifest: BackupManifest) -> str:
     return identity.journal_id
 
 
-def _restore_state(url: str, dump: Path) -> None:
+def _restore_state(url: str, dump: Path, from_journal_id: str, journal_id: str) -> None:
     engine = make_engine(url)
     try:
         restore_state(engine, dump)
         upgrade(engine)
         # Often it is just such a run that the restore is to undo: a reset or a void must not go on by itself.
         RelationalRuns(engine).interrupt_open(clock.now(), _INTERRUPTED)
+        adopt_runs(engine, from_journal_id, journal_id)
     finally:
         engine.dispose()
     dump.unlink()

@@ -51,6 +51,7 @@ class RunOut(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     is_stop_asked: bool = Field(description="Somebody cancelled it, and it hasn't ended yet.")
+    journal_id: str | None = Field(description="Which server's data it works on, by its journal.")
 
     @classmethod
     def of(cls, run: Run) -> RunOut:
@@ -73,6 +74,7 @@ class RunOut(BaseModel):
             started_at=run.started_at,
             finished_at=run.finished_at,
             is_stop_asked=run.is_stop_asked,
+            journal_id=run.journal_id,
         )
 
 

@@ -76,6 +76,8 @@ class Run:
     finished_at: datetime | None = None
     is_stop_asked: bool = False
     """Somebody asked to cancel it, and it hasn't ended yet."""
+    journal_id: str | None = None
+    """Whose records it works on: only a process on that journal takes it; None in runs of an older Bursar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

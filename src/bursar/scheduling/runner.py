@@ -146,9 +146,9 @@ class JobRunner:
             created_at=self._options.now(),
         )
         self._own.add(run.id)
-        self._store.add(run)
+        kept = self._store.add(run)
         self._wake_up()
-        return run
+        return kept
 
     def trigger(
         self, job_id: str, *, tenant_id: str | None, parameters: Mapping[str, Json], asked_by: str

@@ -3,6 +3,10 @@
 `storage/relational/runs.py` and `leases.py` implement it on SQLite and PostgreSQL. A run that is being
 worked on belongs to its *holder*, a process by a name of its own: whatever another process says about
 it is refused by the store, so that one which lost its lease can't overwrite what its successor does.
+
+Servers with data folders of their own may share a state store. A store here is one journal's view: its
+runs are carried out where that journal is, its schedules are accounted for by themselves; the history
+shows the runs of all.
 """
 
 from __future__ import annotations
@@ -52,8 +56,8 @@ class Step:
 class RunStore(Protocol):
     """Keeps runs. Every method may raise `Unavailable`: the store doesn't answer."""
 
-    def add(self, run: Run) -> None:
-        """Keep a new run; on disk when this returns."""
+    def add(self, run: Run) -> Run:
+        """Keep a new run, of the store's own journal; on disk when this returns it as it is kept."""
         ...
 
     def run(self, run_id: str, tenant_id: str | None = None) -> Run:
@@ -69,11 +73,11 @@ class RunStore(Protocol):
         ...
 
     def open_runs(self) -> Sequence[Run]:
-        """Every run that is queued or running, oldest first."""
+        """Every run of this journal that is queued or running, oldest first."""
         ...
 
     def begin(self, run_id: str, holder: str, at: datetime) -> Run | None:
-        """Make a queued run this holder's, running; None if it isn't queued any more."""
+        """Make a queued run of this journal this holder's, running; None if it isn't queued any more."""
         ...
 
     def note(self, run_id: str, holder: str, step: Step) -> bool:
@@ -108,7 +112,7 @@ class RunStore(Protocol):
         ...
 
     def holders(self) -> Mapping[str, str]:
-        """The holder of each running run, by the run's id."""
+        """The holder of each running run of this journal, by the run's id."""
         ...
 
     def trim(self, run: Run, keep: int, failures_since: datetime) -> int:
@@ -116,7 +120,7 @@ class RunStore(Protocol):
         ...
 
     def last_runs(self, tenant_id: str | None) -> Mapping[str, Run]:
-        """The newest run of each job, by its id; with a tenant only runs about that one."""
+        """The newest run of each job on this journal, by its id; with a tenant only runs about that one."""
         ...
 
 
@@ -124,7 +128,7 @@ class NoticeStore(Protocol):
     """Keeps what listeners were told."""
 
     def owed(self, attempts_limit: int) -> Sequence[Notice]:
-        """Whom to tell of which run still, oldest first."""
+        """Whom to tell of which run of this journal still, oldest first."""
         ...
 
     def told(self, notice: Notice) -> None:

@@ -7,27 +7,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from bursar.scheduling.run import Notice
-from bursar.storage.relational.tables import JOB_SCHEDULES, RUN_NOTICES, RUNS
+from bursar.storage.relational.tables import RECKONINGS, RUN_NOTICES, RUNS
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Engine, Select
+    from sqlalchemy import ColumnElement, Engine, Select
+
+
+def of(journal_id: str) -> ColumnElement[bool]:
+    """Runs that work on this journal, and those from before runs said which."""
+    return or_(RUNS.c.journal_id == journal_id, RUNS.c.journal_id.is_(None))
 
 
 class RelationalNotices:
     """Keeps notices in the tables behind an engine."""
 
     _engine: Engine
+    _journal_id: str
 
     def owed(self, attempts_limit: int) -> Sequence[Notice]:
         """See `NoticeStore.owed`."""
-        owed = RUN_NOTICES.c.told_at.is_(None), RUN_NOTICES.c.attempts < attempts_limit
+        owed = RUN_NOTICES.c.told_at.is_(None), RUN_NOTICES.c.attempts < attempts_limit, of(self._journal_id)
         question = select(RUN_NOTICES).join(RUNS, RUNS.c.id == RUN_NOTICES.c.run_id).where(*owed)
         return self._notices(question.order_by(RUNS.c.finished_at, RUNS.c.id))
 
@@ -56,16 +62,21 @@ class RelationalSchedules:
     """Keeps in the tables behind an engine up to when each schedule is accounted for."""
 
     _engine: Engine
+    _journal_id: str
 
     def reckoned(self) -> Mapping[str, datetime]:
         """See `ScheduleStore.reckoned`."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(JOB_SCHEDULES))
+            # What was said of all journals counts where nothing is said of this one.
+            of_this = RECKONINGS.c.journal_id.in_(["", self._journal_id])
+            rows = connection.execute(select(RECKONINGS).where(of_this).order_by(RECKONINGS.c.journal_id))
             return {row.job_id: row.reckoned_until for row in rows}
 
     def reckon(self, job_id: str, until: datetime) -> None:
         """See `ScheduleStore.reckon`."""
         with writing(self._engine) as connection:
             # Only the holder of the lease does this, so nobody can come in between.
-            connection.execute(delete(JOB_SCHEDULES).where(JOB_SCHEDULES.c.job_id == job_id))
-            connection.execute(insert(JOB_SCHEDULES).values(job_id=job_id, reckoned_until=until))
+            mine = RECKONINGS.c.journal_id == self._journal_id, RECKONINGS.c.job_id == job_id
+            connection.execute(delete(RECKONINGS).where(*mine))
+            values = {"journal_id": self._journal_id, "job_id": job_id, "reckoned_until": until}
+            connection.execute(insert(RECKONINGS).values(values))

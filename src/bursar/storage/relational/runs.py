@@ -8,6 +8,7 @@ which lost its lease changes nothing. The lease itself is in `leases.py`, notice
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
@@ -16,8 +17,8 @@ from bursar.errors import NotFound
 from bursar.scheduling.run import ENDED, FAILURES, Run, RunState, Trigger
 from bursar.scheduling.store import RunPage
 from bursar.storage.relational.engine import forget_replaced
-from bursar.storage.relational.run_notices import RelationalNotices, RelationalSchedules
-from bursar.storage.relational.tables import RUN_NOTICES, RUNS
+from bursar.storage.relational.run_notices import RelationalNotices, RelationalSchedules, of
+from bursar.storage.relational.tables import RECKONINGS, RUN_NOTICES, RUNS
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:
@@ -36,14 +37,17 @@ _ENDED = tuple(state.value for state in ENDED)
 class RelationalRuns:
     """Keeps runs in the tables behind an engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Keep them behind `engine`, whose tables are up to date."""
+    def __init__(self, engine: Engine, journal_id: str = "") -> None:
+        """Keep them behind `engine`, whose tables are up to date, for who works on this journal."""
         self._engine = engine
+        self._journal_id = journal_id
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Run) -> Run:
         """See `RunStore.add`."""
+        kept = replace(run, journal_id=self._journal_id)
         with writing(self._engine) as connection:
-            connection.execute(insert(RUNS).values(_row_of(run)))
+            connection.execute(insert(RUNS).values(_row_of(kept)))
+        return kept
 
     def run(self, run_id: str, tenant_id: str | None = None) -> Run:
         """See `RunStore.run`."""
@@ -76,7 +80,8 @@ class RelationalRuns:
 
     def open_runs(self) -> Sequence[Run]:
         """See `RunStore.open_runs`."""
-        question = select(RUNS).where(RUNS.c.state.in_(_OPEN)).order_by(RUNS.c.created_at, RUNS.c.id)
+        open_ones = RUNS.c.state.in_(_OPEN), of(self._journal_id)
+        question = select(RUNS).where(*open_ones).order_by(RUNS.c.created_at, RUNS.c.id)
         with reading(self._engine) as connection:
             return tuple(map(_run_of, connection.execute(question)))
 
@@ -84,7 +89,7 @@ class RelationalRuns:
         """See `RunStore.begin`."""
         statement = (
             update(RUNS)
-            .where(RUNS.c.id == run_id, RUNS.c.state == RunState.QUEUED.value)
+            .where(RUNS.c.id == run_id, RUNS.c.state == RunState.QUEUED.value, of(self._journal_id))
             .values(
                 state=RunState.RUNNING.value,
                 holder=holder,
@@ -148,7 +153,8 @@ class RelationalRuns:
 
     def holders(self) -> Mapping[str, str]:
         """See `RunStore.holders`."""
-        question = select(RUNS.c.id, RUNS.c.holder).where(RUNS.c.state == RunState.RUNNING.value)
+        running = RUNS.c.state == RunState.RUNNING.value, of(self._journal_id)
+        question = select(RUNS.c.id, RUNS.c.holder).where(*running)
         with reading(self._engine) as connection:
             return {row.id: row.holder for row in connection.execute(question)}
 
@@ -157,6 +163,7 @@ class RelationalRuns:
         alike = and_(
             RUNS.c.job_id == run.job_id,
             RUNS.c.tenant_id.is_not_distinct_from(run.tenant_id),
+            RUNS.c.journal_id.is_not_distinct_from(run.journal_id),
             RUNS.c.state.in_(_ENDED),
         )
         newest = (
@@ -198,12 +205,13 @@ class RelationalRuns:
         later = RUNS.alias("later")
         newer = and_(
             later.c.job_id == RUNS.c.job_id,
+            or_(later.c.journal_id == self._journal_id, later.c.journal_id.is_(None)),
             or_(
                 later.c.created_at > RUNS.c.created_at,
                 and_(later.c.created_at == RUNS.c.created_at, later.c.id > RUNS.c.id),
             ),
         )
-        question = select(RUNS)
+        question = select(RUNS).where(of(self._journal_id))
         if tenant_id is not None:
             newer = and_(newer, later.c.tenant_id == tenant_id)
             question = question.where(RUNS.c.tenant_id == tenant_id)
@@ -219,6 +227,14 @@ class RelationalRuns:
 
 class RelationalSchedulerStore(RelationalRuns, RelationalNotices, RelationalSchedules):
     """Keeps everything of jobs that outlives a process; see `scheduling/store.py` for each promise."""
+
+
+def adopt_runs(engine: Engine, from_journal_id: str, journal_id: str) -> None:
+    """Make the runs and schedules of one journal another's: of a restored copy that goes on by itself."""
+    with writing(engine) as connection:
+        for table in (RUNS, RECKONINGS):
+            of_old = table.c.journal_id == from_journal_id
+            connection.execute(update(table).where(of_old).values(journal_id=journal_id))
 
 
 def _held(run_id: str, holder: str | None) -> ColumnElement[bool]:
@@ -252,6 +268,7 @@ def _row_of(run: Run) -> dict[str, object]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "is_stop_asked": run.is_stop_asked,
+        "journal_id": run.journal_id,
     }
 
 
@@ -275,4 +292,5 @@ def _run_of(row: Row[Any]) -> Run:
         started_at=row.started_at,
         finished_at=row.finished_at,
         is_stop_asked=row.is_stop_asked,
+        journal_id=row.journal_id,
     )

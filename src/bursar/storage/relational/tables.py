@@ -138,6 +138,8 @@ RUNS = Table(
     # The process that works on it.
     Column("holder", String),
     Column("is_stop_asked", Boolean, nullable=False),
+    # Whose records it works on; empty in runs from before they said so.
+    Column("journal_id", String),
     Index("ix_runs_order", "created_at", "id"),
     Index("ix_runs_tenant", "tenant_id", "created_at", "id"),
     Index("ix_runs_job", "job_id", "created_at", "id"),
@@ -157,9 +159,11 @@ RUN_NOTICES = Table(
     Index("ix_run_notices_told", "told_at"),
 )
 
-JOB_SCHEDULES = Table(
-    "job_schedules",
+RECKONINGS = Table(
+    "reckonings",
     METADATA,
+    # Empty where a store from before said it of all.
+    Column("journal_id", String, primary_key=True),
     Column("job_id", String, primary_key=True),
     Column("reckoned_until", UtcMoment, nullable=False),
 )

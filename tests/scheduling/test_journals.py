@@ -1,0 +1,145 @@
+"""Servers with folders of their own on one state store: each carries out what it was asked for itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bursar.scheduling.job import Cron
+from bursar.scheduling.run import Ending, Run, RunState
+from bursar.scheduling.runner import JobRunner, RunnerOptions
+from bursar.scheduling.store import RunAsk
+from bursar.storage.relational.leases import RelationalLease
+from bursar.storage.relational.runs import RelationalSchedulerStore, adopt_runs
+from tests.support.jobs import Gate, House, a_job
+from tests.support.patience import wait_until
+from tests.support.serving import RunningServer, running_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from bursar.scheduling.job import Job
+    from tests.support.relational import PostgresServer
+
+
+@pytest.fixture
+def house(state_engine: Engine) -> House:
+    return House(state_engine)
+
+
+def runner_on(house: House, journal_id: str, *jobs: Job) -> JobRunner:
+    store = RelationalSchedulerStore(house.engine, journal_id)
+    options = RunnerOptions(place=journal_id, now=house.clock.now, monotonic=house.clock.monotonic)
+    return JobRunner(jobs, store, RelationalLease(house.engine, f"scheduler {journal_id}"), options)
+
+
+def ended(runner: JobRunner, run: Run) -> Run:
+    def is_settled() -> bool:
+        runner.pulse()
+        return runner.run(run.id).finished_at is not None
+
+    wait_until(is_settled, "the run has ended")
+    return runner.run(run.id)
+
+
+def test_a_run_is_carried_out_only_where_it_was_asked_for_and_shown_everywhere(house: House) -> None:
+    here, there = Gate(), Gate()
+    here.opened.set()
+    there.opened.set()
+    mine = runner_on(house, "mine", a_job(work=here.work))
+    other = runner_on(house, "other", a_job(work=there.work))
+    run = mine.enqueue("sweep")
+    other.pulse()
+    other.pulse()
+    assert (run.journal_id, other.run(run.id).state, there.seen) == ("mine", RunState.QUEUED, [])
+    assert (mine.counts(None).total(), other.counts(None).total()) == (1, 0)
+    assert ended(mine, run).state is RunState.SUCCEEDED
+    assert [one.journal_id for one in other.runs(RunAsk()).runs] == ["mine"]
+    assert (list(mine.last_runs(None)), list(other.last_runs(None))) == (["sweep"], [])
+    mine.stop()
+    other.stop()
+
+
+def test_both_run_at_the_same_time_and_neither_takes_the_others_for_left_behind(house: House) -> None:
+    gates = Gate(), Gate()
+    mine = runner_on(house, "mine", a_job(work=gates[0].work))
+    other = runner_on(house, "other", a_job(work=gates[1].work))
+    runs = mine.enqueue("sweep"), other.enqueue("sweep")
+    for runner in (mine, other, mine, other):
+        runner.pulse()
+    assert all(gate.begun.wait(5) for gate in gates)
+    assert [mine.run(run.id).state for run in runs] == [RunState.RUNNING, RunState.RUNNING]
+    # Cancelled through the other server, it stops where it runs.
+    other.cancel(runs[0].id)
+    assert ended(mine, runs[0]).state is RunState.CANCELLED
+    gates[1].opened.set()
+    assert ended(other, runs[1]).state is RunState.SUCCEEDED
+    mine.stop()
+    other.stop()
+
+
+def test_each_keeps_its_own_time(house: House) -> None:
+    job = a_job(schedule=Cron("30 3 * * *"))
+    mine, other = runner_on(house, "mine", job), runner_on(house, "other", job)
+    mine.pulse()
+    other.pulse()
+    house.clock.at += timedelta(days=1)
+    mine.stop()
+    mine = runner_on(house, "mine", job)
+    mine.pulse()
+    assert [run.journal_id for run in mine.runs(RunAsk()).runs] == ["mine"]
+    other.stop()
+    other = runner_on(house, "other", job)
+    other.pulse()
+    assert sorted(str(run.journal_id) for run in mine.runs(RunAsk()).runs) == ["mine", "other"]
+    mine.stop()
+    other.stop()
+
+
+def test_a_restored_ledger_goes_on_with_the_runs_of_the_one_it_was(house: House) -> None:
+    before = RelationalSchedulerStore(house.engine, "before")
+    runner = runner_on(house, "before", a_job())
+    run = runner.enqueue("sweep")
+    before.reckon("sweep", house.clock.at)
+    adopt_runs(house.engine, "before", "restored")
+    after = RelationalSchedulerStore(house.engine, "restored")
+    assert ([one.id for one in after.open_runs()], before.open_runs()) == ([run.id], ())
+    assert (after.reckoned(), before.reckoned()) == ({"sweep": house.clock.at}, {})
+    assert after.end(run.id, None, Ending(state=RunState.CANCELLED, at=house.clock.at), ())
+
+
+def send(server: RunningServer, name: str) -> None:
+    event = {"event_id": name, "model": "gpt-4o-mini", "input_tokens": 10}
+    server.client.post("/api/v1/events?wait=applied", json=event).raise_for_status()
+
+
+def count(server: RunningServer) -> int:
+    question: dict[str, Any] = {"measures": ["events"], "window": "all"}
+    return server.client.post("/api/v1/query", json=question).raise_for_status().json()["totals"]["events"]
+
+
+def test_two_servers_on_one_postgresql_reset_each_its_own_usage(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.make_empty()
+    with (
+        running_server(tmp_path / "a", database_url=url) as first,
+        running_server(tmp_path / "b", database_url=url) as second,
+    ):
+        for server in (first, second):
+            send(server, "the-same-id")
+            assert server.platform.runner.state.is_started
+        body = {"confirm": "default", "reason": "test data"}
+        asked = second.client.request("DELETE", "/api/v1/usage", json=body).raise_for_status().json()
+        path = asked["run"]["url"]
+        wait_until(lambda: first.client.get(path).json()["finished_at"] is not None, "the reset ends")
+        run = first.client.get(path).json()
+        journal_id = second.platform.stores.journal.identity.journal_id
+        assert (run["state"], run["journal_id"]) == ("succeeded", journal_id)
+        assert (count(first), count(second)) == (1, 0)
+        assert first.platform.runner.state.holds_lease
+        assert second.platform.runner.state.holds_lease
