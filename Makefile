@@ -21,6 +21,9 @@ unexport VIRTUAL_ENV
 # pyright takes node from its wheel and doesn't ask for newer versions of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+# Tests run in one process more than there are cores, for many of them wait; a file stays in one process.
+PARALLEL ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --dist loadfile
+
 SOURCES := src clients tests $(wildcard bench) $(wildcard scripts)
 
 .PHONY: help
@@ -54,11 +57,11 @@ demo: setup ## Serve with 30 days of invented usage; prints the address, a key a
 test: setup ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
 ifdef COVERAGE
 	rm -rf .coverage && mkdir .coverage
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 else
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(PARALLEL) $(ARGS)
 endif
 
 test-slow: setup ## Run the tests that take minutes

@@ -392,6 +392,7 @@ def test_a_compressed_price_check_is_answered_as_a_plain_one(server: RunningServ
         (gzip.compress(b" " * 2_000_000), "gzip", 413, "body_too_large"),
         (gzip.compress(b"[nothing"), "gzip", 400, "malformed_body"),
     ],
+    ids=["no gzip", "cut short", "another encoding", "too large", "no JSON"],
 )
 def test_a_compressed_body_that_cant_be_taken_is_refused_by_name(
     server: RunningServer, body: bytes, encoding: str, status: int, code: str

@@ -11,26 +11,26 @@ from tests.support.used_folder import UsedFolder, make_used_folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURES = "figures"
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Takes a text to print at the end of the run, whether the test passed or not."""
-    found = request.config.stash.setdefault(_FIGURES, [])
-
-    def keep(text: str) -> None:
-        found.append(f"{request.node.nodeid}\n{text}")
-
-    return keep
+    # A test's properties travel with its report, also from another process.
+    return lambda text: request.node.user_properties.append((_FIGURES, text))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was kept."""
-    found: list[str] = []
-    for text in config.stash.get(_FIGURES, found):
-        terminalreporter.section("figures")
-        terminalreporter.write_line(text)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "call":
+                continue
+            for name, text in report.user_properties:
+                if name == _FIGURES:
+                    terminalreporter.section("figures")
+                    terminalreporter.write_line(f"{report.nodeid}\n{text}")
 
 
 @pytest.fixture(scope="session")

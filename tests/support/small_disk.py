@@ -19,8 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_MOUNT = """mount -t tmpfs -o size="$2" tmpfs "$1" && echo done
-while read -r how; do mount -o "remount,$how" "$1" && echo done; done"""
+_MOUNT = 'mount -t tmpfs -o size="$2" tmpfs "$1" && echo mounted && read -r _'
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,8 @@ class SmallDisk:
 
     mount_point: Path
     """Where those see it who have entered."""
-    process: subprocess.Popen[str]
-
-    @property
-    def holder(self) -> int:
-        """The process whose namespaces are to be entered."""
-        return self.process.pid
+    holder: int
+    """The process whose namespaces are to be entered."""
 
     @property
     def path(self) -> Path:
@@ -70,11 +65,8 @@ class SmallDisk:
         self._remount("rw")
 
     def _remount(self, how: str) -> None:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f"{how}\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
+        enter = ["nsenter", "--target", str(self.holder), "--user", "--mount", "--preserve-credentials"]
+        subprocess.run([*enter, "mount", "-o", f"remount,{how}", str(self.mount_point)], check=True)
 
     @property
     def _filler(self) -> Path:
@@ -105,13 +97,13 @@ def small_disk(mount_point: Path, size_bytes: int) -> Generator[SmallDisk]:
         pytest.skip("this machine has no `unshare` to mount a small file system with")
     assert holder.stdout
     try:
-        if holder.stdout.readline() != "done\n":
+        if holder.stdout.readline() != "mounted\n":
             pytest.skip(
                 f"this machine lets nobody mount a small file system: {holder.communicate()[1].strip()}"
             )
-        yield SmallDisk(mount_point, holder)
+        yield SmallDisk(mount_point, holder.pid)
     finally:
-        holder.communicate()
+        holder.communicate("\n")
 
 
 def enter_disk(holder: int) -> None:

@@ -63,10 +63,8 @@ class ShortWay:
         ):
             return None
         event.tenant_id = event.time = None
-        content = encode_event(event)
-        if event.metadata is not None and (
-            check_json_parts(event, content) or holds_decimals(event.metadata)
-        ):
+        content = _content_of(event)
+        if content is None:
             event.tenant_id, event.time = named, time
             return None
         card_id = prices.card.id
@@ -142,3 +140,14 @@ def _amount_of(units: TokenUnits, prices: TokenPrices) -> int:
         + units.output_text * prices.output_text
         + units.output_reasoning * prices.output_reasoning
     )
+
+
+def _content_of(event: UsageEvent) -> bytes | None:
+    """The event as it is kept; None where its metadata isn't plain, or too deep to be written."""
+    try:
+        content = encode_event(event)
+    except RecursionError:
+        return None
+    if event.metadata is not None and (check_json_parts(event, content) or holds_decimals(event.metadata)):
+        return None
+    return content
