@@ -93,6 +93,7 @@ class Platform:
     first_start: Bootstrap
     lock: FolderLock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self, *, for_command: bool = False) -> None:
         """Begin the background work, on the running event loop.
@@ -106,10 +107,9 @@ class Platform:
 
     async def stop(self) -> None:
         """Flush the journal, apply what is durable, end the background work, close everything."""
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        # Not cancelled: its thread would go on, and use a store that is being closed.
+        self._stopping.set()
+        await asyncio.gather(*self._tasks)
         # First, for runs use everything else.
         are_runs_done = await asyncio.to_thread(self.runner.stop)
         self.changes.close()
@@ -161,13 +161,19 @@ class Platform:
             cursor.close()
 
     async def _keep_keys_fresh(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
+        while not await _is_set_within(self._stopping, REFRESH_SECONDS):
             try:
                 await asyncio.to_thread(self.authenticator.refresh, clock.now())
                 await asyncio.to_thread(self.authenticator.flush_last_used)
             except BursarError as error:
                 log.warning("keys could not be read again", error=error.detail)
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event is set by then."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def build_platform(settings: Settings) -> Platform:
