@@ -32,8 +32,6 @@ BUSY = 503
 class StrictRecord(UsageRecord, kw_only=True, forbid_unknown_fields=True):
     """A usage record as it is read back, with nothing in it that isn't described."""
 
-    seq: int
-
 
 class Door:
     """Sends bodies and keeps account of what was accepted."""

@@ -6,9 +6,9 @@ the latest of them says from when on it is complete.
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
-from bursar.clock import UTC
 from bursar.storage.duckdb.change_reader import EVENTS, QUARANTINE, ROLLUPS
 from bursar.usage.partial import Partial
 
