@@ -223,7 +223,9 @@ def test_only_one_recount_runs_at_a_time(server: RunningServer) -> None:
 
 def test_the_operator_can_stop_it(tmp_path: Path) -> None:
     with started(tmp_path / "data") as process:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(process.data / "bursar.sock"))) as operator:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=address_of(process.data / "bursar.sock"))
+        ) as operator:
             answer = operator.post("http://bursar.socket/control/stop")
         assert (answer.status_code, answer.json()) == (202, {"process": process.popen.pid})
         assert process.popen.wait(10) == 0

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from bursar import clock
+from bursar.app.operator_socket import address_of
 from bursar_client import AccessRefused, BursarClient, NotFound, RequestRefused, with_event_ids
 from tests.support.serving import ADMIN_KEY, RunningServer, running_server
 
@@ -107,7 +108,7 @@ def test_refusals_are_typed(server: RunningServer, client: BursarClient) -> None
 
 
 def test_the_socket_in_the_folder_needs_no_key(server: RunningServer) -> None:
-    transport = httpx.HTTPTransport(uds=str(server.platform.folder.socket))
+    transport = httpx.HTTPTransport(uds=address_of(server.platform.folder.socket))
     with BursarClient("http://bursar", transport=transport) as operator:
         assert operator.send([CALL]).accepted == 1
         operator.request("POST", "/api/v1/tenants", body={"id": "acme"})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from bursar.app.operator_socket import address_of
 from bursar.cli.offline import rebuild_folder
 from bursar.settings import load_settings
 from tests.chaos.kills import KillFigures, compare
@@ -95,7 +96,7 @@ def under_load(folder: Path) -> Generator[Load]:
 
 def ask_for_rebuild(server: ServerProcess) -> dict[str, Any]:
     """Its last line."""
-    by_socket = httpx.HTTPTransport(uds=str(server.folder / "bursar.sock"))
+    by_socket = httpx.HTTPTransport(uds=address_of(server.folder / "bursar.sock"))
     with httpx.Client(base_url="http://bursar.socket", transport=by_socket, timeout=60) as operator:
         answer = operator.post("/control/rebuild").raise_for_status()
     return json.loads(answer.text.splitlines()[-1])

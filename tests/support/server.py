@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from bursar.app.operator_socket import address_of
 from bursar.cli.main import app as command_line
 from tests.support.child import Child
 from tests.support.patience import wait_until
@@ -105,7 +106,7 @@ class ServerProcess:
     def verify(self) -> dict[str, Any]:
         """What a recount finds, asked for through the socket in the data folder."""
         folder = self._disk.path / self.folder.name if self._disk else self.folder
-        by_socket = httpx.HTTPTransport(uds=str(folder / "bursar.sock"))
+        by_socket = httpx.HTTPTransport(uds=address_of(folder / "bursar.sock"))
         with httpx.Client(base_url="http://bursar.socket", transport=by_socket, timeout=60) as operator:
             answer = operator.post("/control/verify").raise_for_status()
         last = json.loads(answer.text.splitlines()[-1])

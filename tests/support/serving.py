@@ -15,6 +15,7 @@ import httpx
 import structlog
 
 from bursar.app.build import Platform, build_platform
+from bursar.app.operator_socket import address_of
 from bursar.app.server import Serving, bind_address
 from bursar.cli.local_server import LocalServer
 from bursar.settings import load_settings
@@ -51,7 +52,7 @@ def running_server(folder: Path, **settings: Any) -> Generator[RunningServer]:  
     server = LocalServer(serving)
     server.start()
     url = str(serving.url)
-    by_socket = httpx.HTTPTransport(uds=str(serving.platform.folder.socket))
+    by_socket = httpx.HTTPTransport(uds=address_of(serving.platform.folder.socket))
     try:
         with (
             httpx.Client(base_url=url, headers={"X-API-Key": ADMIN_KEY}) as client,
