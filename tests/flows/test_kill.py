@@ -26,10 +26,10 @@ def seed() -> int:
 
 
 @pytest.mark.timeout(300)
-def test_no_acknowledged_event_is_lost_or_counted_twice_over_20_kills(
+def test_no_acknowledged_event_is_lost_or_counted_twice_over_10_kills(
     tmp_path: Path, figures: Callable[[str], None], seed: int
 ) -> None:
-    found = kill_and_compare(tmp_path, Cycles(20, seed))
+    found = kill_and_compare(tmp_path, Cycles(10, seed))
     figures(f"KILL_SEED={seed} {asdict(found)}")
 
 
@@ -44,5 +44,5 @@ def test_nor_when_the_kill_comes_between_two_steps_that_must_agree(
 
 @pytest.mark.timeout(300)
 def test_nor_when_the_power_is_cut(tmp_path: Path, figures: Callable[[str], None], seed: int) -> None:
-    found = kill_and_compare(tmp_path, Cycles(12, seed, with_power_cuts=True))
+    found = kill_and_compare(tmp_path, Cycles(8, seed, with_power_cuts=True))
     figures(f"KILL_SEED={seed} {asdict(found)}")
