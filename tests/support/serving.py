@@ -47,7 +47,7 @@ def running_server(folder: Path, **settings: Any) -> Generator[RunningServer]:  
     # Of what a server logs, only what is wrong may disturb a test's output.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     # Jobs run when a test asks for them, not because of the time of day.
-    settings.setdefault("scheduler", False)
+    settings.setdefault("scheduler", "backup_dir" in settings)
     chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, **settings)
     tcp = bind_address(chosen.host, chosen.port)
     serving = Serving(build_platform(chosen), tcp)
