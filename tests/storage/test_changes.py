@@ -208,15 +208,15 @@ def expect(store: ChangedStore, model: Model) -> None:
     assert sorted(map(_shown, rows), key=repr) == model.rows()
     ended = store.ask(f"SELECT {columns}, ended_seq, ended_kind FROM usage_history")
     assert sorted(map(_shown, ended), key=repr) == model.ended()
-    for table, period, name, sums in (
-        ("usage_by_hour", "hour", "project_id", model.by_hour()),
-        ("usage_by_user_day", "day", "user_id", model.by_user_day()),
+    for table, keys, sums in (
+        ("usage_by_hour", "epoch_us(hour), tenant_id, project_id", model.by_hour()),
+        ("usage_by_user_day", "epoch_us(day), tenant_id, project_id, user_id", model.by_user_day()),
     ):
         found = store.ask(
-            f"SELECT epoch_us({period}), tenant_id, {name}, sum(events), sum(cost), sum(latency_ms)"
+            f"SELECT {keys}, sum(events), sum(cost), sum(latency_ms)"
             f" FROM {table} GROUP BY ALL HAVING sum(events) <> 0 OR sum(cost) <> 0"
         )
-        assert {row[:3]: row[3:] for row in found} == sums
+        assert {row[:-3]: row[-3:] for row in found} == sums
     assert sorted(store.index.items()) == model.index()
     aside = store.ask("SELECT seq FROM quarantine UNION ALL SELECT seq FROM quarantine_drops")
     assert sorted(row[0] for row in aside) == sorted(seq for seq, _, _ in model.aside)

@@ -148,8 +148,8 @@ class Model:
         return self._sums(lambda one: (one.time // HOUR * HOUR, one.tenant, one.project))
 
     def by_user_day(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-        """The same by day, tenant and user."""
-        return self._sums(lambda one: (one.time // DAY * DAY, one.tenant, one.user))
+        """The same by day, tenant, project and user."""
+        return self._sums(lambda one: (one.time // DAY * DAY, one.tenant, one.project, one.user))
 
     def index(self) -> list[tuple[bytes, int, int]]:
         """What the key index must hold."""

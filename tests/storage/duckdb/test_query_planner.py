@@ -37,7 +37,7 @@ def tables(query: UsageQuery) -> list[str]:
         (("provider", "model", "service_type", "project_id", "currency", "cost_status"), "usage_by_hour"),
         (("user_id",), "usage_by_user_day"),
         (("user_id", "currency", "cost_status"), "usage_by_user_day"),
-        (("user_id", "model"), "usage_events"),
+        (("user_id", "provider", "model", "service_type", "project_id"), "usage_by_user_day"),
         (("operation",), "usage_events"),
         (("tag:team",), "usage_events"),
     ],
