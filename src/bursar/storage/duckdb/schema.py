@@ -261,7 +261,10 @@ def upgrade_tables(connection: duckdb.DuckDBPyConnection, from_version: int) -> 
             connection.execute(statement)
 
 
-_USER_DAY = ", ".join(USER_DAY_DIMENSIONS)
+_USERS_BY_DAY = (
+    f"SELECT {', '.join(USER_DAY_DIMENSIONS)}, {measure_sums()}"
+    " FROM (SELECT *, date_trunc('day', time) AS day FROM usage_events) GROUP BY ALL"
+)
 _STEPS: dict[int, tuple[str, ...]] = {
     1: (
         *(
@@ -271,8 +274,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
         # Nothing had expired yet, so that raw rows say all that there is to sum.
         "DROP TABLE IF EXISTS usage_by_user_day",
         _ddl("usage_by_user_day", TABLES["usage_by_user_day"]),
-        f"INSERT INTO usage_by_user_day SELECT {_USER_DAY}, {measure_sums()} FROM"
-        " (SELECT *, date_trunc('day', time) AS day FROM usage_events) GROUP BY ALL",
+        f"INSERT INTO usage_by_user_day {_USERS_BY_DAY}",
     ),
 }
 """What leads from each version to the next."""
