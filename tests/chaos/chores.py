@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def doing(server: ServerProcess, chore: str | None) -> Generator[None]:
         yield
     finally:
         done.set()
-        thread.join(30)
+        thread.join(DEADLINE_SECONDS)
 
 
 def _ask(url: str, path: str, done: threading.Event) -> None:
-    with httpx.Client(base_url=url, headers={"X-API-Key": ADMIN_KEY}, timeout=30) as client:
+    with httpx.Client(base_url=url, headers={"X-API-Key": ADMIN_KEY}, timeout=DEADLINE_SECONDS) as client:
         while not done.wait(PAUSE_SECONDS):
             try:
                 answer = client.post(path)

@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.trials import Line, trial
 from tests.support.aim import replace
 from tests.support.faults import Switch, fail_syncs, shift_clock
-from tests.support.patience import wait_until
+from tests.support.patience import DEADLINE_SECONDS, wait_until
 from tests.support.server import ServerProcess, StartRefused
 from tests.support.small_disk import small_disk
 
@@ -42,7 +42,7 @@ def full_disk(folder: Path, seed: int, *, reserve: int, times: int) -> Line:
             disk.leave_only(reserve + (times - time) * 40_000 if not reserve else reserve - MIB)
             under.wait_for_refusals(10)
             disk.make_room()
-            wait_until(lambda: is_ready(under.server), "the server is ready again", 60)
+            wait_until(lambda: is_ready(under.server), "the server is ready again")
             under.wait_for_answers()
         words = f"with {reserve // MIB} MiB kept free" if reserve else "to the last byte, while compacting"
         return under.finish(f"disk full {words}, {times} times")
@@ -83,7 +83,9 @@ def locked_state_store(folder: Path, seed: int) -> Line:
     """Another process holds the state store's write lock; events of known prices are taken all the same."""
     folder.mkdir(parents=True, exist_ok=True)
     with trial(folder, seed) as under:
-        with contextlib.closing(sqlite3.connect(under.server.folder / "state.db", timeout=30)) as intruder:
+        with contextlib.closing(
+            sqlite3.connect(under.server.folder / "state.db", timeout=DEADLINE_SECONDS)
+        ) as intruder:
             intruder.execute("BEGIN IMMEDIATE")
             under.wait_for_answers()
             intruder.rollback()

@@ -32,7 +32,7 @@ STARTS_KILLED = 0.3
 """So often a start is killed too, at a moment within its usual length."""
 START_SECONDS = 0.6
 CYCLES_PER_ROUND = 25
-AIM_SECONDS = 6.0
+AIM_SECONDS = 20.0
 """An aimed moment that has not come by then is given up, and the server is killed all the same."""
 PAGE = 10_000
 ALWAYS = "1970-01-01/2200-01-01"

@@ -24,7 +24,7 @@ import msgspec
 from bursar import clock
 from tests.chaos.trials import MEMORY_LIMIT_BYTES, Line
 from tests.support.faults import slow_syncs
-from tests.support.patience import wait_until
+from tests.support.patience import DEADLINE_SECONDS, wait_until
 from tests.support.server import ServerProcess, server_process
 from tests.support.serving import ADMIN_KEY
 
@@ -56,7 +56,7 @@ def duplicate_storm(folder: Path, seed: int, storm: Storm) -> Line:
         def send(share: int) -> None:
             chance = random.Random(f"{seed}/{share}")
             numbers = list(range(storm.ids))
-            with httpx.Client(base_url=server.url, timeout=60) as client:
+            with httpx.Client(base_url=server.url, timeout=DEADLINE_SECONDS) as client:
                 for _ in range(storm.times // storm.threads):
                     chance.shuffle(numbers)
                     for start in range(0, storm.ids, PER_BODY):
@@ -115,7 +115,7 @@ class _Flood:
     def _send(self, share: int) -> None:
         number = 0
         headers = {"X-API-Key": self.key, "content-type": "application/json"}
-        with httpx.Client(base_url=self.server.url, headers=headers, timeout=60) as client:
+        with httpx.Client(base_url=self.server.url, headers=headers, timeout=DEADLINE_SECONDS) as client:
             while time.monotonic() < self.until:
                 number += 1
                 name = f"body-{share}-{number}"
@@ -201,7 +201,7 @@ def _compared(flood: _Flood, fault: str, peak: _Peak, note: str) -> Line:
     question = {"measures": ["events"], "dimensions": ["operation"], "window": ALWAYS, "limit": 10_000}
     with server.client(flood.key) as client:
         # Slow readers' questions may still wait before this one.
-        wait_until(lambda: client.post("/api/v1/query", json=question).is_success, "questions are taken", 90)
+        wait_until(lambda: client.post("/api/v1/query", json=question).is_success, "questions are taken")
         rows = client.post("/api/v1/query", json=question).raise_for_status().json()["rows"]
     stored = {
         row["operation"]: int(row["events"]) for row in rows if (row["operation"] or "").startswith("body-")
@@ -244,7 +244,7 @@ def oversize_answers(server: ServerProcess) -> set[int]:
 
 def _connect(server: ServerProcess) -> socket.socket:
     address = urlsplit(server.url)
-    return socket.create_connection((address.hostname, address.port), timeout=30)
+    return socket.create_connection((address.hostname, address.port), timeout=DEADLINE_SECONDS)
 
 
 def another_tenants_key(server: ServerProcess, tenant_id: str) -> str:

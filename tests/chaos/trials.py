@@ -88,12 +88,12 @@ class Trial:
     def wait_for_answers(self, count: int = ANSWERS_OUTSIDE) -> None:
         """Return once so many more requests are acknowledged."""
         enough = self.acknowledged + count
-        wait_until(lambda: self.acknowledged >= enough, "the writers get answers", 90)
+        wait_until(lambda: self.acknowledged >= enough, "the writers get answers")
 
     def wait_for_refusals(self, count: int) -> None:
         """Return once so many more requests were answered with 503."""
         enough = self.account.unavailable + count
-        wait_until(lambda: self.account.unavailable >= enough, "the writers are refused", 90)
+        wait_until(lambda: self.account.unavailable >= enough, "the writers are refused")
 
     def rest(self) -> None:
         """Have the writers stop."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tests.support.patience import DEADLINE_SECONDS
 from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
@@ -131,7 +132,9 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """Write whenever told to; rest while the server is away."""
         while self._go.wait() and not self._leaving:
-            with httpx.Client(base_url=self.url, headers={"X-API-Key": ADMIN_KEY}, timeout=30) as client:
+            with httpx.Client(
+                base_url=self.url, headers={"X-API-Key": ADMIN_KEY}, timeout=DEADLINE_SECONDS
+            ) as client:
                 while not self._resting.is_set() and self._send_next(client):
                     pass
             self._go.clear()
@@ -152,13 +155,13 @@ class Writer(threading.Thread):
 
     def wait_until_paused(self) -> None:
         """Return once the server's end was noticed."""
-        assert self._paused.wait(60), f"{self.name} still waits for an answer"
+        assert self._paused.wait(2 * DEADLINE_SECONDS), f"{self.name} still waits for an answer"
 
     def leave(self) -> None:
         """End the thread."""
         self._leaving = True
         self._go.set()
-        self.join(60)
+        self.join(2 * DEADLINE_SECONDS)
 
     def _send_next(self, client: httpx.Client) -> bool:
         """Send one request; False when the server is gone."""

@@ -19,7 +19,7 @@ import httpx
 from bursar.app.operator_socket import address_of
 from bursar.cli.main import app as command_line
 from tests.support.child import Child
-from tests.support.patience import wait_until
+from tests.support.patience import DEADLINE_SECONDS, wait_until
 from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
@@ -100,14 +100,16 @@ class ServerProcess:
     @contextmanager
     def client(self, key: str = ADMIN_KEY) -> Generator[httpx.Client]:
         """A client that presents the key; the operator's unless another is given."""
-        with httpx.Client(base_url=self.url, headers={"X-API-Key": key}, timeout=30) as client:
+        with httpx.Client(base_url=self.url, headers={"X-API-Key": key}, timeout=DEADLINE_SECONDS) as client:
             yield client
 
     def verify(self) -> dict[str, Any]:
         """What a recount finds, asked for through the socket in the data folder."""
         folder = self._disk.path / self.folder.name if self._disk else self.folder
         by_socket = httpx.HTTPTransport(uds=address_of(folder / "bursar.sock"))
-        with httpx.Client(base_url="http://bursar.socket", transport=by_socket, timeout=60) as operator:
+        with httpx.Client(
+            base_url="http://bursar.socket", transport=by_socket, timeout=3 * DEADLINE_SECONDS
+        ) as operator:
             answer = operator.post("/control/verify").raise_for_status()
         last = json.loads(answer.text.splitlines()[-1])
         assert "result" in last, last
@@ -146,7 +148,7 @@ class ServerProcess:
             return 0
         if process.pid is not None and process.is_alive():
             os.kill(process.pid, number)
-        process.join(30)
+        process.join(DEADLINE_SECONDS)
         code = process.exitcode
         process.close()
         assert code is not None, "the server didn't end"
