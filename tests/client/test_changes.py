@@ -56,7 +56,7 @@ def test_events_are_voided_by_ids_and_by_filters(client: BursarClient) -> None:
         filters={"operation": "void-me"},
         reason="wrong",
         expect_events=seen["expect_events"],
-        up_to_seq=seen["up_to_seq"],
+        up_to_event=seen["up_to_event"],
     )
     run = client.changes.wait_for(begun)
     assert (run["state"], run["result"]["events"]) == ("succeeded", 3)

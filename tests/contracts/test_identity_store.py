@@ -202,6 +202,12 @@ def test_a_removed_tenant_takes_its_keys_and_projects_along_and_nobody_elses(sto
         store.remove_tenant("acme")
 
 
+def test_a_later_tenant_of_the_same_id_isnt_removed_in_the_formers_place(store: IdentityStore) -> None:
+    with pytest.raises(NotFound):
+        store.remove_tenant("acme", since=NOON - SECOND)
+    assert store.remove_tenant("acme", since=NOON) == RemovedTenant(keys=0, projects=0)
+
+
 def test_many_credentials_are_found_at_once(store: IdentityStore) -> None:
     known = [hash_key(add_key(store).secret) for _ in range(3)]
     unknown = [hash_key(f"bur_{n}") for n in range(2_500)]

@@ -94,6 +94,6 @@ def look_by_command(server: ServerProcess) -> dict[str, Any]:
 
 def begin(client: httpx.Client, seen: dict[str, Any]) -> str:
     """Begin the job for exactly what was seen; where its run is."""
-    bounds = {name: seen[name] for name in ("expect_events", "up_to_seq")}
+    bounds = {name: seen[name] for name in ("expect_events", "up_to_event")}
     body = {**SELECTED, **bounds, "reason": WHY, "dry_run": False}
     return client.post("/api/v1/events/void", json=body).raise_for_status().json()["run"]["url"]

@@ -289,10 +289,10 @@ def test_an_event_tells_its_versions_who_when_and_why(store: ChangedStore) -> No
     store.apply(lines)
     questions = _questions(store)
     first, second = questions.history_of("acme", "a")
-    assert (first.event.user_id, first.seq, second.event.user_id, second.seq) == ("mara", 1, "noor", 2)
+    assert (first.event.user_id, second.event.user_id) == ("mara", "noor")
     assert first.ended
     assert second.ended
-    assert (first.ended.kind, first.ended.reason, first.ended.seq) == ("correction", "a test asks", 2)
+    assert (first.ended.kind, first.ended.reason) == ("correction", "a test asks")
     assert (second.ended.kind, second.ended.key_id, second.ended.run_id) == ("void", "key_9", "run_1")
     assert [one.ended for one in questions.history_of("umbrella", "a")] == [None]
     assert questions.history_of("acme", "b") == ()

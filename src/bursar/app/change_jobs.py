@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.app.purging import Purger
+from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
 from bursar.usage.revising.erasure import ERASE_JOB, EraseWork
 from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB, DeleteWork, ResetWork
@@ -32,7 +33,11 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         ground.authenticator.forget()
         ground.horizons.forget(tenant_id)
 
-    delete = DeleteWork(reset, ground.identity, forget_tenant)
+    def suspend_tenant(tenant_id: str) -> None:
+        ground.identity.change_tenant(tenant_id, TenantChange(state=TenantState.SUSPENDED))
+        ground.authenticator.forget()
+
+    delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant)
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
         _job(ERASE_JOB, "Takes a person out of everything.", EraseWork(changes, questions, purger)),

@@ -102,7 +102,7 @@ def _add_state(router: APIRouter, runner: JobRunner) -> None:
             jobs=len(_visible(runner, viewing)),
             queued=counts[RunState.QUEUED],
             running=counts[RunState.RUNNING],
-            at_work=[RunOut.of(run) for run in state.at_work if viewing.tenant_id in {None, run.tenant_id}],
+            at_work=[RunOut.of(run) for run in runner.at_work(viewing.tenant_id)],
         )
 
     @router.get("/health")

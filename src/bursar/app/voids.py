@@ -52,14 +52,15 @@ class VoidAnswer:
     """What the events came to before."""
     expect_events: int
     """Send it with the same body to be sure that nothing else is voided than what was seen."""
-    up_to_seq: int
-    """Likewise: events that came in later stay."""
+    up_to_event: str | None
+    """Likewise: the selected event that was recorded last; those that came in later stay. Null for ids, and
+    where nothing is selected."""
     not_found: list[str]
     """Named ids of which no event counts (any more)."""
     applied: bool
     """Whether the events are out of every total already."""
     run: RunAsked | None = None
-    """The job that does it, for filters; null otherwise."""
+    """The job that does it, for filters; null otherwise, and where there is nothing to do."""
 
 
 _Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
@@ -88,26 +89,18 @@ def make_router(platform: Platform) -> APIRouter:
 
 
 async def _answer(desk: ChangeDesk, caller: Caller, ask: VoidAsk) -> Response:
-    changes = desk.platform.changes
-    await desk.wait(changes.durable_seq)
-    if ask.selection.up_to_seq is None:
-        ask = replace(ask, selection=replace(ask.selection, up_to_seq=changes.applied_seq))
-    totals, missing = await desk.platform.questions.ask(lambda store: _look(store, caller.tenant_id, ask))
-    shown = VoidAnswer(
-        dry_run=ask.dry_run,
-        totals=totals,
-        expect_events=totals.events,
-        up_to_seq=ask.selection.up_to_seq or 0,
-        not_found=missing,
-        applied=False,
-    )
-    refuse_surprise(ask, totals)
+    await desk.wait(desk.platform.changes.durable_seq)
+    shown = await desk.platform.questions.ask(lambda store: _look(store, caller.tenant_id, ask))
+    refuse_surprise(ask, shown.totals)
     if ask.dry_run:
         return desk.answer(200, shown)
-    if ask.selection.event_ids is None:
-        run = await desk.enqueue(VOID_JOB, caller, void_parameters(ask, totals))
-        return desk.accepted(replace(shown, run=run), run)
-    return await _void_now(desk, caller, ask, shown)
+    if ask.selection.event_ids is not None:
+        return await _void_now(desk, caller, ask, shown)
+    if shown.up_to_event is None:
+        return desk.answer(200, replace(shown, applied=True))
+    seen = replace(ask, selection=replace(ask.selection, up_to_event=shown.up_to_event))
+    run = await desk.enqueue(VOID_JOB, caller, void_parameters(seen, shown.totals))
+    return desk.accepted(replace(shown, run=run), run)
 
 
 async def _void_now(desk: ChangeDesk, caller: Caller, ask: VoidAsk, shown: VoidAnswer) -> Response:
@@ -121,9 +114,18 @@ async def _void_now(desk: ChangeDesk, caller: Caller, ask: VoidAsk, shown: VoidA
     return desk.answer(200 if applied else 202, replace(shown, applied=applied))
 
 
-def _look(store: UsageQuestions, tenant_id: str, ask: VoidAsk) -> tuple[SelectionTotals, list[str]]:
+def _look(store: UsageQuestions, tenant_id: str, ask: VoidAsk) -> VoidAnswer:
+    """What there is to void now, and nothing done about it."""
     totals = store.total_selection(tenant_id, ask.selection)
-    named = ask.selection.event_ids or ()
-    if totals.events == len(named):
-        return totals, []
-    return totals, sorted(set(named) - store.current_events(tenant_id, named).keys())
+    named = ask.selection.event_ids
+    missing: list[str] = []
+    if named is not None and totals.events != len(named):
+        missing = sorted(set(named) - store.current_events(tenant_id, named).keys())
+    return VoidAnswer(
+        dry_run=ask.dry_run,
+        totals=totals,
+        expect_events=totals.events,
+        up_to_event=store.last_selected(tenant_id, ask.selection) if named is None else None,
+        not_found=missing,
+        applied=False,
+    )

@@ -58,7 +58,7 @@ def void(
             done = seen
         else:
             changing.confirm(f"Void these {seen['expect_events']} events?", yes=yes)
-            bounds = {name: seen[name] for name in ("expect_events", "up_to_seq")}
+            bounds = {name: seen[name] for name in ("expect_events", "up_to_event") if seen[name] is not None}
             done = _void(changes, {**asked, **bounds}, reason, dry_run=False)
             if done["run"] is not None:
                 done = {**done, "run": changing.finish_run(client, done, tenant), "applied": True}

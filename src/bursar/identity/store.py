@@ -58,14 +58,22 @@ class TenantStore(Protocol):
 
         Raises:
             NotFound: there is no such tenant.
+            Conflict: it would become active while its deletion waits or is at work (`being_deleted`).
         """
         ...
 
-    def remove_tenant(self, tenant_id: str) -> RemovedTenant:
+    def remove_tenant(
+        self, tenant_id: str, since: datetime | None = None, by_run: str | None = None
+    ) -> RemovedTenant:
         """Forget a tenant, its keys, projects and runs; whoever calls has removed its usage before.
 
+        Args:
+            tenant_id: which tenant.
+            since: when it was made, so that a later one of the same id stays.
+            by_run: the run that does it; of all runs about the tenant only this one is kept.
+
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant, or it is a later one.
         """
         ...
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bursar.errors import Reason
 from bursar.scheduling.run import Json
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Missed(StrEnum):
@@ -71,6 +74,11 @@ class RunContext(Protocol):
     @property
     def tenant_id(self) -> str | None:
         """Whose data it is about."""
+        ...
+
+    @property
+    def tenant_since(self) -> datetime | None:
+        """When that tenant was made; one of the same id that was made later is another."""
         ...
 
     @property

@@ -71,6 +71,11 @@ class LiveRun:
         return self.run.tenant_id
 
     @property
+    def tenant_since(self) -> datetime | None:
+        """See `RunContext`."""
+        return self.run.tenant_since
+
+    @property
     def asked_by(self) -> str | None:
         """See `RunContext`."""
         return self.run.asked_by

@@ -58,6 +58,8 @@ class Run:
     job_id: str
     tenant_id: str | None
     """Whose data it is about; None for the whole installation, which only the operator sees."""
+    tenant_since: datetime | None = None
+    """When that tenant was made: a later one of the same id is another, and the run isn't its own."""
     state: RunState
     trigger: Trigger
     asked_by: str | None

@@ -197,8 +197,12 @@ class JobRunner:
 
     def counts(self, tenant_id: str | None) -> Counter[RunState]:
         """How many runs are queued and running; with a tenant only runs about that one."""
-        runs = self._store.open_runs()
-        return Counter(run.state for run in runs if tenant_id in {None, run.tenant_id})
+        return Counter(run.state for run in self._store.open_runs(tenant_id))
+
+    def at_work(self, tenant_id: str | None) -> tuple[Run, ...]:
+        """Runs at work in this process; with a tenant only runs about that one."""
+        at_work = {run.id: run for run in self.state.at_work}
+        return tuple(at_work[run.id] for run in self._store.open_runs(tenant_id) if run.id in at_work)
 
     def notices(self, run_id: str) -> Sequence[Notice]:
         """Who was told of a run's end."""

@@ -28,7 +28,8 @@ class RunAsk:
     """Which runs are wanted, newest first; None asks for all."""
 
     tenant_id: str | None = None
-    """Only runs about this tenant. None is for the operator: runs of all tenants and of none."""
+    """Only runs about this tenant, as it is now: those of an earlier one of the same id are for the operator.
+    None is for the operator: runs of all tenants and of none."""
     job_id: str | None = None
     states: Collection[RunState] = ()
     before: tuple[datetime, str] | None = None
@@ -57,7 +58,10 @@ class RunStore(Protocol):
     """Keeps runs. Every method may raise `Unavailable`: the store doesn't answer."""
 
     def add(self, run: Run) -> Run:
-        """Keep a new run, of the store's own journal; on disk when this returns it as it is kept."""
+        """Keep a new run, of the store's own journal and of the tenant as it is now.
+
+        It is on disk when this returns it as it is kept.
+        """
         ...
 
     def run(self, run_id: str, tenant_id: str | None = None) -> Run:
@@ -72,8 +76,8 @@ class RunStore(Protocol):
         """Runs, newest first."""
         ...
 
-    def open_runs(self) -> Sequence[Run]:
-        """Every run of this journal that is queued or running, oldest first."""
+    def open_runs(self, tenant_id: str | None = None) -> Sequence[Run]:
+        """Queued and running runs of this journal, oldest first; with a tenant only those about it."""
         ...
 
     def begin(self, run_id: str, holder: str, at: datetime) -> Run | None:

@@ -204,9 +204,9 @@ VOID = {
                             "type": "integer",
                             "description": "Refuse (409) if it comes to another number of events.",
                         },
-                        "up_to_seq": {
-                            "type": "integer",
-                            "description": "Only events up to this place in the journal, from a dry run.",
+                        "up_to_event": {
+                            "type": "string",
+                            "description": "Only events recorded no later than this one, from a dry run.",
                         },
                         "tenant_id": _TEXT,
                     },

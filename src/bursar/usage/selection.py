@@ -1,7 +1,9 @@
 """A selection: which events a change is about, and what they come to, before anybody changes them.
 
-The same filters and windows as every question, bounded by a position of the journal, so that what was
-looked at and what is changed later are the same events. Pure values; `store.py` says who counts them.
+The same filters and windows as every question, bounded by the last event that was
+seen, so that what was looked at and what is changed later are the same events. The bound is an event of
+the tenant's own and no position of the journal, which would tell how much others record. Pure values;
+`store.py` says who counts them.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ class Selection:
     filters: tuple[Filter, ...] = ()
     event_ids: tuple[str, ...] | None = None
     """Only these, where they are named."""
-    up_to_seq: int | None = None
-    """Only events whose place in the journal is at or before this."""
+    up_to_event: str | None = None
+    """Only events that were recorded no later than the one of this id."""
 
     def __post_init__(self) -> None:
         reasons = tuple(filter_faults(self.filters))
@@ -49,7 +51,7 @@ class Selection:
                 {"dimension": one.dimension, "op": one.op.value, "values": list(one.values)}
                 for one in self.filters
             ],
-            "up_to_seq": self.up_to_seq,
+            "up_to_event": self.up_to_event,
         }
 
 
@@ -58,7 +60,7 @@ def selection_of(said: Mapping[str, Any]) -> Selection:
     return Selection(
         Window(datetime.fromisoformat(said["start"]), datetime.fromisoformat(said["end"])),
         tuple(Filter(one["dimension"], FilterOp(one["op"]), tuple(one["values"])) for one in said["filters"]),
-        up_to_seq=said["up_to_seq"],
+        up_to_event=said["up_to_event"],
     )
 
 

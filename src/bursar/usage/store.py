@@ -50,7 +50,15 @@ class UsageQuestions(Protocol):
         ...
 
     def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:
-        """What the selected events come to."""
+        """What the selected events come to.
+
+        Raises:
+            Invalid: the selection is bounded by an event that isn't there (any more).
+        """
+        ...
+
+    def last_selected(self, tenant_id: str, selection: Selection) -> str | None:
+        """Id of the selected event that was recorded last; None where nothing is selected."""
         ...
 
     def selected_positions(

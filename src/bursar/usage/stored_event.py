@@ -113,8 +113,6 @@ class VersionEnd:
     reason: str | None
     run_id: str | None
     """The run of the job that did it, where one did."""
-    seq: int
-    """The change's position in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +122,6 @@ class EventVersion:
     __pydantic_config__: ClassVar = DESCRIBED
 
     event: StoredEvent
-    seq: int
-    """The position of the record that it came with."""
     ended: VersionEnd | None
 
 

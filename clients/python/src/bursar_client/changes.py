@@ -61,10 +61,10 @@ class Changes:
         """Take all events out that filters and a window select; without `dry_run=False` only count them.
 
         Args:
-            dry_run: count, and change nothing. Give `expect_events` and `up_to_seq` of such an answer
+            dry_run: count, and change nothing. Give `expect_events` and `up_to_event` of such an answer
                 with the real call, and nothing else is voided than what was seen.
             asked: `filters`, `window` and their like, as for a query, `reason`, `expect_events`,
-                `up_to_seq`.
+                `up_to_event`.
         """
         said = {name: value for name, value in asked.items() if value is not None}
         return self._ask("POST", f"{EVENTS}/void", {**said, "dry_run": dry_run})

@@ -132,9 +132,8 @@ def read_version(values: tuple[Any, ...]) -> EventVersion:
             key_id=row["ended_by"],
             reason=row["ended_reason"],
             run_id=row["ended_run"],
-            seq=row["ended_seq"],
         )
-    return EventVersion(read_event(values[: len(_COLUMNS)]), row["revised_seq"] or row["seq"], ended)
+    return EventVersion(read_event(values[: len(_COLUMNS)]), ended)
 
 
 def read_event(values: tuple[Any, ...]) -> StoredEvent:

@@ -120,6 +120,10 @@ class CursorQuestions:
         """What the selected events come to."""
         return self._selections.totals(tenant_id, selection)
 
+    def last_selected(self, tenant_id: str, selection: Selection) -> str | None:
+        """Id of the selected event that was recorded last; None where nothing is selected."""
+        return self._selections.last(tenant_id, selection)
+
     def selected_positions(
         self, tenant_id: str, selection: Selection, after_seq: int, limit: int
     ) -> list[tuple[int, str]]:

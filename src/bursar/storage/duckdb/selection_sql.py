@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bursar.errors import Invalid, Reason
 from bursar.money import format_decimal
 from bursar.storage.duckdb.binding import Bound, Statement, aware, naive
 from bursar.storage.duckdb.expressions import conditions_of
@@ -60,6 +61,12 @@ class CursorSelections:
         )
         return [(int(seq), event_id) for seq, event_id in self._all(Statement(text, bound.values))]
 
+    def last(self, tenant_id: str, selection: Selection) -> str | None:
+        """Id of the selected event that was recorded last."""
+        bound, conditions = self._conditions(tenant_id, selection)
+        text = f"SELECT event_id FROM usage_events WHERE {conditions} ORDER BY seq DESC LIMIT 1"
+        return next((event_id for (event_id,) in self._all(Statement(text, bound.values))), None)
+
     def current(self, tenant_id: str, event_ids: Collection[str]) -> dict[str, CurrentEvent]:
         """Those of the ids whose events count now."""
         bound = Bound()
@@ -89,8 +96,11 @@ class CursorSelections:
             f"time >= {bound.add(naive(window.start))} AND time < {bound.add(naive(window.end))}",
             *conditions_of(selection.filters, bound),
         ]
-        if selection.up_to_seq is not None:
-            conditions.append(f"seq <= {bound.add(selection.up_to_seq)}")
+        if selection.up_to_event is not None:
+            last = self._position_of(tenant_id, selection.up_to_event)
+            if last is None:
+                raise _unknown_bound(selection.up_to_event)
+            conditions.append(f"seq <= {bound.add(last)}")
         if selection.event_ids is not None:
             conditions.append(self._among(tenant_id, selection.event_ids, bound))
         return bound, " AND ".join(conditions)
@@ -110,6 +120,11 @@ class CursorSelections:
 
     def _all(self, statement: Statement) -> list[tuple[Any, ...]]:
         return self._cursor.execute(statement.text, statement.values).fetchall()
+
+
+def _unknown_bound(event_id: str) -> Invalid:
+    text = f"There is no event {event_id[:256]!r}, or none any more; look again with dry_run."
+    return Invalid(text, reasons=(Reason("up_to_event", "no_such_event", text),))
 
 
 def _totals_of(rows: list[tuple[Any, ...]]) -> SelectionTotals:

@@ -7,30 +7,30 @@ which lost its lease changes nothing. The lease itself is in `leases.py`, notice
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
 
 from bursar.errors import NotFound
-from bursar.scheduling.run import ENDED, FAILURES, Run, RunState, Trigger
+from bursar.scheduling.run import ENDED, FAILURES, Run, RunState
 from bursar.scheduling.store import RunPage
 from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.run_notices import RelationalNotices, RelationalSchedules, of
-from bursar.storage.relational.tables import RECKONINGS, RUN_NOTICES, RUNS
+from bursar.storage.relational.run_rows import clean, row_of, run_of, to_json
+from bursar.storage.relational.tables import RECKONINGS, RUN_NOTICES, RUNS, TENANTS
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Engine, Row
+    from sqlalchemy import ColumnElement, Engine, ScalarSelect
 
     from bursar.scheduling.run import Ending, Json
     from bursar.scheduling.store import RunAsk, Step
 
-_OPEN = (RunState.QUEUED.value, RunState.RUNNING.value)
+OPEN_STATES = (RunState.QUEUED.value, RunState.RUNNING.value)
 _ENDED = tuple(state.value for state in ENDED)
 
 
@@ -44,28 +44,27 @@ class RelationalRuns:
 
     def add(self, run: Run) -> Run:
         """See `RunStore.add`."""
-        kept = replace(run, journal_id=self._journal_id)
+        row = row_of(replace(run, journal_id=self._journal_id)) | {"tenant_since": _since(run.tenant_id)}
         with writing(self._engine) as connection:
-            connection.execute(insert(RUNS).values(_row_of(kept)))
-        return kept
+            return run_of(connection.execute(insert(RUNS).values(row).returning(RUNS)).one())
 
     def run(self, run_id: str, tenant_id: str | None = None) -> Run:
         """See `RunStore.run`."""
         question = select(RUNS).where(RUNS.c.id == run_id)
         if tenant_id is not None:
-            question = question.where(RUNS.c.tenant_id == tenant_id)
+            question = question.where(_about(tenant_id))
         with reading(self._engine) as connection:
             row = connection.execute(question).one_or_none()
         if row is None:
             message = f"There is no run '{run_id}'."
             raise NotFound(message)
-        return _run_of(row)
+        return run_of(row)
 
     def runs(self, ask: RunAsk) -> RunPage:
         """See `RunStore.runs`."""
         question = select(RUNS).order_by(RUNS.c.created_at.desc(), RUNS.c.id.desc()).limit(ask.limit + 1)
         if ask.tenant_id is not None:
-            question = question.where(RUNS.c.tenant_id == ask.tenant_id)
+            question = question.where(_about(ask.tenant_id))
         if ask.job_id is not None:
             question = question.where(RUNS.c.job_id == ask.job_id)
         if ask.states:
@@ -76,14 +75,16 @@ class RelationalRuns:
             question = question.where(or_(RUNS.c.created_at < at, same))
         with reading(self._engine) as connection:
             rows = connection.execute(question).all()
-        return RunPage(tuple(map(_run_of, rows[: ask.limit])), len(rows) > ask.limit)
+        return RunPage(tuple(map(run_of, rows[: ask.limit])), len(rows) > ask.limit)
 
-    def open_runs(self) -> Sequence[Run]:
+    def open_runs(self, tenant_id: str | None = None) -> Sequence[Run]:
         """See `RunStore.open_runs`."""
-        open_ones = RUNS.c.state.in_(_OPEN), of(self._journal_id)
+        open_ones = RUNS.c.state.in_(OPEN_STATES), of(self._journal_id)
         question = select(RUNS).where(*open_ones).order_by(RUNS.c.created_at, RUNS.c.id)
+        if tenant_id is not None:
+            question = question.where(_about(tenant_id))
         with reading(self._engine) as connection:
-            return tuple(map(_run_of, connection.execute(question)))
+            return tuple(map(run_of, connection.execute(question)))
 
     def begin(self, run_id: str, holder: str, at: datetime) -> Run | None:
         """See `RunStore.begin`."""
@@ -100,21 +101,21 @@ class RelationalRuns:
         )
         with writing(self._engine) as connection:
             row = connection.execute(statement).one_or_none()
-        return None if row is None else _run_of(row)
+        return None if row is None else run_of(row)
 
     def note(self, run_id: str, holder: str, step: Step) -> bool:
         """See `RunStore.note`."""
         return self._change(
-            run_id, holder, {"step": _clean(step.name), "done": step.done, "total": step.total}
+            run_id, holder, {"step": clean(step.name), "done": step.done, "total": step.total}
         )
 
     def save(self, run_id: str, holder: str, values: Mapping[str, Json]) -> bool:
         """See `RunStore.save`."""
-        return self._change(run_id, holder, {"saved": _to_json(values)})
+        return self._change(run_id, holder, {"saved": to_json(values)})
 
     def conceal(self, run_id: str, holder: str, parameters: Mapping[str, Json]) -> bool:
         """See `RunStore.conceal`."""
-        is_changed = self._change(run_id, holder, {"parameters": _to_json(parameters)})
+        is_changed = self._change(run_id, holder, {"parameters": to_json(parameters)})
         forget_replaced(self._engine)
         return is_changed
 
@@ -127,8 +128,8 @@ class RelationalRuns:
         values = {
             "state": ending.state.value,
             "finished_at": ending.at,
-            "result": None if ending.result is None else _to_json(ending.result),
-            "error": None if ending.error is None else _clean(ending.error),
+            "result": None if ending.result is None else to_json(ending.result),
+            "error": None if ending.error is None else clean(ending.error),
             "holder": None,
             "is_stop_asked": False,
         }
@@ -188,7 +189,7 @@ class RelationalRuns:
                 if any(is_named(text) for text in row[1:] if text)
             ]
             if found:
-                concealed = {**dict.fromkeys(words), "parameters": _to_json({"concealed": True})}
+                concealed = {**dict.fromkeys(words), "parameters": to_json({"concealed": True})}
                 connection.execute(update(RUNS).where(RUNS.c.id.in_(found)).values(concealed))
         if found:
             forget_replaced(self._engine)
@@ -198,7 +199,9 @@ class RelationalRuns:
         """Mark every open run as interrupted, on a store that no runner works on; how many."""
         values = {"state": RunState.INTERRUPTED.value, "finished_at": at, "error": error, "holder": None}
         with writing(self._engine) as connection:
-            return connection.execute(update(RUNS).where(RUNS.c.state.in_(_OPEN)).values(values)).rowcount
+            return connection.execute(
+                update(RUNS).where(RUNS.c.state.in_(OPEN_STATES)).values(values)
+            ).rowcount
 
     def last_runs(self, tenant_id: str | None) -> Mapping[str, Run]:
         """See `RunStore.last_runs`."""
@@ -214,10 +217,10 @@ class RelationalRuns:
         question = select(RUNS).where(of(self._journal_id))
         if tenant_id is not None:
             newer = and_(newer, later.c.tenant_id == tenant_id)
-            question = question.where(RUNS.c.tenant_id == tenant_id)
+            question = question.where(_about(tenant_id))
         question = question.where(~exists().where(newer))
         with reading(self._engine) as connection:
-            return {row.job_id: _run_of(row) for row in connection.execute(question)}
+            return {row.job_id: run_of(row) for row in connection.execute(question)}
 
     def _change(self, run_id: str, holder: str, values: Mapping[str, object]) -> bool:
         with writing(self._engine) as connection:
@@ -244,53 +247,12 @@ def _held(run_id: str, holder: str | None) -> ColumnElement[bool]:
     return and_(RUNS.c.id == run_id, RUNS.c.holder == holder, RUNS.c.state == RunState.RUNNING.value)
 
 
-def _to_json(values: Mapping[str, Json]) -> str:
-    return json.dumps(dict(values))
+def _since(tenant_id: str | None) -> ScalarSelect[Any]:
+    """When the tenant of this id was made, the one there is now."""
+    return select(TENANTS.c.created_at).where(TENANTS.c.id == tenant_id).scalar_subquery()
 
 
-def _clean(text: str) -> str:
-    """Text that PostgreSQL takes: it keeps no NUL and no half of a pair."""
-    return text.replace("\0", "�").encode("utf-8", "replace").decode()
-
-
-def _row_of(run: Run) -> dict[str, object]:
-    return {
-        "id": run.id,
-        "job_id": run.job_id,
-        "tenant_id": run.tenant_id,
-        "state": run.state.value,
-        "trigger": run.trigger.value,
-        "asked_by": run.asked_by,
-        "parameters": _to_json(run.parameters),
-        "saved": None if run.saved is None else _to_json(run.saved),
-        "attempts": run.attempts,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "is_stop_asked": run.is_stop_asked,
-        "journal_id": run.journal_id,
-    }
-
-
-def _run_of(row: Row[Any]) -> Run:
-    return Run(
-        id=row.id,
-        job_id=row.job_id,
-        tenant_id=row.tenant_id,
-        state=RunState(row.state),
-        trigger=Trigger(row.trigger),
-        asked_by=row.asked_by,
-        parameters=json.loads(row.parameters),
-        saved=None if row.saved is None else json.loads(row.saved),
-        step=row.step,
-        done=row.done,
-        total=row.total,
-        result=None if row.result is None else json.loads(row.result),
-        error=row.error,
-        attempts=row.attempts,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        is_stop_asked=row.is_stop_asked,
-        journal_id=row.journal_id,
-    )
+def _about(tenant_id: str) -> ColumnElement[bool]:
+    """Runs about this tenant as it is now; none of an earlier one of the same id."""
+    is_now = or_(RUNS.c.tenant_since.is_(None), RUNS.c.tenant_since == _since(tenant_id))
+    return and_(RUNS.c.tenant_id == tenant_id, is_now)

@@ -120,6 +120,9 @@ RUNS = Table(
     Column("job_id", String, nullable=False),
     # No foreign key: the run that deletes a tenant outlives it.
     Column("tenant_id", String),
+    # When that tenant was made: one of the same id that is made later doesn't inherit the run. Empty where
+    # nothing was known of it.
+    Column("tenant_since", UtcMoment),
     Column("state", String, nullable=False),
     Column("trigger", String, nullable=False),
     Column("asked_by", String),

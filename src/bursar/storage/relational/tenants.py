@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
-from bursar.scheduling.run import RunState
 from bursar.storage.relational.paging import read_page
+from bursar.storage.relational.runs import OPEN_STATES
 from bursar.storage.relational.tables import API_KEYS, PROJECTS, RUNS, TENANTS
 from bursar.storage.relational.transactions import reading, refusing, writing
+from bursar.usage.revising.resetting import DELETE_JOB
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Engine, Row
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection, Engine, Row
 
     from bursar.identity.page import Page, PageAsk
     from bursar.identity.tenant import TenantChange
@@ -65,23 +68,28 @@ class RelationalTenants:
             return self.tenant(tenant_id)
         statement = update(TENANTS).where(TENANTS.c.id == tenant_id).values(values).returning(TENANTS)
         with writing(self._engine) as connection:
+            if change.state is TenantState.ACTIVE and _is_being_deleted(connection, tenant_id):
+                raise _being_deleted(tenant_id)
             row = connection.execute(statement).one_or_none()
         if row is None:
             raise no_tenant(tenant_id)
         return _tenant_of(row)
 
-    def remove_tenant(self, tenant_id: str) -> RemovedTenant:
+    def remove_tenant(
+        self, tenant_id: str, since: datetime | None = None, by_run: str | None = None
+    ) -> RemovedTenant:
         """See `TenantStore.remove_tenant`."""
+        found = select(TENANTS.c.created_at).where(TENANTS.c.id == tenant_id)
         with writing(self._engine) as connection:
+            made_at = connection.execute(found).scalar_one_or_none()
+            if made_at is None or since not in {None, made_at}:
+                raise no_tenant(tenant_id)
             keys = connection.execute(delete(API_KEYS).where(API_KEYS.c.tenant_id == tenant_id)).rowcount
             projects = connection.execute(delete(PROJECTS).where(PROJECTS.c.tenant_id == tenant_id)).rowcount
-            # What jobs did or were to do for it would be the next tenant's of this id. One at work, such as
-            # the deletion itself, is still written down by its runner.
-            idle = RUNS.c.state != RunState.RUNNING.value
-            connection.execute(delete(RUNS).where(RUNS.c.tenant_id == tenant_id, idle))
-            removed = connection.execute(delete(TENANTS).where(TENANTS.c.id == tenant_id)).rowcount
-        if not removed:
-            raise no_tenant(tenant_id)
+            # A run at work hears of it at its next `save`: it isn't there any more.
+            others = RUNS.c.tenant_id == tenant_id, RUNS.c.id != (by_run or "")
+            connection.execute(delete(RUNS).where(*others))
+            connection.execute(delete(TENANTS).where(TENANTS.c.id == tenant_id))
         return RemovedTenant(keys, projects)
 
 
@@ -139,6 +147,29 @@ class RelationalProjects:
             removed = connection.execute(statement.returning(PROJECTS.c.id)).one_or_none()
         if removed is None:
             raise _no_project(project_id)
+
+
+def _is_being_deleted(connection: Connection, tenant_id: str) -> bool:
+    """Whether a deletion of the tenant waits or is at work, on whichever server."""
+    is_open = RUNS.c.job_id == DELETE_JOB, RUNS.c.state.in_(OPEN_STATES)
+    question = (
+        select(RUNS.c.id)
+        .join(TENANTS, TENANTS.c.id == RUNS.c.tenant_id)
+        .where(
+            *is_open,
+            RUNS.c.tenant_id == tenant_id,
+            or_(RUNS.c.tenant_since.is_(None), RUNS.c.tenant_since == TENANTS.c.created_at),
+        )
+    )
+    return connection.execute(question.limit(1)).first() is not None
+
+
+def _being_deleted(tenant_id: str) -> Conflict:
+    message = (
+        f"The tenant '{tenant_id}' is being deleted and can't be resumed. Once the deletion has ended, a new"
+        " tenant of this id can be made; a deletion that was cancelled or failed lets it be resumed."
+    )
+    return Conflict(message, reasons=(Reason("state", "being_deleted", message),))
 
 
 def no_tenant(tenant_id: str) -> NotFound:

@@ -93,7 +93,7 @@ def expire(ground: ExpiryGround, context: RunContext) -> dict[str, Json]:
         for due in due_of(ground, tenant_id, now):
             found = _described(ground, due)
             if not is_dry:
-                found["seq"] = _journal(ground, context, due)
+                _journal(ground, context, due)
             expired.append(found)
     context.progress("done", len(tenants), len(tenants))
     return {"dry_run": is_dry, "expired": expired}
@@ -136,8 +136,8 @@ def _described(ground: ExpiryGround, due: Due) -> dict[str, Any]:
     return found
 
 
-def _journal(ground: ExpiryGround, context: RunContext, due: Due) -> int:
-    """Journal an expiry and wait until it is applied; its seq."""
+def _journal(ground: ExpiryGround, context: RunContext, due: Due) -> None:
+    """Journal an expiry and wait until it is applied."""
     if due.kind is Kind.EVENTS:
         # Before the record: nothing older may come in behind it.
         ground.horizons.note_expired(due.tenant_id, due.before)
@@ -157,4 +157,4 @@ def _journal(ground: ExpiryGround, context: RunContext, due: Due) -> int:
     while True:
         context.progress(f"expiring {due.kind.value} of {due.tenant_id}", 0)
         if ground.changes.wait_applied(seq, APPLY_LOOK_SECONDS):
-            return seq
+            return

@@ -81,6 +81,8 @@ class EraseWork:
             if written and (found == before or not (found.events or found.kept)):
                 break
             lines = [encode_record(record) for record in erase_records(author, found)]
+            # A tenant that was deleted meanwhile has no runs any more: this one ends here.
+            run.save(saved)
             wait_until_applied(self.changes, self.changes.append(lines), run, "erasing", len(found.events))
             before = found
         written = self.purges.records_of(run.run_id, saved["after_seq"])

@@ -18,6 +18,7 @@ from bursar.usage.revising.author import Author, wait_until_applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from bursar.identity.store import TenantStore
     from bursar.scheduling.job import RunContext
@@ -51,6 +52,9 @@ class ResetWork:
             saved = run.saved or {}
             written = self.purges.records_of(run.run_id, int(saved["after_seq"]))
             if not written:
+                # Of a tenant that was deleted meanwhile no run is left, and this one ends here; until the
+                # record is journaled nobody else removes the tenant.
+                run.save(saved)
                 self.write(run, author)
                 written = self.purges.records_of(run.run_id, int(saved["after_seq"]))
             seq, line = written[-1]
@@ -73,33 +77,43 @@ class DeleteWork:
     tenants: TenantStore
     forget: Callable[[str], None]
     """Called with the tenant's id when it is gone, so that nothing known of it in memory counts any more."""
+    suspend: Callable[[str], None]
+    """Called with the tenant's id before anything else: whoever resumed it before the run was known."""
 
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Remove the tenant's usage until none is left, then the tenant; the proof is in the result."""
-        author, purges = Author.of_run(run), self.resets.purges
+        author = Author.of_run(run)
+        if not self._is_there(author.tenant_id, run.tenant_since):
+            # An earlier attempt came so far; a tenant that was made since then is another one.
+            self.forget(author.tenant_id)
+            return {"events": int((run.saved or {}).get("events", 0)), "reason": author.reason}
+        self.suspend(author.tenant_id)
         done = self.resets.reset(run, author)
         for _ in range(ROUNDS):
+            removed = self._remove(run, author)
+            if removed is not None:
+                self.forget(author.tenant_id)
+                return {**done, **removed, "reason": author.reason}
+        message = "Usage of the tenant keeps coming in; is another server recording for it?"
+        raise Conflict(message)
+
+    def _is_there(self, tenant_id: str, since: datetime | None) -> bool:
+        try:
+            return since in {None, self.tenants.tenant(tenant_id).created_at}
+        except NotFound:
+            return False
+
+    def _remove(self, run: RunContext, author: Author) -> dict[str, Any] | None:
+        """Remove the tenant, unless usage came in behind the reset: then that goes, and None is answered."""
+        purges, changes = self.resets.purges, self.resets.changes
+        # Alone, so that no other run journals a change for the tenant once it is gone.
+        with purges.alone(run):
             left = purges.rows_left(author.tenant_id)
             if not any(left.values()):
-                break
-            self._again(run, author)
-        else:
-            message = "Usage of the tenant keeps coming in; is another server recording for it?"
-            raise Conflict(message)
-        keys = projects = 0
-        try:
-            removed = self.tenants.remove_tenant(author.tenant_id)
-            keys, projects = removed.keys, removed.projects
-        except NotFound:
-            # An earlier attempt came so far.
-            pass
-        self.forget(author.tenant_id)
-        return {**done, "keys": keys, "projects": projects, "rows_left": left, "reason": author.reason}
-
-    def _again(self, run: RunContext, author: Author) -> None:
-        purges, changes = self.resets.purges, self.resets.changes
-        with purges.alone(run):
+                removed = self.tenants.remove_tenant(author.tenant_id, run.tenant_since, run.run_id)
+                return {"keys": removed.keys, "projects": removed.projects, "rows_left": left}
             after_seq = changes.durable_seq
             self.resets.write(run, author)
             seq, line = purges.records_of(run.run_id, after_seq)[-1]
             purges.purge_removed(run, seq, line)
+        return None

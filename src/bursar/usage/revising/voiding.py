@@ -2,7 +2,7 @@
 
 A job asks again and again which of the selected events still count, writes a void record about them
 and goes on, so that a run that died goes on by just asking once more. Events that came in after
-somebody looked are behind the selection's position and stay.
+somebody looked are behind the selection's last event and stay.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_void(asked: Asked, asker: Asker) -> VoidAsk:
     """
     reason = asked.text("reason")
     dry_run, given_ids = asked.take("dry_run"), asked.take("event_ids")
-    expected, up_to = asked.take("expect_events"), asked.take("up_to_seq")
+    expected, up_to = asked.take("expect_events"), asked.text("up_to_event")
     names = {name for name in (*WINDOW_NAMES, "filters", "filter") if asked.has(name)}
     scene = read_json_scene(asked, asker, "all")
     ids = _read_ids(asked, given_ids)
@@ -65,9 +65,9 @@ def read_void(asked: Asked, asker: Asker) -> VoidAsk:
         asked.refuse("event_ids", "required" if given_ids is None else "conflicting_parameters", message)
     if dry_run is not None and not isinstance(dry_run, bool):
         asked.refuse("dry_run", "wrong_type", "dry_run is true or false.")
-    for name, value in (("expect_events", expected), ("up_to_seq", up_to)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            asked.refuse(name, "bad_number", f"{name} is a whole number from an earlier answer.")
+    if expected is not None and (not isinstance(expected, int) or isinstance(expected, bool) or expected < 0):
+        message = "expect_events is a whole number from an earlier answer."
+        asked.refuse("expect_events", "bad_number", message)
     is_dry = dry_run if isinstance(dry_run, bool) else given_ids is None
     checked = asked.collect(lambda: read_reason(reason)) if reason or not is_dry else ""
     found = asked.collect(lambda: Selection(scene.window, scene.filters, ids, up_to))
@@ -97,7 +97,7 @@ def refuse_surprise(ask: VoidAsk, totals: SelectionTotals) -> None:
     if ask.expect_events is not None and ask.expect_events != totals.events:
         message = (
             f"The selection comes to {totals.events} events now, not {ask.expect_events}; look again"
-            " with dry_run, and send its up_to_seq along."
+            " with dry_run, and send its up_to_event along."
         )
         raise Conflict(message, reasons=(Reason("expect_events", "changed", message),))
 
@@ -135,6 +135,8 @@ class VoidWork:
             if last_seq:
                 wait_until_applied(self.changes, last_seq, run, "voiding", done)
             ids = [event_id for _, event_id in found]
+            # A tenant that was deleted meanwhile has no runs any more: this one ends here.
+            run.save(saved)
             last_seq = self.changes.append([encode_record(void_record(author, ids, clock.now()))])
             after_seq, done = found[-1][0], done + len(found)
         if last_seq:
