@@ -27,6 +27,8 @@ from bursar.identity.caller import Caller, Scope
 from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as Connection
 
@@ -42,6 +44,7 @@ ANONYMOUS_KEY_ID = "anonymous"
 _NO_TENANT = "There is no such tenant."
 _TENANT_ID = re.compile(ID_PATTERN)
 _KEY_HEADERS = (b"x-api-key", b"x-ingest-key")
+_CREDENTIALS = frozenset([*_KEY_HEADERS, b"authorization"])
 _PROXY_HEADERS = frozenset([b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"])
 
 
@@ -63,9 +66,11 @@ def credential_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """
     presented: set[bytes] = set()
     for name, value in headers:
+        if name not in _CREDENTIALS:
+            continue
         if name in _KEY_HEADERS:
             presented.add(value.strip())
-        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+        elif value[:7].lower() == b"bearer ":
             presented.add(value[7:].strip())
     presented.discard(b"")
     if len(presented) > 1:
@@ -95,6 +100,15 @@ class Doorkeeper:
         caller = await self._identify(scope)
         scope[CALLER_MARK] = caller
         return caller
+
+    def recall(self, headers: Iterable[tuple[bytes, bytes]], now: datetime) -> Caller | None:
+        """The caller who presents a key that was seen lately; None where it takes more to know.
+
+        Raises:
+            Unauthenticated: several keys that differ, or one that is known to be unusable.
+        """
+        presented = credential_of(headers)
+        return None if presented is None else self._authenticator.recall(presented, now)
 
     def recheck(self, scope: Connection) -> None:
         """Refuse a request whose key stopped counting since it was identified.

@@ -34,6 +34,7 @@ from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
 from bursar.app.readings import read_platform
 from bursar.app.scheduler_api import make_router as make_scheduler_router
+from bursar.app.single_posts import SinglePosts
 from bursar.identity.api import make_router as make_identity_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.usage.api import make_router as make_usage_router
@@ -71,6 +72,14 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     api.state.doorkeeper = doorkeeper
     door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(Inflating(api)), metrics.http)
     return Frame(door, metrics.http, logs_routine=platform.settings.log_level == "debug")
+
+
+def make_single_posts(platform: Platform) -> SinglePosts | None:
+    """What answers single posts without the app; None where each is to have its log line."""
+    if platform.settings.log_level == "debug":
+        return None
+    doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity)
+    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http)
 
 
 def make_bare_api() -> FastAPI:

@@ -16,7 +16,7 @@ from bursar.usage.intake import CostAnswer
 if TYPE_CHECKING:
     from bursar.errors import BursarError
     from bursar.usage.ingest import Accepted
-    from bursar.usage.intake import Rejection
+    from bursar.usage.intake import EventAnswer, Rejection
 
 StoredCosts = Callable[[Collection[str], Sequence[int]], dict[int, CostAnswer]]
 """Costs of these tenants' stored events by seq: what a repeated delivery is answered with."""
@@ -24,6 +24,11 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
 _SLICE = 512
 """Answers encoded before the event loop gets its turn: under 1 ms."""
+
+_SINGLE_ANSWER = (
+    b'{"accepted":1,"rejected":[],"success":true,"event_id":%b,"message":"The event is stored durably.",'
+    b'"events":[%b]}'
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,6 +48,11 @@ async def answer_accepted(
         parts += [b',"events":[', b",".join(await _events(accepted)), b"]"]
     parts.append(b"}")
     return (200 if applied else 202), _headers(), b"".join(parts)
+
+
+def answer_single(answer: EventAnswer) -> bytes:
+    """What `answer_accepted` says of a single event that is durable, as JSON."""
+    return _SINGLE_ANSWER % (_encode(answer.event_id), _encode(answer))
 
 
 def refuse_all(accepted: Accepted, path: str, request_id: str) -> Answer:

@@ -73,10 +73,15 @@ def bind_request_id(presented: str | None) -> str:
     A presented id is kept if it is short and plain; anything else could forge log lines, so a new one
     is made.
     """
-    is_usable = presented is not None and _REQUEST_ID.fullmatch(presented) is not None
-    request_id = presented if is_usable and presented else ids.make_id("req")
+    request_id = request_id_for(presented)
     structlog.contextvars.bind_contextvars(request_id=request_id)
     return request_id
+
+
+def request_id_for(presented: str | None) -> str:
+    """The id of a request that presents this one, if any; nothing is bound to it."""
+    is_usable = presented is not None and _REQUEST_ID.fullmatch(presented) is not None
+    return presented if is_usable and presented else ids.make_id("req")
 
 
 def unbind_request_id() -> None:

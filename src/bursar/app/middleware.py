@@ -62,7 +62,18 @@ _STOPPING = (
 )
 _RESTART_SECONDS = 5
 
+_HEAD_END = b"".join(b"%b: %b\r\n" % one for one in (*_SAFETY_HEADERS, _UNCACHED)) + b"\r\n"
+
 log = structlog.get_logger()
+
+
+def head_of(request_id: str, length: int) -> bytes:
+    """The headers of a JSON answer with so many bytes as the frame sends them, up to the empty line."""
+    return b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b" % (
+        length,
+        request_id.encode("ascii"),
+        _HEAD_END,
+    )
 
 
 class Frame:

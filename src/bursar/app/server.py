@@ -19,7 +19,8 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -28,15 +29,17 @@ import uvloop
 import bursar
 from bursar.app.auth import operator_door
 from bursar.app.build import Platform, build_platform
-from bursar.app.http import make_app
+from bursar.app.http import make_app, make_single_posts
 from bursar.app.logs import configure_logging
 from bursar.app.operator_socket import bind_socket, remove_socket
+from bursar.app.post_protocol import PostProtocol
 from bursar.app.tracing import start_tracing
 from bursar.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from bursar.app.single_posts import SinglePosts
     from bursar.settings import Settings
 
 REQUESTS_FINISH_SECONDS = 3
@@ -122,10 +125,10 @@ class Serving:
             await self.platform.stop()
 
     async def _listen(self, app: ASGIApp, unix: socket.socket, started: Callable[[Serving], None]) -> None:
-        bound = [(operator_door(app), unix)]
+        bound = [(_config(operator_door(app), None), unix)]
         if self.tcp is not None:
-            bound.append((app, self.tcp))
-        self._listeners = [_Listener(_config(one)) for one, _ in bound]
+            bound.append((_config(app, make_single_posts(self.platform)), self.tcp))
+        self._listeners = [_Listener(config) for config, _ in bound]
         running = [
             asyncio.create_task(listener.serve([sock]))
             for listener, (_, sock) in zip(self._listeners, bound, strict=True)
@@ -236,10 +239,12 @@ def _greet(serving: Serving, announce: Announce) -> None:
     announce(f"Bursar {bursar.__version__} serves {serving.url} (documentation at {serving.url}/docs)")
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, posts: SinglePosts | None) -> uvicorn.Config:
+    # uvicorn calls it with keywords, as it would a class.
+    protocol: Any = "httptools" if posts is None else partial(PostProtocol, posts)
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -83,7 +83,8 @@ class _WrappedRaw(msgspec.Struct, forbid_unknown_fields=True):
     events: list[msgspec.Raw]
 
 
-_decode_one = msgspec.json.Decoder(UsageEvent).decode
+decode_event = msgspec.json.Decoder(UsageEvent).decode
+"""One event in its canonical form; raises what `_UNREADABLE` lists."""
 _decode_list = msgspec.json.Decoder(list[UsageEvent]).decode
 _decode_wrapped = msgspec.json.Decoder(_Wrapped).decode
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -155,7 +156,7 @@ def _list_items(body: bytes, max_items: int) -> Items:
 
 def _object_items(body: bytes, max_items: int) -> Items:
     try:
-        return Items(1, single=True, slices=iter([[_decode_one(body)]]))
+        return Items(1, single=True, slices=iter([[decode_event(body)]]))
     except _UNREADABLE:
         pass
     if len(body) <= BULK_BYTES:
@@ -202,7 +203,7 @@ def _sliced(events: list[UsageEvent]) -> Iterator[Sequence[Item]]:
 def _judge(raw: bytes | msgspec.Raw) -> Item:
     """One item by itself: decoded directly, or translated, or refused with all reasons."""
     try:
-        return _decode_one(raw)
+        return decode_event(raw)
     except _UNREADABLE:
         pass
     try:

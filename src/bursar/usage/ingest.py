@@ -16,10 +16,11 @@ from bursar.usage.intake import EventAnswer, Intake, RecordMaker, Rejection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bursar.errors import Reason
+    from bursar.errors import BursarError, Reason
     from bursar.pricing.book import PriceBook
     from bursar.usage.bodies import Items
     from bursar.usage.checks import Receipt
+    from bursar.usage.event import UsageEvent
     from bursar.usage.record import UsageLine
 
 
@@ -32,6 +33,10 @@ class EventJournal(Protocol):
 
     def append_usage(self, records: Sequence[UsageLine]) -> tuple[int, asyncio.Future[None]]:
         """Give records consecutive seqs; the future is done when all of them are durable."""
+        ...
+
+    def append_one(self, record: UsageLine, when_durable: Callable[[BursarError | None], None]) -> None:
+        """Give a record the next seq; told when it is durable, or why it never will be."""
         ...
 
 
@@ -92,6 +97,13 @@ class IngestCounters:
     rejected: dict[str, int] = field(default_factory=dict[str, int])
     unpriced: dict[str, int] = field(default_factory=dict[str, int])
 
+    def add(self, door: str, accepted: int, rejected: int = 0, unpriced: int = 0) -> None:
+        """Count a body that came in by this door."""
+        self.accepted[door] = self.accepted.get(door, 0) + accepted
+        self.rejected[door] = self.rejected.get(door, 0) + rejected
+        if accepted:
+            self.unpriced[door] = self.unpriced.get(door, 0) + unpriced
+
 
 class Ingestor:
     """Accepts events for any caller. Use from one event loop."""
@@ -128,8 +140,36 @@ class Ingestor:
             accepted.rejections = intake.rejections
             if intake.records:
                 await self._keep(intake, accepted, options)
-        self._count(accepted, receipt.door, intake.unpriced)
+        self.counters.add(receipt.door, accepted.count, len(accepted.rejections), intake.unpriced)
         return accepted
+
+    def take_at_once(
+        self, event: UsageEvent, receipt: Receipt, when_durable: Callable[[BursarError | None], None]
+    ) -> EventAnswer | None:
+        """Journal a single event without waiting for anything; its answer, or None where that can't be.
+
+        None says that nothing was kept, for `accept` has to wait or to say why. The event is used up.
+
+        Args:
+            event: sent by itself, without an idempotency key.
+            receipt: who sent it, when and by which door.
+            when_durable: called once it is on disk, or with the error that kept it from there.
+
+        Raises:
+            DiskFull, Overloaded, Unavailable: the journal takes nothing.
+        """
+        intake = Intake(self._maker, receipt)
+        intake.take((event,))
+        if intake.rejections or not self._saved_cards.issuperset(intake.cards):
+            return None
+
+        def settle(failure: BursarError | None) -> None:
+            if failure is None:
+                self.counters.add(receipt.door, 1, unpriced=intake.unpriced)
+            when_durable(failure)
+
+        self._journal.append_one(intake.records[0], settle)
+        return intake.answers[0]
 
     async def prepare(self, items: Items, receipt: Receipt) -> Prepared:
         """Check, measure and cost items as `accept` does, and journal nothing: corrections begin so."""
@@ -156,13 +196,6 @@ class Ingestor:
             if card.id not in self._saved_cards:
                 await asyncio.to_thread(self._snapshots.save, card.id, card.to_json())
                 self._saved_cards.add(card.id)
-
-    def _count(self, accepted: Accepted, door: str, unpriced: int) -> None:
-        counters = self.counters
-        counters.accepted[door] = counters.accepted.get(door, 0) + accepted.count
-        counters.rejected[door] = counters.rejected.get(door, 0) + len(accepted.rejections)
-        if accepted.count:
-            counters.unpriced[door] = counters.unpriced.get(door, 0) + unpriced
 
 
 async def _take_all(items: Items, intake: Intake) -> None:

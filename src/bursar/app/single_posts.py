@@ -1,0 +1,100 @@
+"""Single posts as nearly all are, answered without a task: a key seen lately, canonical JSON, a good event.
+
+It refuses nothing and waits for nothing but the disk. Whatever takes more goes the long way through the app
+(`ingest_asgi.py`), which gives the same answer to what both can take; a test holds them to it. The connection
+that calls it is in `post_protocol.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar import clock, tracing
+from bursar.app.bodies import ALWAYS_TAKEN_BYTES
+from bursar.app.ingest_answers import answer_single
+from bursar.app.ingest_asgi import DOORS, EVENTS
+from bursar.app.logs import request_id_for
+from bursar.app.middleware import head_of
+from bursar.errors import BursarError
+from bursar.identity.caller import Scope
+from bursar.usage.bodies import decode_event
+from bursar.usage.checks import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar.app.ingest_asgi import IngestParts
+    from bursar.app.metrics import HttpMetrics
+
+    Headers = list[tuple[bytes, bytes]]
+    Answered = Callable[[bytes | None], None]
+
+STATUS = 202
+_JSON = (None, b"application/json", b"application/json; charset=utf-8")
+"""Media types as nearly all clients spell them; the long way reads every spelling."""
+_NEEDS_CARE = frozenset([b"content-encoding", b"idempotency-key", b"ce-specversion"])
+
+
+class SinglePosts:
+    """Takes single posts. Use from the event loop."""
+
+    def __init__(self, parts: IngestParts, metrics: HttpMetrics) -> None:
+        """Share the parts and the numbers of the long way."""
+        self._ingestor = parts.ingestor
+        self._doorkeeper = parts.doorkeeper
+        self._rules = parts.rules[DOORS[EVENTS]]
+        self._knows_tenant = parts.knows_tenant
+        self._metrics = metrics
+        self.largest = min(ALWAYS_TAKEN_BYTES, parts.limits.body.max_bytes)
+        """Bytes of a body; such ones are always taken, so none of the budget for memory is asked for."""
+
+    def take(self, headers: Headers, body: bytes, answered: Answered) -> bool:
+        """Take a whole POST of an event, or return False: then nothing was done.
+
+        Args:
+            headers: names in lower case.
+            body: all of it, of at most `largest` bytes.
+            answered: called once the event is durable, with the answer as it is sent behind its status;
+                with None where it could not be made durable, for the long way to say why.
+        """
+        found = dict(headers)
+        if (
+            # A span has a place among the tasks; this has no task.
+            tracing.current_destination() is not None
+            or len(found) != len(headers)
+            or found.get(b"content-type") not in _JSON
+            or not _NEEDS_CARE.isdisjoint(found)
+        ):
+            return False
+        try:
+            return self._take(headers, found, body, answered)
+        except (BursarError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            return False
+
+    def _take(self, headers: Headers, found: dict[bytes, bytes], body: bytes, answered: Answered) -> bool:
+        metrics, started, now = self._metrics, clock.monotonic(), clock.now()
+        caller = self._doorkeeper.recall(headers, now)
+        if caller is None or caller.is_suspended or not caller.may(Scope.INGEST):
+            return False
+        receipt = Receipt.of(caller, DOORS[EVENTS], now, self._rules, self._knows_tenant)
+
+        def settle(failure: BursarError | None) -> None:
+            metrics.in_flight -= 1
+            if failure is not None:
+                answered(None)
+                return
+            metrics.ingest_bytes.inc(len(body))
+            answered(answer)
+            metrics.observe("POST", EVENTS, STATUS, clock.monotonic() - started)
+
+        taken = self._ingestor.take_at_once(decode_event(body), receipt, settle)
+        if taken is None:
+            return False
+        metrics.in_flight += 1
+        content = answer_single(taken)
+        presented = found.get(b"x-request-id")
+        request_id = request_id_for(None if presented is None else presented.decode("latin-1"))
+        answer = head_of(request_id, len(content)) + content
+        return True
