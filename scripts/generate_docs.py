@@ -39,25 +39,27 @@ _ENV_HEAD = """\
 
 def settings_page() -> str:
     """The reference of all settings, in Markdown."""
-    from bursar.settings import Settings, form_of, names_of  # noqa: PLC0415 -- a page costs what it needs
+    from bursar.described import field_words  # noqa: PLC0415 -- a page costs what it needs
+    from bursar.settings import Settings, form_of, names_of  # noqa: PLC0415 -- as above
 
-    defaults = Settings().shown()
+    defaults, words = Settings().shown(), field_words(Settings)
     rows = [
         f"| {' or '.join(f'`{name}`' for name in names_of(field))} | {_code(defaults[field])} "
-        f"| {form_of(field)} | {info.description} |"
-        for field, info in Settings.model_fields.items()
+        f"| {form_of(field)} | {words[field]} |"
+        for field in Settings.model_fields
     ]
     return _SETTINGS_HEAD + "\n".join(rows) + "\n" + _SETTINGS_TAIL
 
 
 def env_example() -> str:
     """A `.env` with every setting commented out at its default."""
-    from bursar.settings import Settings, form_of, names_of  # noqa: PLC0415 -- a page costs what it needs
+    from bursar.described import field_words  # noqa: PLC0415 -- a page costs what it needs
+    from bursar.settings import Settings, form_of, names_of  # noqa: PLC0415 -- as above
 
-    defaults = Settings().shown()
+    defaults, words = Settings().shown(), field_words(Settings)
     blocks = [
-        f"\n# {info.description}\n# Allowed: {form_of(field)}.\n#{names_of(field)[0]}={defaults[field]}\n"
-        for field, info in Settings.model_fields.items()
+        f"\n# {words[field]}\n# Allowed: {form_of(field)}.\n#{names_of(field)[0]}={defaults[field]}\n"
+        for field in Settings.model_fields
     ]
     return _ENV_HEAD + "".join(blocks)
 

@@ -6,13 +6,11 @@ fields, so neither can differ from what the server does. `generate_docs.py` says
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 from typing import Any
 
 import msgspec
 
+from bursar.described import field_words
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage import event
 from bursar.usage.query_dimensions import DIMENSION_ALIASES, DIMENSIONS
@@ -92,7 +90,7 @@ def event_page() -> str:
     """The reference of all fields of an event, their limits, the units and the aliases."""
     schema = msgspec.json.schema(event.UsageEvent)["$defs"]["UsageEvent"]["properties"]
     meanings = {name: _sentence(one.meaning) for name, one in DIMENSIONS.items()} | _BESIDE
-    meanings |= _docstrings(event.UsageEvent)
+    meanings |= {name: " ".join(words.split()) for name, words in field_words(event.UsageEvent).items()}
     fields = [(f"`{name}`", allowed_form(schema[name]), meanings[name]) for name in schema]
     units = [(f"`{unit.name}`", unit.meaning) for unit in UNITS.values()]
     totals = [(f"`{name}`", ", ".join(f"`{part}`" for part in parts)) for name, parts in TOKEN_TOTALS.items()]
@@ -145,22 +143,6 @@ def _entries(schema: dict[str, Any]) -> str:
     if "maxLength" in key and "maxLength" in value:
         return f", keys up to {key['maxLength']} and values up to {value['maxLength']} characters"
     return f", keys like `{key['pattern']}`" if "pattern" in key else ""
-
-
-def _docstrings(kind: type) -> dict[str, str]:
-    """What the docstrings beside a class's fields say."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    meanings: dict[str, str] = {}
-    name = ""
-    for node in definition.body if isinstance(definition, ast.ClassDef) else []:
-        match node:
-            case ast.AnnAssign(target=ast.Name(id=found)):
-                name = found
-            case ast.Expr(value=ast.Constant(value=str(text))) if name:
-                meanings[name] = " ".join(text.split())
-            case _:
-                name = ""
-    return meanings
 
 
 def _sentence(text: str) -> str:

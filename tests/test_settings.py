@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bursar.described import field_words
 from bursar.errors import ConfigurationError
 from bursar.settings import Settings, form_of, load_settings, names_of
 
@@ -199,7 +200,7 @@ def test_a_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))
 def test_every_setting_has_a_meaning_a_form_and_a_name(field: str) -> None:
-    description = Settings.model_fields[field].description or ""
+    description = field_words(Settings).get(field, "")
     assert description.endswith(".")
     assert form_of(field)
     assert names_of(field)[0] == f"BURSAR_{field.upper()}"

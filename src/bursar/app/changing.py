@@ -7,13 +7,14 @@ they decide is in `usage/revising/`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from bursar.app.auth import doorkeeper_of
+from bursar.described import DESCRIBED
 from bursar.errors import Invalid, Malformed, Reason
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 @dataclass(frozen=True, slots=True)
 class RunAsked:
     """A run of a job that was asked for."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     id: str
     job_id: str

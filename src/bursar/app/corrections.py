@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from bursar import clock
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk
+from bursar.described import DESCRIBED
 from bursar.errors import Conflict, Invalid, NotFound, Reason, TenantMismatch
 from bursar.identity.caller import Caller, Scope
 from bursar.usage.bodies import read_items, shape_of
@@ -31,7 +32,7 @@ from bursar.usage.revising.correcting import (
     make_corrections,
     name_event,
 )
-from bursar.usage.stored_event import DESCRIBED, EventVersion
+from bursar.usage.stored_event import EventVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,8 @@ DOOR = "correction"
 @dataclass(frozen=True, slots=True)
 class CostShown:
     """What an event costs."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     status: str
     currency: str

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked
+from bursar.described import DESCRIBED
 from bursar.identity.caller import Caller, Scope
 from bursar.usage.person import read_identifiers, refuse_naming
 from bursar.usage.revising.author import read_reason
 from bursar.usage.revising.erasure import ERASE_JOB
-from bursar.usage.stored_event import DESCRIBED
 
 if TYPE_CHECKING:
     from fastapi.responses import Response

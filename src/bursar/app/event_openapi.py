@@ -7,13 +7,11 @@ too (`usage/translate.py`); they are described in words, for their form is not o
 
 from __future__ import annotations
 
-import ast
-import inspect
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 
+from bursar.described import describe_fields
 from bursar.usage.bodies import MEDIA_TYPES, Shape
 from bursar.usage.event import ReportedCost, UsageEvent
 from bursar.usage.intake import CostAnswer, EventAnswer
@@ -155,9 +153,7 @@ def event_schemas() -> Json:
         [UsageEvent, CloudEvent, IngestAnswer], ref_template="#/components/schemas/{name}"
     )
     for kind in (UsageEvent, ReportedCost, EventAnswer, CostAnswer, IngestAnswer, RejectedAnswer):
-        properties: Json = schemas[kind.__name__]["properties"]
-        for name, words in _field_descriptions(kind).items():
-            properties[name]["description"] = words
+        describe_fields(schemas[kind.__name__], kind)
     schemas["CloudEvent"]["properties"]["specversion"] = {"const": "1.0"}
     schemas["EventList"] = {
         "title": "EventList",
@@ -250,16 +246,3 @@ def _answer(description: str) -> Json:
 
 def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _field_descriptions(kind: type) -> dict[str, str]:
-    """The docstrings that stand below the fields of a class."""
-    found: dict[str, str] = {}
-    body = ast.parse(inspect.getsource(kind)).body[0]
-    statements = body.body if isinstance(body, ast.ClassDef) else []
-    for field, words in pairwise(statements):
-        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
-            continue
-        if isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant):
-            found[field.target.id] = inspect.cleandoc(str(words.value.value))
-    return found

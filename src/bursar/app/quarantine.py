@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from bursar import clock
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, act_for_named, decode_object
+from bursar.described import DESCRIBED
 from bursar.errors import Forbidden, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.usage import parameter_docs
@@ -25,7 +26,6 @@ from bursar.usage.asked import Asked
 from bursar.usage.quarantined import PAGE_DEFAULT, PAGE_LIMIT, QuarantinePage
 from bursar.usage.revising.author import Author, read_reason
 from bursar.usage.revising.release import REPLAY_LIMIT, LetOut, Plan, Releasing
-from bursar.usage.stored_event import DESCRIBED
 from bursar.window import Window, parse_window, parse_zone
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from bursar import clock
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked, act_for_named, decode_object
+from bursar.described import DESCRIBED
 from bursar.identity.caller import Caller, Scope
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
@@ -30,7 +31,6 @@ from bursar.usage.revising.voiding import (
     void_record,
 )
 from bursar.usage.selection import SelectionTotals
-from bursar.usage.stored_event import DESCRIBED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

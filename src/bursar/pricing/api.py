@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict
 
 from bursar import clock
+from bursar.described import describe_fields
 from bursar.errors import Invalid, NotFound, Reason
 from bursar.identity.caller import Scope
 from bursar.pricing.book import PriceBook, TariffKey
@@ -34,7 +35,7 @@ ModelName = Annotated[str, Path(max_length=256, description="As an event would n
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, json_schema_extra=describe_fields)
 
 
 class RateOut(_Answer):

@@ -88,9 +88,7 @@ DuckdbSize = Annotated[
 class Settings(BaseModel):
     """Everything that can be chosen about one Bursar process."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: Annotated[str, Spelling("a host name or address, such as 127.0.0.1", ("HOST",))] = Field(
         default="127.0.0.1", pattern=r"^[^\s/]+$"

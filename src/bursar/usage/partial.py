@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from typing import ClassVar, Literal
 
+from bursar.described import DESCRIBED
+
 
 @dataclass(frozen=True, slots=True)
 class Partial:
     """Says that an answer doesn't cover its whole window, because retention has taken what lay before."""
 
-    __pydantic_config__: ClassVar = {"use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = DESCRIBED
 
     since: datetime
     """From when on the rows are complete; totals that need no single events are complete before, too."""

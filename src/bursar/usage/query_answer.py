@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bursar.clock import rfc3339
+from bursar.described import DESCRIBED
 from bursar.money import format_decimal
 from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Measure, Percentile, Ratio, Sum
-from bursar.usage.stored_event import DESCRIBED
 from bursar.window import Window, zone_name
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class UsageAnswer:
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of an answer."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     name: str
     kind: Literal["period", "dimension", "measure"]

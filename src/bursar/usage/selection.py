@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bursar.described import DESCRIBED
 from bursar.errors import Invalid
 from bursar.usage.query import Filter, FilterOp, filter_faults
 from bursar.usage.query_answer import Amount  # noqa: TC001 - FastAPI reads the annotations
-from bursar.usage.stored_event import DESCRIBED, StoredCost
+from bursar.usage.stored_event import StoredCost  # noqa: TC001 - FastAPI reads the annotations
 from bursar.window import Window
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def selection_of(said: Mapping[str, Any]) -> Selection:
 @dataclass(frozen=True, slots=True)
 class SelectedModel:
     """What the selected events of one model come to."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     provider: str | None
     model: str | None

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bursar.described import DESCRIBED
+
 if TYPE_CHECKING:
     from bursar.usage.partial import Partial
     from bursar.usage.query import EventCursor
 
 Quantity = int | str
-DESCRIBED = {"use_attribute_docstrings": True}
-"""Has pydantic put the words below each field into the OpenAPI document."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCost:
     """What an event cost, and how that is known."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     total: str | None
     """Decimal string; null where the cost is unknown (`status` is `unpriced`), never 0 instead."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from bursar.described import DESCRIBED
 from bursar.usage.asked import must
 from bursar.usage.csv_table import rows_as_csv
 from bursar.usage.query import ROWS_DEFAULT, Order, UsageQuery
@@ -24,7 +25,6 @@ from bursar.usage.query_answer import (
 )
 from bursar.usage.query_reader import Asker, read_group_by, read_scene
 from bursar.usage.shares import share_of
-from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.views.shown import Shown
 
 if TYPE_CHECKING:

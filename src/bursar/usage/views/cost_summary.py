@@ -12,6 +12,7 @@ from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
+from bursar.described import DESCRIBED
 from bursar.usage.csv_table import Cell, text_cell, write_csv
 from bursar.usage.query import Order, UsageQuery
 from bursar.usage.query_answer import (
@@ -25,7 +26,6 @@ from bursar.usage.query_answer import (
     show_window,
 )
 from bursar.usage.query_reader import Asker, Scene, read_scene
-from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.trend import percent
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
@@ -56,6 +56,8 @@ _MEASURES = (
 @dataclass(frozen=True, slots=True)
 class CurrencyTotal(Amount):
     """The cost of all events in one currency."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     unpriced_events: int
     """Events in this currency whose cost isn't known; those that name no currency are in USD."""

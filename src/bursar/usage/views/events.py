@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bursar.clock import rfc3339
+from bursar.described import DESCRIBED
 from bursar.errors import NotFound
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage.csv_table import Cell, json_cell, text_cell, write_csv
 from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query_answer import WindowShown, show_window
 from bursar.usage.query_reader import Asker, format_cursor, read_event_page
-from bursar.usage.stored_event import DESCRIBED, StoredEvent
+from bursar.usage.stored_event import StoredEvent  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.views.shown import Shown
 from bursar.window import DEFAULT_WINDOW
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from bursar.described import DESCRIBED
 from bursar.usage.asked import must
 from bursar.usage.csv_table import Cell, Text, write_csv
 from bursar.usage.query import Filter, FilterOp, Order, UsageQuery
@@ -24,7 +25,6 @@ from bursar.usage.query_answer import (
 from bursar.usage.query_measures import Money, Sum, find_measure
 from bursar.usage.query_reader import Asker, canonical_measure, read_group_by, read_scene
 from bursar.usage.shares import share_of
-from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
 
@@ -40,6 +40,8 @@ DEFAULT_LIMIT = 10
 @dataclass(frozen=True, slots=True)
 class TopItem:
     """One of the largest."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     rank: int
     name: WireValue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from bursar.described import DESCRIBED
 from bursar.errors import Invalid, Reason
 from bursar.usage.asked import must
 from bursar.usage.csv_table import write_csv
@@ -27,7 +28,6 @@ from bursar.usage.query_answer import (
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Measure, Money, Sum, find_measure
 from bursar.usage.query_reader import Asker, canonical_measure, read_scene
-from bursar.usage.stored_event import DESCRIBED
 from bursar.usage.trend import Direction, judge_trend
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
@@ -46,6 +46,8 @@ DEFAULT_METRIC = "events"
 @dataclass(frozen=True, slots=True)
 class DataPoint:
     """The figure of one period."""
+
+    __pydantic_config__: ClassVar = DESCRIBED
 
     period: str
     """When the period begins, with the zone's offset."""
