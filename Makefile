@@ -18,6 +18,8 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(CURDIR)/$(BIN)/python
 unexport VIRTUAL_ENV
+# Compiling all sources at every start of a process takes twice as long as everything else it does then.
+unexport PYTHONDONTWRITEBYTECODE
 # pyright takes node from its wheel and doesn't ask for newer versions of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 

@@ -2,4 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 pytest_plugins = ["tests.support.relational"]
+
+# Tests start hundreds of processes. Where bytecode isn't kept, as in many containers, each of them compiles
+# all sources anew, which takes twice as long as everything else that it does at its start.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from bursar.cli import options
 from bursar.cli.options import examples
 
@@ -18,8 +22,33 @@ def version(*, as_json: options.AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
+    print(_line_of(found))
+
+
+def _say_and_leave(asked: bool) -> None:
+    if asked:
+        print(_line_of(versions()))
+        raise typer.Exit
+
+
+def root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_say_and_leave,
+            is_eager=True,
+            help="The same as `bursar version`.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options of `bursar` itself; the commands have their own."""
+
+
+def _line_of(found: dict[str, str]) -> str:
     engines = ", ".join(f"{name} {found[name]}" for name in ENGINES)
-    print(f"bursar {found['bursar']} (Python {found['python']}, {engines}, SQLite {found['sqlite']})")
+    return f"bursar {found['bursar']} (Python {found['python']}, {engines}, SQLite {found['sqlite']})"
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from bursar.errors import NewerFormat
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-STEPS = tuple(sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py")))
+STEPS = tuple(
+    reversed([step.revision for step in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]),
+)
 
 
 @pytest.fixture
@@ -62,6 +65,20 @@ def test_upgrading_again_changes_nothing(empty: Engine) -> None:
     upgrade(empty)
     with reading(empty) as connection:
         assert connection.execute(text("SELECT count(*) FROM price_snapshots")).scalar() == 1
+
+
+def test_a_store_without_pending_steps_opens_without_alembic(empty: Engine) -> None:
+    upgrade(empty)
+    program = (
+        "import sys\n"
+        "from bursar.storage.relational.engine import make_engine\n"
+        "from bursar.storage.relational.migrate import upgrade\n"
+        "upgrade(make_engine(sys.argv[1]))\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    url = empty.url.render_as_string(hide_password=False)
+    run = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
 
 
 def test_foreign_keys_hold_again_after_an_upgrade(empty: Engine) -> None:
