@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from bursar.app import applier
 from bursar.app.applier import Applier
+from bursar.storage.duckdb import compaction
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.recover import recover_journal
 from bursar.storage.journal.segments import segment_paths
@@ -111,6 +113,44 @@ def test_what_failed_is_tried_again_until_it_works_and_counts_once(ledger: Ledge
 
     asyncio.run(play())
     assert ledger.ask("SELECT event_id FROM usage_events ORDER BY seq") == [("a",), ("b",)]
+    assert ledger.recount().is_clean
+
+
+def test_rollups_are_compacted_between_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "WORTH_COMPACTING_ROWS", 4)
+
+    async def play() -> None:
+        async with following(ledger) as both:
+            for i in range(8):
+                await both.send(a_usage(f"e{i}"))
+            await both.until(lambda: rollup_rows() < 8)
+            assert both.applier.state.errors == 0
+
+    def rollup_rows() -> int:
+        return len(ledger.ask("SELECT * FROM usage_by_hour"))
+
+    asyncio.run(play())
+    assert ledger.ask("SELECT sum(events) FROM usage_by_hour") == [(8,)]
+    assert ledger.recount().is_clean
+
+
+def test_compaction_that_fails_stops_no_batch_and_is_tried_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "WORTH_COMPACTING_ROWS", 1)
+    monkeypatch.setattr(applier, "TIDY_AGAIN_SECONDS", 0.01)
+
+    async def play() -> None:
+        async with following(ledger) as both:
+            ledger.stores.database.execute("ALTER TABLE compacted RENAME TO hidden")
+            for i in range(4):
+                assert await both.send(a_usage(f"e{i}")) == {}
+            assert both.applier.state.errors == 0
+            ledger.stores.database.execute("ALTER TABLE hidden RENAME TO compacted")
+            await both.send(a_usage("last"))
+            await both.until(lambda: len(ledger.ask("SELECT * FROM compacted")) > 0)
+
+    asyncio.run(play())
     assert ledger.recount().is_clean
 
 

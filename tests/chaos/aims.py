@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from tests.support.aim import Aim, Moment
 
 _JOURNAL = "bursar.storage.journal"
 _WRITER = f"{_JOURNAL}.writer:JournalWriter"
 _APPLIER = "bursar.storage.duckdb.apply:DuckDBApplier"
-_ROLLUPS = "bursar.storage.duckdb.rollup"
-_COMPACTS = {
-    f"{_ROLLUPS}:WORTH_COMPACTING_ROWS": 1,
-    "bursar.app.derived_stores:COMPACT_OLDER_THAN": timedelta(hours=-2),
-}
+_COMPACTION = "bursar.storage.duckdb.compaction"
+_COMPACTS = {f"{_COMPACTION}:WORTH_COMPACTING_ROWS": 1, f"{_COMPACTION}:STEP_ROWS": 50}
 
 
 def _compacting(name: str, target: str, moment: Moment, calls: int) -> Aim:
@@ -36,8 +31,11 @@ AIMS: tuple[Aim, ...] = (
     Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:LmdbKeyIndex.record", "after"),
     Aim("rows are in the transaction, not committed", f"{_APPLIER}._move_position", "after"),
     Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_usage", "after"),
-    _compacting("rollups are to be compacted", f"{_ROLLUPS}:RollupCompactor._count", "before", 9),
-    _compacting("rollups are compacted", f"{_ROLLUPS}:RollupCompactor._replace", "after", 3),
+    _compacting("rollups are to be compacted", f"{_COMPACTION}:RollupCompactor._replace", "before", 9),
+    _compacting(
+        "rollups are replaced, not committed", f"{_COMPACTION}:RollupCompactor._note_left", "after", 9
+    ),
+    _compacting("rollups are compacted", f"{_COMPACTION}:RollupCompactor._replace", "after", 9),
     Aim("the index is open, not noted", "bursar.storage.keyindex.trust:_note", "before", up_to_call=1),
     Aim("stores are open, nothing is caught up", "bursar.app.build:_follow", "before", up_to_call=1),
     _archiving("a segment is compressed, the manifest old", "archiving:_compress", "after"),

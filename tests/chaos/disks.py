@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MIB = 2**20
 DISK_BYTES = 160 * MIB
 COMPACTING = {
-    "bursar.app.applier:COMPACT_EVERY_SECONDS": 0.2,
-    "bursar.storage.duckdb.rollup:WORTH_COMPACTING_ROWS": 1,
+    "bursar.app.applier:TIDY_AGAIN_SECONDS": 0.2,
+    "bursar.storage.duckdb.compaction:WORTH_COMPACTING_ROWS": 1,
 }
 HOUR, DAY = 3600, 86_400
 

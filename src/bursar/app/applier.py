@@ -3,7 +3,7 @@
 It is the only writer of the usage store. Work that fails is retried with growing pauses, from the
 same position, while the journal goes on accepting; `/ready` and the metrics show the lag. Requests
 that want to know the outcome of their items wait here. Other work that no batch may run beside
-(compaction, a new store) comes in by `between_batches`.
+(compaction, a new store) comes in by `between_batches`; short steps of compaction it makes by itself.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ costs some 15 ms however small it is: 57 µs of CPU per event by the thousand, 2
 ENOUGH_RECORDS = 32_768
 """A batch gathers no longer once it has this many: two whole row groups, and larger ones gain little."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+TIDY_AGAIN_SECONDS = 30.0
+"""How long compaction rests after it failed."""
 LOOK_EVERY_SECONDS = 60.0
 """It is woken for all that there is to do; this is for the case that it wasn't."""
 CATCH_UP_SECONDS = 3.0
@@ -97,6 +99,7 @@ class Applier:
         self._wake = threading.Event()
         self._stopping = False
         self._stop_at = 0.0
+        self._tidy_at = 0.0
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
@@ -234,13 +237,29 @@ class Applier:
             mark = self._mark()
             if self.state.applied_seq >= mark.last_seq:
                 self.state.behind_since = None
-                return
+                if self._stopping or not self._tidy():
+                    return
+                self._errands.run()
+                continue
             if self._stopping and clock.monotonic() > self._stop_at:
                 return
             if gather:
                 mark = self._gathered(mark)
             gather = self._apply_some(mark) < BATCH_BYTES
             self._errands.run()
+            if self._mark().last_seq - self.state.applied_seq < ENOUGH_RECORDS:
+                self._tidy()
+
+    def _tidy(self) -> bool:
+        """Take one short step of compaction; False where nothing is due, or the last one failed."""
+        if clock.monotonic() < self._tidy_at:
+            return False
+        try:
+            return self._store.compactor.step()
+        except Exception as error:  # noqa: BLE001 - nothing depends on it, and the next batch tells more
+            self._tidy_at = clock.monotonic() + TIDY_AGAIN_SECONDS
+            log.warning("compaction failed; it will be retried", error=f"{type(error).__name__}: {error}")
+            return False
 
     def _gathered(self, mark: DurableMark) -> DurableMark:
         """The mark once it is worth a batch, has stopped moving, or somebody waits for the outcome."""

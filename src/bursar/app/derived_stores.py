@@ -7,17 +7,15 @@ count is `storage/store_files.py`; `usage_stores.py` has the journal to them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from bursar import clock
 from bursar.errors import ConfigurationError
 from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
+from bursar.storage.duckdb.compaction import RowCounts, count_rollup_rows
 from bursar.storage.duckdb.connection import DuckDBLimits, StoreDatabase, open_store, read_position
 from bursar.storage.duckdb.keys import read_keys
-from bursar.storage.duckdb.rollup import RollupCompactor
 from bursar.storage.keyindex.index import LmdbKeyIndex
 from bursar.storage.keyindex.trust import close_index, open_index
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from bursar.storage.store_files import StoreFiles
     from bursar.usage.applying import RecordBatch
 
-COMPACT_OLDER_THAN = timedelta(hours=2)
-"""Rollup rows of younger periods still grow; older ones get few late events."""
 APPLY_BYTES = 128 * 2**20
 """As much as the applier takes at once of a backlog (`applier.py`)."""
 
@@ -56,7 +52,6 @@ class DerivedStores:
     database: StoreDatabase
     index: LmdbKeyIndex
     applier: DuckDBApplier
-    compactor: RollupCompactor
 
     @property
     def applied_seq(self) -> int:
@@ -64,10 +59,19 @@ class DerivedStores:
         position = self.applier.position()
         return position[1] if position else 0
 
+    def count_rollup_rows(self) -> RowCounts:
+        """How many rows rollups have, by period. From any thread."""
+        cursor = self.database.cursor()
+        try:
+            return count_rollup_rows(cursor)
+        finally:
+            cursor.close()
+
     def compact(self) -> None:
-        """Replace rollup rows of past periods by their sums. From the applying thread."""
-        before = (clock.now() - COMPACT_OLDER_THAN).replace(minute=0, second=0, microsecond=0, tzinfo=None)
-        self.compactor.compact(before)
+        """Sum up all rollup rows that it is worth for, at once. From the applying thread."""
+        self.applier.compactor.know(self.count_rollup_rows())
+        while self.applier.compactor.step():
+            pass
 
     def close(self) -> None:
         """Write everything out and close."""
@@ -102,7 +106,7 @@ def open_derived(files: StoreFiles, journal: RecoveredJournal, settings: StoreSe
     if distrust is not None:
         log.warning("rebuilt the key index from the raw rows", because=distrust, keys=index.count())
     applier = make_applier(database, index, journal_id, scratch, settings.quarantine_limit)
-    return DerivedStores(files, journal_id, database, index, applier, RollupCompactor(database.cursor()))
+    return DerivedStores(files, journal_id, database, index, applier)
 
 
 def apply_journal(

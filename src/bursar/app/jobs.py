@@ -66,13 +66,18 @@ def jobs_of(ground: JobGround) -> list[Job]:
 
 def _compaction(ground: JobGround) -> Job:
     def compact(context: RunContext) -> dict[str, Json]:
-        # The applier's thread is the only one that writes the usage store.
-        await_errand(context, "compacting rollups", ground.applier.between_batches(ground.stores.compact))
-        return {}
+        counts, step, done = ground.stores.derived.count_rollup_rows(), "compacting rollups", 0
+        # The applier's thread is the only one that writes the usage store. It compacts by itself, and knows
+        # what it added since the start; this finds what it doesn't.
+        between = ground.applier.between_batches
+        await_errand(context, step, between(lambda: ground.stores.applier.compactor.know(counts)))
+        while await_errand(context, step, between(ground.stores.compact_step)):
+            done += 1
+        return {"steps": done}
 
     return Job(
         id="compaction",
-        title="Replaces the rollup rows of past periods by their sums, where that is worth it.",
+        title="Replaces rollup rows by their sums, period by period, where that is worth it.",
         work=compact,
         schedule=Every(seconds=300),
         resumes=True,

@@ -74,8 +74,12 @@ class UsageStores:
         return old
 
     def compact(self) -> None:
-        """Replace rollup rows of past periods by their sums. Call from the applier's thread."""
+        """Sum up all rollup rows that it is worth for, at once. Only where no server runs."""
         self.derived.compact()
+
+    def compact_step(self) -> bool:
+        """Sum up some rollup rows, shortly; False where nothing is due. From the applier's thread."""
+        return self.applier.compactor.step()
 
     def catch_up(self, progress: Callable[[str, int], None]) -> None:
         """Apply everything that the journal holds and the store doesn't. Only where no server runs."""

@@ -13,10 +13,11 @@ import numpy as np
 
 from bursar.storage.duckdb.change import Changer
 from bursar.storage.duckdb.change_reader import Refusal, read_steps, runs_of
+from bursar.storage.duckdb.compaction import RollupCompactor
 from bursar.storage.duckdb.connection import fetch_columns, read_position, transaction
 from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
-from bursar.storage.duckdb.rollup import add_to_rollups
+from bursar.storage.duckdb.rollup import add_to_rollups, events_by_hour
 from bursar.storage.duckdb.spellings import spelled_prints
 from bursar.storage.duckdb.staging import STAGED, Staging
 from bursar.usage.applying import Applied, BatchKind, Delivery, Repeat
@@ -47,6 +48,8 @@ class DuckDBApplier:
         self._quarantine = quarantine
         self._staging = Staging(connection, quarantine.scratch_path)
         self._changer = Changer(connection, index, self._staging)
+        self.compactor = RollupCompactor(connection)
+        """For whoever applies, between two batches."""
 
     def position(self) -> tuple[str, int] | None:
         """Journal id and seq up to which records were applied; None in a new store."""
@@ -82,9 +85,10 @@ class DuckDBApplier:
         with transaction(self._connection):
             conflicts = self._drop_repeats(applied, batches)
             self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
-            add_to_rollups(self._connection, STAGED)
+            rows = add_to_rollups(self._connection, STAGED)
             self._keep_aside(applied, [*bad, *conflicts])
             self._move_position(applied.last_seq)
+        self.compactor.note_added(rows, events_by_hour(self._connection, STAGED))
         return applied
 
     def _drop_repeats(self, applied: Applied, batches: list[RecordBatch]) -> list[QuarantinedRecord]:

@@ -1,14 +1,13 @@
-"""Rollup rows: made from raw rows when they are applied, undone by opposite rows, compacted later.
+"""Rollup rows: made from raw rows when they are applied, undone by opposite rows.
 
 A rollup is never updated in place (keyed upserts cost about forty times as much); it is a sum of
-signed rows. Compaction replaces the rows of a period by their sums, in one transaction.
+signed rows. `compaction.py` replaces rows by their sums later.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.storage.duckdb.connection import transaction
 from bursar.storage.duckdb.schema import (
     HOUR_DIMENSIONS,
     LATENCY_DIMENSIONS,
@@ -62,11 +61,23 @@ def measures_of(table: str) -> list[str]:
     return ["events"] if table == "latency_by_hour" else list(MEASURE_COLUMNS)
 
 
-def add_to_rollups(connection: duckdb.DuckDBPyConnection, source: str, sign: str = "") -> None:
-    """Append the rollup rows of the raw rows in `source`."""
+def add_to_rollups(connection: duckdb.DuckDBPyConnection, source: str, sign: str = "") -> dict[str, int]:
+    """Append the rollup rows of the raw rows in `source`; returns how many, by rollup."""
     units = _units_in(connection, source)
+    added: dict[str, int] = {}
     for table in ROLLUPS:
-        connection.execute(f"INSERT INTO {table} {rollup_select(table, source, sign, units)}")
+        rows = connection.execute(
+            f"INSERT INTO {table} {rollup_select(table, source, sign, units)}"
+        ).fetchall()
+        added[table] = int(rows[0][0])
+    return added
+
+
+def events_by_hour(connection: duckdb.DuckDBPyConnection, source: str) -> dict[datetime, int]:
+    """How many of the raw rows in `source` are of each hour."""
+    return dict(
+        connection.execute(f"SELECT {_DERIVED['hour']}, count(*) FROM {source} GROUP BY 1").fetchall()
+    )
 
 
 def _units_in(connection: duckdb.DuckDBPyConnection, source: str) -> list[str]:
@@ -89,44 +100,3 @@ def rollup_sums(table: str, source: str | None = None) -> str:
     sums = ", ".join(f"sum({name}) AS {name}" for name in measures)
     something = " OR ".join(f"sum({name}) <> 0" for name in measures)
     return f"SELECT {dimensions}, {sums} FROM {source or table} GROUP BY {dimensions} HAVING {something}"
-
-
-class RollupCompactor:
-    """Replaces the rollup rows of past periods by their sums, once enough have come in."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Use this connection; call from the thread that applies, so that there is one writer."""
-        self._connection = connection
-        self._rows_after: dict[str, int] = dict.fromkeys(ROLLUPS, 0)
-
-    def compact(self, before: datetime) -> int:
-        """Compact periods before `before` where that is worth it; returns the rows saved.
-
-        Readers see either all of the old rows or all of the new ones.
-        """
-        saved = 0
-        for table in ROLLUPS:
-            rows = self._count(table)
-            if rows > 2 * self._rows_after[table] + WORTH_COMPACTING_ROWS:
-                self._replace(table, before)
-                self._rows_after[table] = self._count(table)
-                saved += rows - self._rows_after[table]
-        return saved
-
-    def _replace(self, table: str, before: datetime) -> None:
-        period = next(iter(ROLLUPS[table]))
-        summed = rollup_sums(table).replace(" GROUP BY ", f" WHERE {period} < ? GROUP BY ", 1)
-        with transaction(self._connection):
-            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE compacted AS {summed}", [before])
-            self._connection.execute(f"DELETE FROM {table} WHERE {period} < ?", [before])
-            # A tenant's rows of a period stand together: a question reads few row groups.
-            ordered = f"SELECT * FROM compacted ORDER BY tenant_id, {period}"
-            self._connection.execute(f"INSERT INTO {table} {ordered}")
-            self._connection.execute("DROP TABLE compacted")
-
-    def _count(self, table: str) -> int:
-        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
-
-
-WORTH_COMPACTING_ROWS = 50_000
-"""A rollup is summed up in under 10 ms below this many rows; compacting sooner saves nothing."""

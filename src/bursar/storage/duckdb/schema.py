@@ -230,6 +230,12 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # Positions whose lines must lose a person, noted until the journal is rewritten.
     "erased": {"seq": "UBIGINT NOT NULL", "by_seq": "UBIGINT NOT NULL", "tags": "VARCHAR[]"},
+    # How many rows each period of a rollup had when it was last summed up.
+    "compacted": {
+        "rollup": "VARCHAR NOT NULL",
+        "period": "TIMESTAMP NOT NULL",
+        "row_count": "BIGINT NOT NULL",
+    },
     "applied": {"journal_id": "VARCHAR NOT NULL", "seq": "UBIGINT NOT NULL", "applied_at": "TIMESTAMP"},
 }
 
