@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
+from bursar.errors import Unavailable
+from bursar.storage.journal.holding import hold_archive
 from tests.support.patience import wait_until
 from tests.support.serving import RunningServer, running_server
 
@@ -86,7 +88,7 @@ def test_a_person_leaves_and_every_total_stays(server: RunningServer, tenant: Te
     seen = tenant.ask("POST", "/api/v1/erasures", json={**body, "dry_run": True}).json()
     assert (seen["found"]["events"], seen["run"]) == (3, None)
     run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=body))
-    assert (run["result"]["events"], run["result"]["left"], run["result"]["left_at"]) == (3, 0, [])
+    assert (run["result"]["events"], run["result"]["left"], run["result"]["left_in"]) == (3, 0, {})
     assert tenant.totals() == before
     event = tenant.ask("GET", f"{EVENTS}/{ada}").json()
     assert (event["user_id"], event["metadata"], event["operation"]) == (None, None, "chat")
@@ -120,10 +122,56 @@ def test_an_erased_event_doesnt_come_back_by_a_retry(tenant: Tenant) -> None:
     assert tenant.ask("GET", f"{EVENTS}/{event_id}").json()["user_id"] is None
 
 
-def test_what_still_names_the_person_is_reported_by_its_place(tenant: Tenant) -> None:
-    tenant.send(user_id="dora", event_id="call-of-dora-1")
+def test_what_still_names_the_person_is_reported_by_its_fields(tenant: Tenant) -> None:
+    tenant.send(user_id="dora", event_id="call:dora:1", operation="dora")
+    tenant.send(user_id="dora", event_id="call-of-dora-2")
     run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "dora", "reason": WHY}))
     assert run["result"]["left"] == 1
+    assert run["result"]["left_in"] == {"event_id": 1, "operation": 1}
+
+
+def test_a_person_leaves_a_providers_usage_object_whatever_its_fields_are_called(tenant: Tenant) -> None:
+    usage = {"input_tokens": 7, "output_tokens": 3, "billed_to": "ines", "by_caller": {"ines": 10}}
+    event_id = tenant.send(usage=usage, model="claude-sonnet-4-5", input_tokens=None, user_id="ines")
+    before = tenant.totals()
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "ines", "reason": WHY}))
+    assert (run["result"]["events"], run["result"]["left"]) == (1, 0)
+    event = tenant.ask("GET", f"{EVENTS}/{event_id}").json()
+    assert event["usage"] == {"input_tokens": 7, "output_tokens": 3}
+    assert tenant.totals() == before
+
+
+def words_in(server: RunningServer, word: str) -> list[str]:
+    """Files of state store and pads that hold a word."""
+    folder = server.platform.folder
+    files = [*folder.state.parent.glob("state.db*"), *folder.pads.glob("*")]
+    return [path.name for path in files if word.encode() in path.read_bytes()]
+
+
+def test_an_erasure_under_way_keeps_the_person_under_seal_and_one_that_was_cancelled_not_at_all(
+    server: RunningServer, tenant: Tenant
+) -> None:
+    tenant.send(user_id="greta-0815")
+    body = {"user_id": "greta-0815", "reason": WHY}
+    pads = server.platform.folder.pads
+    with hold_archive(server.platform.folder.journal):
+        url = tenant.ask("POST", "/api/v1/erasures", json=body).json()["run"]["url"]
+        waits = "waiting for readers of the archive"
+        wait_until(lambda: tenant.ask("GET", url).json()["step"] == waits, "the erasure waits")
+        assert "greta" not in tenant.ask("GET", url).text
+        assert words_in(server, "greta-0815") == []
+        assert len(list(pads.iterdir())) == 1
+        tenant.ask("POST", f"{url}/cancel")
+        wait_until(lambda: tenant.ask("GET", url).json()["finished_at"] is not None, "the run ends")
+    assert tenant.ask("GET", url).json()["state"] == "cancelled"
+    wait_until(lambda: not list(pads.iterdir()), "the pad is destroyed")
+    sealed = server.platform.runner.run(url.rpartition("/")[2]).parameters["identifiers"]
+    with pytest.raises(Unavailable, match="sealed and can't be opened"):
+        server.platform.seals.open(sealed)
+    # A second one, to its end.
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=body))
+    assert run["result"]["left"] == 0
+    wait_until(lambda: not list(pads.iterdir()), "the pad is destroyed")
 
 
 def test_other_tenants_keep_what_they_have_about_the_same_person(

@@ -10,11 +10,14 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 
 from bursar.units import total_of
+from bursar.usage.figures import figures_of
 from bursar.usage.formats.provider_answers import AnswerReading, read_answer, read_answers
 from bursar.usage.measure import Measured, measure_usage
+from bursar.usage.record import decode_json, encode_event
 from tests.support.recorded import FIXTURES, recorded, recorded_names
 
 if TYPE_CHECKING:
@@ -71,6 +74,20 @@ def test_a_recorded_answer_says_what_decides_its_price(name: str) -> None:
     assert usage.batch == row.get("batch")
     assert usage.region == row.get("region")
     assert usage.context_tokens == row.get("context")
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_usage_object_without_what_callers_said_gives_the_same_units_at_the_same_price(name: str) -> None:
+    reading = reading_of(name)
+    assert reading.event is not None
+    figures = decode_json(figures_of(encode_event(reading.event.usage)))
+    without = AnswerReading(msgspec.structs.replace(reading.event, usage=figures))
+    assert measured(without).units == measured(reading).units
+    assert said(without).parts == said(reading).parts
+    assert (said(without).service_tier, said(without).region) == (
+        said(reading).service_tier,
+        said(reading).region,
+    )
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.usage.erasing import PERSON_FIELDS, erased_line, erased_usage, names_person, tombstone_for
+from bursar.usage.erasing import PERSON_FIELDS, erased_line, fields_naming, names_person, tombstone_for
+from bursar.usage.figures import figures_of
 from bursar.usage.person import person_pattern
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
 
@@ -24,7 +25,7 @@ def line_of(record: dict[str, Any]) -> bytes:
 PERSON = dict.fromkeys(PERSON_FIELDS, "mara") | {
     "metadata": {"n": 1.50},
     "tags": {"who": "mara", "team": "x"},
-    "usage": {"user": "mara", "tokens": 5},
+    "usage": {"user": "mara", "tokens": 5, "caller": "mara", "by_user": {"mara": 5}},
 }
 
 
@@ -81,10 +82,24 @@ def test_erasing_twice_is_erasing_once_and_leaves_no_field_of_a_person(event: di
     }
 
 
-def test_a_usage_object_loses_who_at_any_depth_and_nothing_else() -> None:
-    content = b'{"input":1.50,"user":"m","list":[{"metadata":{"a":1},"n":1e3},2],"end_user":"x","t":"user"}'
-    assert erased_usage(content) == b'{"input":1.50,"list":[{"n":1e3},2],"t":"user"}'
-    assert erased_usage(b'{"n": 1}') == b'{"n": 1}'
+def test_a_usage_object_keeps_its_figures_and_nothing_that_a_caller_said() -> None:
+    content = (
+        b'{"input_tokens":1.50,"user":"m","iterations":[{"metadata":{"a":1},"totalTokenCount":1e3},2,"m"],'
+        b'"service_tier":"standard","by_user":{"m":5},"mara_tokens":7,"speed":"so says m","output":"m"}'
+    )
+    kept = b'{"input_tokens":1.50,"iterations":[{"totalTokenCount":1e3},2,null],"service_tier":"standard"'
+    assert figures_of(content) == kept + b',"output":null}'
+    assert figures_of(b'{"n": 1}') == b"{}"
+    assert (figures_of(b'"mara"'), figures_of(b"oops"), figures_of(b"[" * 100_000)) == (b"null",) * 3
+
+
+def test_a_line_that_still_names_somebody_says_in_which_fields() -> None:
+    person = re.compile(person_pattern(["mara"]).encode())
+    usage = a_usage("for mara", event={"operation": "of mara", "model": "x"})
+    assert set(fields_naming(line_of(usage), person)) == {"event_id", "operation"}
+    assert set(fields_naming(line_of(a_correction("for mara", usage)), person)) == {"event_id", "operation"}
+    assert fields_naming(line_of(a_void("a", reason="mara said so")), person) == ["reason"]
+    assert fields_naming(b"of mara, and no JSON", person) == ["record"]
 
 
 NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
@@ -95,6 +110,17 @@ NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
     "the provider's usage": ({"usage": {"user": "mara"}}, []),
     "nobody": ({"user_id": "noor"}, None),
     "a longer name": ({"user_id": "maras", "message": "tamara said", "tags": {"who": "mara2"}}, None),
+    "other identifiers that begin with it": (
+        {"user_id": "mara-2", "session_id": "mara_b", "request_id": "mara@x.org", "message": "mara.b"},
+        None,
+    ),
+    "other identifiers that end with it": (
+        {"user_id": "x-mara", "session_id": "b_mara", "message": "to o.mara", "tags": {"who": "+mara"}},
+        ["who"],
+    ),
+    "other identifiers alone": ({"user_id": "x-mara", "metadata": {"of": ["b.mara", "mara%2"]}}, None),
+    "the end of a sentence": ({"message": "so said mara."}, []),
+    "a name with its kind": ({"tags": {"who": "user:mara"}}, ["who"]),
     "a session of that name": ({"session_id": "mara"}, []),
     "a word of the message": ({"message": "then mara said"}, []),
     "a word of a tag": ({"tags": {"who": "for mara", "team": "x"}}, ["who"]),

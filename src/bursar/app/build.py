@@ -19,6 +19,7 @@ import structlog
 
 from bursar import clock
 from bursar.app.applier import Applier
+from bursar.app.change_jobs import destroy_unneeded_pads
 from bursar.app.changes import JournaledChanges
 from bursar.app.jobs import jobs_of, make_runner
 from bursar.app.metrics import Metrics, QueryMetrics
@@ -42,6 +43,7 @@ from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import status, upgrade
 from bursar.storage.relational.retention import RelationalRetentions
 from bursar.storage.relational.snapshots import PriceSnapshotStore
+from bursar.storage.sealing import Seals
 from bursar.usage.applying import event_key
 from bursar.usage.checks import TimeRules
 from bursar.usage.ingest import Ingestor
@@ -74,6 +76,7 @@ class Platform:
 
     settings: Settings
     folder: DataFolder
+    seals: Seals
     engine: StateEngine
     identity: RelationalIdentityStore
     authenticator: Authenticator
@@ -215,6 +218,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     platform = Platform(
         settings=settings,
         folder=folder,
+        seals=Seals(folder.pads),
         engine=engine,
         identity=identity,
         authenticator=authenticator,
@@ -234,6 +238,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         lock=lock,
     )
     platform.runner.register(*jobs_of(platform))
+    destroy_unneeded_pads(platform)
     return platform
 
 

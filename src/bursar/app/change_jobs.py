@@ -6,11 +6,13 @@ in `usage/revising/`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.app.purging import Purger
 from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
+from bursar.storage.relational.runs import RelationalRuns
 from bursar.usage.revising.erasure import ERASE_JOB, EraseWork
 from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB, DeleteWork, ResetWork
 from bursar.usage.revising.voiding import VOID_JOB, VoidWork
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.app.job_ground import JobGround
     from bursar.app.rewritings import Rewritings
     from bursar.scheduling.job import Work
+    from bursar.scheduling.run import Run
 
 TIMEOUT_SECONDS = 24 * 3600
 """A change of everything that a large tenant recorded takes hours; after a restart it goes on anyway."""
@@ -37,13 +40,30 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         ground.identity.change_tenant(tenant_id, TenantChange(state=TenantState.SUSPENDED))
         ground.authenticator.forget()
 
+    def destroy_pad(run: Run) -> None:
+        ground.seals.destroy(run.parameters["identifiers"])
+
     delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant)
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
-        _job(ERASE_JOB, "Takes a person out of everything.", EraseWork(changes, questions, purger)),
+        replace(
+            _job(
+                ERASE_JOB,
+                "Takes a person out of everything.",
+                EraseWork(changes, questions, purger, ground.seals.open),
+            ),
+            settled=destroy_pad,
+        ),
         _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
         _job(DELETE_JOB, "Removes a tenant with all it has.", delete),
     ]
+
+
+def destroy_unneeded_pads(ground: JobGround) -> None:
+    """Destroy what opens the words of runs that have ended; at the start, before anybody seals."""
+    runs = RelationalRuns(ground.engine, ground.stores.journal.identity.journal_id)
+    open_ones = [run for run in runs.open_runs() if run.job_id == ERASE_JOB]
+    ground.seals.keep_only({run.parameters["identifiers"]["pad"] for run in open_ones})
 
 
 def _job(job_id: str, title: str, work: Work) -> Job:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from fastapi import APIRouter, Depends
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar.app.auth import require
@@ -81,7 +82,8 @@ def make_router(platform: Platform) -> APIRouter:
         counts = PersonCounts(len(found.events), len(found.kept))
         if body.dry_run:
             return desk.answer(200, ErasureAnswer(dry_run=True, found=counts, run=None))
-        parameters = {"identifiers": list(identifiers), "reason": reason}
+        sealed = await run_in_threadpool(platform.seals.seal, identifiers)
+        parameters = {"identifiers": sealed, "reason": reason}
         run = await desk.enqueue(ERASE_JOB, caller, parameters)
         return desk.accepted(ErasureAnswer(dry_run=False, found=counts, run=run), run)
 

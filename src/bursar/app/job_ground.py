@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bursar.storage.journal.writer import JournalWriter
     from bursar.storage.relational.engine import StateEngine
     from bursar.storage.relational.identity import RelationalIdentityStore
+    from bursar.storage.sealing import Seals
     from bursar.usage.retention.horizons import Horizons
 
 
@@ -28,6 +29,7 @@ class JobGround(Protocol):
 
     settings: Settings
     folder: DataFolder
+    seals: Seals
     engine: StateEngine
     identity: RelationalIdentityStore
     stores: UsageStores

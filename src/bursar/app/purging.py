@@ -8,6 +8,7 @@ keeps deleted bytes in its free blocks. Each step can be repeated.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,9 @@ from bursar.storage.duckdb.tenant_sql import rows_of_tenant
 from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.relational.runs import RelationalRuns
 from bursar.usage.changes import RESET, TOMBSTONE
+from bursar.usage.erasing import fields_naming
 from bursar.usage.person import person_pattern
+from bursar.usage.revising.purging import PlacesLeft
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -77,19 +80,20 @@ class Purger:
 
     def places_left(
         self, run: RunContext, tenant_id: str, identifiers: Collection[str], through_seq: int
-    ) -> list[int]:
+    ) -> PlacesLeft:
         """See `Purges.places_left`."""
         pattern = person_pattern(identifiers)
-        found = re.compile(pattern.encode()).search
-        left: set[int] = set()
+        person = re.compile(pattern.encode())
+        left: set[tuple[str, int]] = set()
         for number, line in enumerate(self._lines(0, through_seq)):
             if number % 10_000 == 0:
-                run.progress("looking whether anything is left", number)
-            if found(line) and _read(line).tenant_id == tenant_id:
-                left.add(_read(line).seq)
+                run.progress("looking whether anything is left", 100 * number // max(through_seq, 1), 100)
+            if person.search(line) and _read(line).tenant_id == tenant_id:
+                left |= {(name, _read(line).seq) for name in fields_naming(line, person)}
         with self._cursor() as cursor:
             left |= rows_naming(cursor, tenant_id, pattern, through_seq)
-        return sorted(left)
+        fields = Counter(name for name, _ in left)
+        return PlacesLeft(len({seq for _, seq in left}), dict(sorted(fields.items())))
 
     def conceal_runs(self, tenant_id: str, identifiers: Collection[str]) -> int:
         """See `Purges.conceal_runs`."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bursar.cli import changing, options
 from bursar.cli.options import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ERASE_EXAMPLES = examples(
     "bursar erase-user ada@example.com --dry-run",
@@ -33,9 +36,11 @@ def erase_user(
     """Take a person out of everything recorded: rows, history, quarantine, journal and archive.
 
     Costs, units and all totals stay, as usage of no user. Nothing in the answer, the journal or the
-    job's record names the person afterwards.
+    job's record names the person afterwards. Exits with 3 where something still holds an identifier,
+    such as an event's own id.
     """
     from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.failures import ExitCode
     from bursar.cli.printing import print_json, say
 
     if not dry_run:
@@ -54,8 +59,19 @@ def erase_user(
     if as_json:
         print_json(done)
     elif not dry_run:
-        result = done["run"]["result"]
-        say(f"Erased from {result['events']} records; {result['left']} places still hold an identifier.")
+        _show_erased(done["run"]["result"])
+    if not dry_run and done["run"]["result"]["left"]:
+        raise typer.Exit(ExitCode.DIFFERENCES)
+
+
+def _show_erased(result: Mapping[str, Any]) -> None:
+    from bursar.cli.printing import say
+
+    say(f"Erased from {result['events']} records; {result['left']} places still hold an identifier.")
+    if result["left"]:
+        fields = ", ".join(f"{name} ({count})" for name, count in result["left_in"].items())
+        say(f"They are in: {fields}.")
+        say("An erasure can't change those; they go with the tenant's retention (`bursar retention`).")
 
 
 def reset(

@@ -38,7 +38,7 @@ Start here:
 
 \b
 Exit codes:
-  0 done   1 failed   2 wrong command line   3 `verify` found differences
+  0 done   1 failed   2 wrong command line   3 `verify` found differences, `erase-user` left some
 """
 
 app = typer.Typer(

@@ -13,6 +13,8 @@ from bursar.scheduling.run import Json
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bursar.scheduling.run import Run
+
 
 class Missed(StrEnum):
     """What happens when a job's time passed while no runner was there."""
@@ -143,6 +145,8 @@ class Job:
     """It needs parameters that only its own endpoint gives, so it can't be triggered by name."""
     check: ParameterCheck | None = None
     """What it may be triggered with; None: without parameters only. Its own endpoint checks for itself."""
+    settled: Callable[[Run], None] | None = None
+    """Called with every run of it that has ended for good, however it did. A crash may come before."""
 
 
 def refuse_unknown(parameters: Mapping[str, Json], known: Collection[str]) -> tuple[Reason, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.scheduling.job import Job
+    from bursar.scheduling.listeners import Listeners
     from bursar.scheduling.store import SchedulerStore
 
 ATTEMPTS_LIMIT = 5
@@ -36,12 +37,12 @@ log = structlog.get_logger()
 
 def clear_up(
     store: SchedulerStore, jobs: Mapping[str, Job], holder: str, now: datetime, listeners: Sequence[str]
-) -> int:
-    """See to the runs that other holders left running, and to queued ones nobody can run; how many ended.
+) -> list[Run]:
+    """See to the runs that other holders left running, and to queued ones nobody can run; those that ended.
 
     Only for the holder of the lease: every other holder is dead, or about to be refused.
     """
-    ended = 0
+    ended: list[Run] = []
     for run_id, other in store.holders().items():
         if other == holder:
             continue
@@ -50,12 +51,27 @@ def clear_up(
         if ending is None:
             log.info("a run of an ended process is taken up again", job=run.job_id, run=run.id)
             store.put_back(run_id, other)
-        else:
-            ended += store.end(run_id, other, ending, listeners)
+        elif store.end(run_id, other, ending, listeners):
+            ended.append(run)
     for run in store.open_runs():
-        if run.state is RunState.QUEUED and run.job_id not in jobs:
-            ended += store.end(run.id, None, _unknown(now), listeners)
+        is_unknown = run.state is RunState.QUEUED and run.job_id not in jobs
+        if is_unknown and store.end(run.id, None, _unknown(now), listeners):
+            ended.append(run)
     return ended
+
+
+def tell_settled(jobs: Mapping[str, Job], runs: Sequence[Run], listeners: Listeners) -> None:
+    """Let the jobs of runs that have ended remove what they left, and the listeners be told."""
+    for run in runs:
+        job = jobs.get(run.job_id)
+        if job is None or job.settled is None:
+            continue
+        try:
+            job.settled(run)
+        except (BursarError, OSError) as error:
+            log.warning("what a run left could not be removed", run=run.id, error=str(error))
+    if runs:
+        listeners.notify()
 
 
 def _ending_of_left(run: Run, job: Job | None, now: datetime) -> Ending | None:

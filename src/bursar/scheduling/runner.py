@@ -19,7 +19,7 @@ from bursar import clock, ids
 from bursar.errors import BursarError, Conflict, Invalid, NotFound, Overloaded, Reason
 from bursar.scheduling.job import Stopped, refuse_unknown
 from bursar.scheduling.lease import Lease
-from bursar.scheduling.leftovers import ClockWork, clear_up
+from bursar.scheduling.leftovers import ClockWork, clear_up, tell_settled
 from bursar.scheduling.listeners import Listeners
 from bursar.scheduling.live_run import LiveRun
 from bursar.scheduling.run import ENDED, Ending, Run, RunState, Trigger, make_run_id
@@ -218,7 +218,7 @@ class JobRunner:
         run = self._store.run(run_id, tenant_id)
         ending = Ending(state=RunState.CANCELLED, at=self._options.now())
         if run.state is RunState.QUEUED and self._store.end(run_id, None, ending, self._listeners.names):
-            self._listeners.notify()
+            tell_settled(self.jobs, [run], self._listeners)
             return self.run(run_id, tenant_id)
         run = self._store.run(run_id, tenant_id)
         if run.state in ENDED and run.state is not RunState.CANCELLED:
@@ -305,8 +305,9 @@ class JobRunner:
                 self._step_down()
 
     def _lead(self) -> None:
-        if clear_up(self._store, self.jobs, self.holder, self._options.now(), self._listeners.names):
-            self._listeners.notify()
+        names = self._listeners.names
+        ended = clear_up(self._store, self.jobs, self.holder, self._options.now(), names)
+        tell_settled(self.jobs, ended, self._listeners)
         self._clockwork.lead(self.jobs, keeps_time=self._options.keeps_time and not self._only_own)
         if self._live:
             for run_id in self._store.stops_asked(self.holder):
@@ -366,7 +367,7 @@ class JobRunner:
                 self._store.put_back(live.run_id, self.holder)
             elif self._store.end(live.run_id, self.holder, ending, self._listeners.names):
                 self._store.trim(live.run, RUNS_KEPT, ending.at - FAILURES_KEPT_FOR)
-                self._listeners.notify()
+                tell_settled(self.jobs, [live.run], self._listeners)
             self._live.pop(live.run_id, None)
             self._own.discard(live.run_id)
 

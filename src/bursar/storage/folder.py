@@ -67,6 +67,11 @@ class DataFolder:
         return self.path / "bursar.sock"
 
     @property
+    def pads(self) -> Path:
+        """What opens sealed words of runs (`sealing.py`); no backup has it."""
+        return self.path / "pads"
+
+    @property
     def scratch(self) -> Path:
         """Files that no one misses after a stop."""
         return self.path / "tmp"

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.usage.changes import TOMBSTONE, Tombstone
+from bursar.usage.figures import figures_of
 from bursar.usage.record import RECORD_VERSION
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
 PERSON_FIELDS = (
     "user_id",
@@ -32,13 +33,7 @@ PERSON_FIELDS = (
     "metadata",
 )
 """Fields of an event that become null: who it was, ids that lead there, and free words."""
-USAGE_FIELDS = frozenset(
-    {"user", "user_id", "end_user", "end_user_id", "safety_identifier", "prompt_cache_key", "metadata"}
-)
-"""Fields that a provider's own usage object loses, at any depth: what the caller said of a user."""
-
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -75,16 +70,6 @@ def erased_line(line: bytes, tags: Collection[str]) -> bytes:
     return _encode(record) + end
 
 
-def erased_usage(content: bytes) -> bytes:
-    """A provider's usage object without `USAGE_FIELDS`; every other byte stays as it is."""
-    if not any(b'"%b"' % name.encode() in content for name in USAGE_FIELDS):
-        return content
-    try:
-        return _without_usage_fields(content)
-    except (msgspec.DecodeError, RecursionError):
-        return b"null"
-
-
 def names_person(line: bytes, person: re.Pattern[bytes]) -> list[str] | None:
     """Names of the tags whose values lead to the person, where a line names them; None where it doesn't.
 
@@ -101,6 +86,21 @@ def names_person(line: bytes, person: re.Pattern[bytes]) -> list[str] | None:
     named = [name for name, value in _texts(event.get("tags")) if person.search(value.encode())]
     fields = (event[name] for name in (*PERSON_FIELDS, "usage") if name in event)
     return named if named or any(person.search(bytes(field)) for field in fields) else None
+
+
+def fields_naming(line: bytes, person: re.Pattern[bytes]) -> list[str]:
+    """Names of the fields in which a line that names somebody does so: of the event, or of the record."""
+    try:
+        record = _decode_object(line)
+        for part in ("usage", "event"):
+            # A correction has the usage record inside, which has the event inside.
+            if part == "event" or "event" not in record:
+                inner = record.pop(part, None)
+                record |= _decode_object(inner) if inner is not None and _is_object(inner) else {}
+    except msgspec.DecodeError:
+        return ["record"]
+    named = [name for name, value in record.items() if name != "tenant_id" and person.search(bytes(value))]
+    return named or ["record"]
 
 
 def tombstone_for(
@@ -136,23 +136,8 @@ def _erased_event(content: msgspec.Raw, tags: Collection[str]) -> msgspec.Raw:
         kept = {name: value for name, value in _decode_object(event["tags"]).items() if name not in tags}
         event["tags"] = msgspec.Raw(_encode(kept))
     if "usage" in event:
-        event["usage"] = msgspec.Raw(erased_usage(bytes(event["usage"])))
+        event["usage"] = msgspec.Raw(figures_of(bytes(event["usage"])))
     return msgspec.Raw(_encode(event))
-
-
-def _without_usage_fields(content: bytes) -> bytes:
-    text = content.strip()
-    if text.startswith(b"{"):
-        fields = _decode_object(text)
-        parts: Iterable[bytes] = (
-            _encode(name) + b":" + _without_usage_fields(bytes(value))
-            for name, value in fields.items()
-            if name not in USAGE_FIELDS
-        )
-        return b"{%b}" % b",".join(parts)
-    if text.startswith(b"["):
-        return b"[%b]" % b",".join(_without_usage_fields(bytes(value)) for value in _decode_list(text))
-    return text
 
 
 def _is_object(content: msgspec.Raw | None) -> bool:

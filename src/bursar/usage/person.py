@@ -1,7 +1,10 @@
 """A person as usage knows one: the identifiers they go by, and where those stand in what was recorded.
 
-An identifier counts where it stands as a whole word: `ada` is found in `ask ada` and in `{"to": "ada"}`,
-not in `adagio`; a mail address not within a longer one. What is then taken out is in `erasing.py`.
+An identifier counts where it stands as a whole word: `ada` is found in `ask ada`, in `{"to": "ada"}` and
+in `user:ada`. Letters, digits and what joins them to a name or an address (`_JOINTS`) belong to the word:
+neither `adagio` nor `ada-2`, `ada_b`, `j.ada` or `ada@x.org` is `ada`, and `jo@x.org` isn't in
+`mary-jo@x.org`. The same pattern is used for rows, tags, quarantine, journal and archive. What is then
+taken out is in `erasing.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ IDENTIFIER_SIZE = range(2, 257)
 """Characters; a single one would be found in nearly every text."""
 _WORD = "0-9A-Za-z_"
 _JOINTS = ".@+%-"
-"""What joins words to a mail address: `jo@x.com` is neither in `mary-jo@x.com` nor in `jo@x.com.au`."""
+"""What joins words to a longer identifier, unless nothing follows: `ada.` ends a sentence and is `ada`."""
 _ESCAPE = r"\\[bfnrt]|\\u[0-9A-Fa-f]{4}"
 """What JSON has for a line break and the like, which are no letters of the word behind them."""
 
@@ -71,8 +74,7 @@ def refuse_naming(text: str, identifiers: Collection[str]) -> None:
 
 def _choices(identifier: str) -> list[str]:
     """Patterns of one identifier where it stands alone, in text and in JSON."""
-    joints = f"[{_JOINTS}]*" if "@" in identifier else ""
-    outside = f"[^{_WORD}{_JOINTS}]" if joints else f"[^{_WORD}]"
+    joints, outside = f"[{_JOINTS}]*", f"[^{_WORD}{_JOINTS}]"
     forms = (identifier, json.dumps(identifier)[1:-1], _in_json(identifier))
     return [f"(?:^|{outside}|{_ESCAPE}){joints}{re.escape(form)}{joints}(?:$|{outside})" for form in forms]
 

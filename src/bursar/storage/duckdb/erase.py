@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from bursar.storage.duckdb.kept import columns_of
 from bursar.storage.duckdb.rollup import ROLLUPS, measures_of, rollup_select
-from bursar.usage.erasing import PERSON_FIELDS, USAGE_FIELDS, erased_line, erased_usage
+from bursar.usage.erasing import PERSON_FIELDS, erased_line
+from bursar.usage.figures import figures_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _BY_USER = "usage_by_user_day"
 _NULLED = ", ".join(f"NULL AS {name}" for name in PERSON_FIELDS)
 _KEPT_TAGS = "map_from_entries(list_filter(map_entries(e.tags), lambda t: NOT list_contains(n.tags, t.key)))"
-_HAS_USAGE_FIELDS = " OR ".join(f"contains(usage::VARCHAR, '\"{name}\"')" for name in sorted(USAGE_FIELDS))
 VERSION = "coalesce(revised_seq, e.seq)"
 """The position of the record that a row's version came with."""
 UNREADABLE = "unreadable_record"
@@ -158,9 +158,9 @@ def null_kept_users(connection: duckdb.DuckDBPyConnection, table: str, tenant_id
 
 
 def _erase_usage(connection: duckdb.DuckDBPyConnection) -> None:
-    """Take the fields that can carry a user out of the providers' own usage objects."""
+    """Leave figures alone in the providers' own usage objects."""
     rows = connection.execute(
-        f"SELECT DISTINCT usage::VARCHAR FROM without_person WHERE {_HAS_USAGE_FIELDS}"
+        "SELECT DISTINCT usage::VARCHAR FROM without_person WHERE usage IS NOT NULL"
     ).fetchall()
     if not rows:
         return
@@ -169,5 +169,5 @@ def _erase_usage(connection: duckdb.DuckDBPyConnection) -> None:
         "UPDATE without_person SET usage = new.after FROM"
         " (SELECT unnest(?::VARCHAR[]) AS before, unnest(?::VARCHAR[]) AS after) new"
         " WHERE without_person.usage::VARCHAR = new.before",
-        [old, [erased_usage(text.encode()).decode() for text in old]],
+        [old, [figures_of(text.encode()).decode() for text in old]],
     )

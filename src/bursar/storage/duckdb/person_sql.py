@@ -21,6 +21,9 @@ _TAGS = (
 )
 _NAMES = " OR ".join(f'regexp_matches("{name}"::VARCHAR, $pattern)' for name in (*PERSON_FIELDS, "usage"))
 
+_NO_WORDS = frozenset({"tenant_id", "seq", "revised_seq", "ended_seq", "fingerprint"})
+"""Columns that hold the tenant's own id, or numbers."""
+
 
 class _Event(msgspec.Struct):
     tags: dict[str, Any] | None = None
@@ -82,20 +85,27 @@ def _tags_of(record: str, pattern: str) -> list[str]:
 
 def rows_naming(
     cursor: duckdb.DuckDBPyConnection, tenant_id: str, pattern: str, through_seq: int
-) -> set[int]:
-    """Places of rows up to a place of which any column still matches; sums by user count as place 0."""
-    left: set[int] = set()
+) -> set[tuple[str, int]]:
+    """Columns that still match, each with the place of its row, up to a place; sums by user are place 0."""
+    left: set[tuple[str, int]] = set()
     values = {"tenant": tenant_id, "pattern": pattern, "last": through_seq}
     for table in ("usage_events", "usage_history", "quarantine"):
+        columns = [
+            row[0] for row in cursor.execute(f"DESCRIBE {table}").fetchall() if row[0] not in _NO_WORDS
+        ]
+        named = ", ".join(
+            f"CASE WHEN regexp_matches(\"{name}\"::VARCHAR, $pattern) THEN '{name}' END" for name in columns
+        )
         rows = cursor.execute(
-            f"SELECT DISTINCT seq FROM {table} t WHERE tenant_id = $tenant AND seq <= $last"
+            f"SELECT unnest(list_filter([{named}], lambda name: name IS NOT NULL)) AS name, seq"
+            f" FROM {table} t WHERE tenant_id = $tenant AND seq <= $last"
             " AND regexp_matches(t::VARCHAR, $pattern)",
             values,
         ).fetchall()
-        left |= {int(row[0]) for row in rows}
+        left |= {(name, int(seq)) for name, seq in rows}
     kept = cursor.execute(
         "SELECT 1 FROM kept_by_user_day"
         " WHERE tenant_id = $tenant AND regexp_matches(user_id, $pattern) LIMIT 1",
         {"tenant": tenant_id, "pattern": pattern},
     ).fetchall()
-    return left | ({0} if kept else set())
+    return left | ({("user_id", 0)} if kept else set())

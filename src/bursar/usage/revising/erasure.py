@@ -2,7 +2,7 @@
 
 The job finds where the person stands, journals that, waits until the store has lost it, rewrites the
 journal, renews the store, and then looks whether anything is left. The identifiers are in the job's
-parameters until that is done, and nowhere else; the result has counts and places.
+parameters under seal until the run has ended, however it does, and nowhere else; the result has counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bursar.usage.record import encode_record
 from bursar.usage.revising.author import Author, wait_until_applied
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bursar.scheduling.job import RunContext
     from bursar.usage.change_log import ChangeLog
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 ERASE_JOB = "erase"
 CONCEALED = "erased"
 """What stands in the job's parameters where the identifiers were."""
-PLACES_SHOWN = 100
 ROUNDS = 10
 """Looks for a person whose usage keeps coming in; what comes later needs another erasure."""
 
@@ -43,11 +42,12 @@ class EraseWork:
     changes: ChangeLog
     questions: AsksQuestions
     purges: Purges
+    open_seal: Callable[[Mapping[str, str]], list[str]]
 
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Erase the person; a later attempt goes on from what was journaled."""
         author = Author.of_run(run)
-        identifiers = [str(one) for one in run.parameters["identifiers"]]
+        identifiers = self.open_seal(run.parameters["identifiers"])
         with self.purges.alone(run):
             seqs, events = self._journal(run, author, identifiers)
             changed = self.purges.purge_person(run, author, seqs, identifiers)
@@ -59,8 +59,8 @@ class EraseWork:
             "events": events,
             "journal_records": changed,
             "runs_concealed": concealed,
-            "left": len(left),
-            "left_at": left[:PLACES_SHOWN],
+            "left": left.places,
+            "left_in": left.fields,
             "reason": author.reason,
         }
 

@@ -6,6 +6,7 @@ derived anew from that into fresh files. `app/purging.py` does it over a running
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
     from bursar.scheduling.job import RunContext
     from bursar.usage.revising.author import Author
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesLeft:
+    """Where somebody is still named: records of the journal, rows of the store."""
+
+    places: int
+    """Positions; a record and the row that was made of it are one."""
+    fields: dict[str, int]
+    """In which fields they are, and of how many positions; never what stands there."""
 
 
 class Purges(Protocol):
@@ -39,8 +50,8 @@ class Purges(Protocol):
 
     def places_left(
         self, run: RunContext, tenant_id: str, identifiers: Collection[str], through_seq: int
-    ) -> list[int]:
-        """Places in the journal and in the store that still hold one of the identifiers."""
+    ) -> PlacesLeft:
+        """Where in the journal and in the store one of the identifiers still stands."""
         ...
 
     def conceal_runs(self, tenant_id: str, identifiers: Collection[str]) -> int:

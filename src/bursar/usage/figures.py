@@ -1,0 +1,73 @@
+"""What a provider's usage object says in figures, and nothing that a caller put beside them.
+
+A provider passes on what it was told: a user, a label, a breakdown by customer, whose names may be fields
+of their own. So a field stays only where its name is made of the words that usage is counted in, and a
+text only where it is one of a few words about the service. The figures stay as they were, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COUNTED_IN = frozenset(
+    [
+        *("accepted", "audio", "billed", "bytes", "by", "cache", "cached", "candidates", "characters"),
+        *("code", "completion", "content", "cost", "count", "creation", "details", "duration", "ephemeral"),
+        *("execution", "fetch", "image", "images", "input", "iterations", "metadata", "modality", "output"),
+        *("pages", "prediction", "prompt", "read", "reasoning", "rejected", "requests", "response", "search"),
+        *("searches", "seconds", "server", "text", "thinking", "thought", "thoughts", "token", "tokens"),
+        *("tool", "total", "units", "usage", "use", "video", "web", "write", "1h", "5m"),
+    ]
+)
+"""Words that names of figures are made of, in the usage objects of OpenAI, Anthropic and Gemini."""
+ABOUT_THE_SERVICE = frozenset(
+    [
+        *("service_tier", "serviceTier", "speed", "inference_geo", "modality", "traffic_type", "trafficType"),
+        *("type", "model", "object"),
+    ]
+)
+"""Fields that hold one word, or the number of one."""
+_TEXT_OF_CALLER = "metadata"
+"""In a usage object it is what the caller said, and no figures."""
+_NAME_PARTS = re.compile(r"\d+[a-z]+|[A-Z]?[a-z]+")
+_A_WORD = re.compile(rb'null|[0-9]{1,2}|"[A-Za-z][A-Za-z0-9_.:/-]{0,63}"')
+_A_FIGURE = re.compile(rb"-?[0-9][0-9.eE+-]*|true|false|null")
+
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def figures_of(content: bytes) -> bytes:
+    """The usage object without anything but figures; `null` for what is no JSON."""
+    try:
+        return _figures_of(content.strip())
+    except (msgspec.DecodeError, RecursionError):
+        return b"null"
+
+
+def _figures_of(text: bytes) -> bytes:
+    if text.startswith(b"{"):
+        parts: Iterable[bytes] = (
+            _encode(name) + b":" + (bytes(value) if name in ABOUT_THE_SERVICE else _figures_of(bytes(value)))
+            for name, value in _decode_object(text).items()
+            if (_A_WORD.fullmatch(bytes(value)) if name in ABOUT_THE_SERVICE else _is_figure(name))
+        )
+        return b"{%b}" % b",".join(parts)
+    if text.startswith(b"["):
+        return b"[%b]" % b",".join(_figures_of(bytes(value)) for value in _decode_list(text))
+    return text if _A_FIGURE.fullmatch(text) else b"null"
+
+
+@lru_cache(maxsize=1024)
+def _is_figure(name: str) -> bool:
+    parts = _NAME_PARTS.findall(name)
+    is_whole = "".join(parts) == name.replace("_", "")
+    return name != _TEXT_OF_CALLER and is_whole and all(part.lower() in COUNTED_IN for part in parts)
