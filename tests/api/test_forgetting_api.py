@@ -131,10 +131,10 @@ def test_what_still_names_the_person_is_reported_by_its_fields(tenant: Tenant) -
 
 
 def test_a_person_leaves_a_providers_usage_object_whatever_its_fields_are_called(tenant: Tenant) -> None:
-    usage = {"input_tokens": 7, "output_tokens": 3, "billed_to": "ines", "by_caller": {"ines": 10}}
-    event_id = tenant.send(usage=usage, model="claude-sonnet-4-5", input_tokens=None, user_id="ines")
+    usage = {"input_tokens": 7, "output_tokens": 3, "billed_to": "ingrid", "by_caller": {"ingrid": 10}}
+    event_id = tenant.send(usage=usage, model="claude-sonnet-4-5", input_tokens=None, user_id="ingrid")
     before = tenant.totals()
-    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "ines", "reason": WHY}))
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "ingrid", "reason": WHY}))
     assert (run["result"]["events"], run["result"]["left"]) == (1, 0)
     event = tenant.ask("GET", f"{EVENTS}/{event_id}").json()
     assert event["usage"] == {"input_tokens": 7, "output_tokens": 3}
