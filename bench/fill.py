@@ -24,7 +24,7 @@ from bursar.app.usage_stores import open_stores
 from bursar.identity.caller import Caller
 from bursar.identity.tenant import DEFAULT_TENANT_ID
 from bursar.pricing.genai_source import load_book
-from bursar.storage.duckdb.connection import DuckDBLimits
+from bursar.storage.duckdb.connection import ROW_GROUP_ROWS, DuckDBLimits
 from bursar.storage.folder import DataFolder, claim_folder
 from bursar.storage.journal.archiving import archive_sealed
 from bursar.storage.journal.batches import batch_of
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from bursar.usage.record import UsageLine
 
 PATTERNS = 20_000
-BATCH_EVENTS = 50_000
+BATCH_EVENTS = 3 * ROW_GROUP_ROWS
+"""Whole row groups, as a server takes them under load."""
 TIDY_EVENTS = 500_000
 """Rollups are compacted and sealed segments archived as often as this: a server does both in minutes."""
 STEPS = 10

@@ -19,9 +19,10 @@ import structlog
 from bursar import clock
 from bursar.app.errands import Errands
 from bursar.errors import ConfigurationError, Unavailable
+from bursar.storage.duckdb.connection import ROW_GROUP_ROWS
 from bursar.storage.journal.batches import batch_of
 from bursar.tracing import span
-from bursar.usage.applying import Applied, Repeat
+from bursar.usage.applying import Applied, Repeat, whole_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.apply import DuckDBApplier
     from bursar.storage.journal.reader import JournalReader
     from bursar.storage.journal.writer import DurableMark
+    from bursar.usage.applying import RecordBatch
 
 BATCH_BYTES = 128 * 2**20
 """Journal bytes applied in one transaction at most, about 150,000 events. A backlog is taken in large
@@ -101,6 +103,8 @@ class Applier:
         self._stop_at = 0.0
         self._tidy_at = 0.0
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
+        self._rest: list[RecordBatch] = []
+        """Read already, but left for the next batch."""
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
         self._errands = Errands()
@@ -220,6 +224,7 @@ class Applier:
         self.state.errors += 1
         self.state.failing = f"{type(error).__name__}: {error}"
         self._reader.rewind(self.state.applied_seq)
+        self._rest = []
         with self._lock:
             for watch in self._watches:
                 watch.is_spoiled = True
@@ -276,7 +281,7 @@ class Applier:
     def _apply_some(self, mark: DurableMark) -> int:
         """Apply the next records; returns their size in bytes."""
         started = clock.monotonic()
-        batches = [batch_of(frame) for frame in self._reader.read(mark, BATCH_BYTES)]
+        batches = self._take(mark)
         if not batches:
             message = f"The journal has no record between {self.state.applied_seq} and {mark.last_seq}."
             raise ConfigurationError(message)
@@ -294,6 +299,18 @@ class Applier:
         self._tell_watches(applied)
         state.totals.repeats.clear()
         return sum(len(batch.payload) for batch in batches)
+
+    def _take(self, mark: DurableMark) -> list[RecordBatch]:
+        """The next records: whole row groups, unless there are fewer or somebody waits for them.
+
+        A part of a row group goes through DuckDB's write-ahead log, and the next checkpoint writes it and
+        its neighbours anew: 3 µs of CPU and 40 bytes of the file per event.
+        """
+        batches = [*self._rest, *map(batch_of, self._reader.read(mark, BATCH_BYTES))]
+        self._rest = []
+        if not self._watches and not self._stopping:
+            batches, self._rest = whole_groups(batches, ROW_GROUP_ROWS)
+        return batches
 
     def _tell_watches(self, applied: Applied) -> None:
         with self._lock:

@@ -14,10 +14,17 @@ import structlog
 from bursar.errors import ConfigurationError
 from bursar.storage.duckdb.apply import DuckDBApplier, make_applier
 from bursar.storage.duckdb.compaction import RowCounts, count_rollup_rows
-from bursar.storage.duckdb.connection import DuckDBLimits, StoreDatabase, open_store, read_position
+from bursar.storage.duckdb.connection import (
+    ROW_GROUP_ROWS,
+    DuckDBLimits,
+    StoreDatabase,
+    open_store,
+    read_position,
+)
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.keyindex.index import LmdbKeyIndex
 from bursar.storage.keyindex.trust import close_index, open_index
+from bursar.usage.applying import whole_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,9 +129,10 @@ def apply_journal(
         waiting.append(batch)
         size += len(batch.payload)
         if size >= bite_bytes:
-            applier.apply(waiting)
-            progress("applying the journal", batch.last_seq)
-            waiting, size = [], 0
+            bite, waiting = whole_groups(waiting, ROW_GROUP_ROWS)
+            applier.apply(bite)
+            progress("applying the journal", bite[-1].last_seq)
+            size = sum(len(one.payload) for one in waiting)
     if waiting:
         applier.apply(waiting)
         progress("applying the journal", waiting[-1].last_seq)

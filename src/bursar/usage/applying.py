@@ -55,6 +55,15 @@ class RecordBatch:
     kind: BatchKind
     payload: bytes
 
+    def between(self, after_seq: int, last_seq: int) -> RecordBatch:
+        """The records behind `after_seq` and up to `last_seq`, of which there must be some."""
+        first, last = max(self.first_seq, after_seq + 1), min(self.last_seq, last_seq)
+        if (first, last) == (self.first_seq, self.last_seq):
+            return self
+        lines = self.payload.splitlines(keepends=True)
+        kept = lines[first - self.first_seq : last - self.first_seq + 1]
+        return RecordBatch(first, last, self.kind, b"".join(kept))
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -148,6 +157,22 @@ class UsageApplier(Protocol):
     def apply(self, batches: Sequence[RecordBatch]) -> Applied:
         """Apply records in order. Idempotent: applying a batch again changes nothing."""
         ...
+
+
+def whole_groups(
+    batches: Sequence[RecordBatch], group_rows: int
+) -> tuple[list[RecordBatch], list[RecordBatch]]:
+    """Usage records that make whole groups of rows, and those behind them, which may wait.
+
+    All of them where there is no whole group, or where other records are among them.
+    """
+    last_seq = batches[-1].last_seq if batches else 0
+    left = (last_seq - batches[0].first_seq + 1) % group_rows if batches else 0
+    end = last_seq - left
+    if left == 0 or end < batches[0].first_seq or any(one.kind is not BatchKind.USAGE for one in batches):
+        return list(batches), []
+    now = [one.between(0, end) for one in batches if one.first_seq <= end]
+    return now, [one.between(end, last_seq) for one in batches if one.last_seq > end]
 
 
 def event_key(tenant_id: str, event_id: str) -> bytes:

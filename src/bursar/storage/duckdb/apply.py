@@ -19,19 +19,18 @@ from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sort
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups, events_by_hour
 from bursar.storage.duckdb.spellings import spelled_prints
-from bursar.storage.duckdb.staging import STAGED, Staging
+from bursar.storage.duckdb.staging import STAGED, Staging, UnreadableLines
 from bursar.usage.applying import Applied, BatchKind, Delivery, Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.usage.applying import KeyIndex, RecordBatch, Seen
-
-_KEYS = f"SELECT {KEY_COLUMNS} FROM {STAGED}"
 
 
 class DuckDBApplier:
@@ -64,6 +63,8 @@ class DuckDBApplier:
         done = self.position()
         total = Applied()
         waiting = [batch for batch in batches if done is None or batch.last_seq > done[1]]
+        if waiting and done is not None and waiting[0].kind is BatchKind.USAGE:
+            waiting[0] = waiting[0].between(done[1], waiting[0].last_seq)
         for kind, run in groupby(waiting, key=lambda batch: batch.kind):
             if kind is BatchKind.USAGE:
                 total.add(self._apply_usage(list(run)))
@@ -75,6 +76,20 @@ class DuckDBApplier:
         return total
 
     def _apply_usage(self, batches: list[RecordBatch]) -> Applied:
+        applied = Applied(last_seq=batches[-1].last_seq)
+        source = f"usage_events WHERE seq >= {batches[0].first_seq}"
+        try:
+            with transaction(self._connection):
+                self._staging.insert([batch.payload for batch in batches])
+                conflicts = self._drop_repeats(source, applied, batches)
+                added = self._finish_usage(source, applied, conflicts)
+        except UnreadableLines:
+            return self._apply_carefully(batches)
+        self.compactor.note_added(*added)
+        return applied
+
+    def _apply_carefully(self, batches: list[RecordBatch]) -> Applied:
+        """Apply what can be read, and show the rest; the staging table finds out which is which."""
         self._staging.fill([batch.payload for batch in batches])
         applied = Applied(last_seq=batches[-1].last_seq)
         # `fill` may have found lines that can't be read; they are in the journal, so they are shown.
@@ -83,17 +98,28 @@ class DuckDBApplier:
             seq = record.envelope.seq
             applied.repeats[seq] = Repeat(Delivery.QUARANTINED, seq)
         with transaction(self._connection):
-            conflicts = self._drop_repeats(applied, batches)
+            conflicts = self._drop_repeats(STAGED, applied, batches)
             self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
-            rows = add_to_rollups(self._connection, STAGED)
-            self._keep_aside(applied, [*bad, *conflicts])
-            self._move_position(applied.last_seq)
-        self.compactor.note_added(rows, events_by_hour(self._connection, STAGED))
+            added = self._finish_usage(STAGED, applied, [*bad, *conflicts])
+        self.compactor.note_added(*added)
         return applied
 
-    def _drop_repeats(self, applied: Applied, batches: list[RecordBatch]) -> list[QuarantinedRecord]:
-        """Leave only first deliveries in the staging table; returns the conflicts."""
-        rows = sorted_by_key(fetch_columns(self._connection, _KEYS))
+    def _finish_usage(
+        self, source: str, applied: Applied, aside: Sequence[QuarantinedRecord]
+    ) -> tuple[dict[str, int], dict[datetime, int]]:
+        """What new rows bring along; returns the rows added to each rollup, and the events of each hour."""
+        added = add_to_rollups(self._connection, source)
+        hours = events_by_hour(self._connection, source)
+        self._keep_aside(applied, aside)
+        self._move_position(applied.last_seq)
+        return added, hours
+
+    def _drop_repeats(
+        self, source: str, applied: Applied, batches: list[RecordBatch]
+    ) -> list[QuarantinedRecord]:
+        """Leave only first deliveries among the rows of a source; returns the conflicts."""
+        found = fetch_columns(self._connection, f"SELECT {KEY_COLUMNS} FROM {source}")
+        rows = sorted_by_key(found)
         seqs = as_unsigned(rows["seq"])
         self._index.advance(applied.last_seq)
         if not len(seqs):
@@ -105,8 +131,9 @@ class DuckDBApplier:
         applied.new = int(len(seqs) - repeated.sum())
         if not repeated.any():
             return []
+        joiner = "AND" if " WHERE " in source else "WHERE"
         self._connection.execute(
-            f"DELETE FROM {STAGED} WHERE seq IN (SELECT unnest(?::UBIGINT[]))", [seqs[repeated].tolist()]
+            f"DELETE FROM {source} {joiner} seq IN (SELECT unnest(?::UBIGINT[]))", [seqs[repeated].tolist()]
         )
         _note_repeats(applied, seqs, seen)
         conflicting = seqs[seen.outcomes == Delivery.CONFLICT].tolist()

@@ -109,6 +109,10 @@ class BadLine:
     detail: str
 
 
+class UnreadableLines(Exception):
+    """Some of the lines don't make rows."""
+
+
 @dataclass(slots=True)
 class Staging:
     """One staging table on one connection, filled anew for each run of records."""
@@ -117,6 +121,20 @@ class Staging:
     path: Path
     """A scratch file for the lines; it never needs to be durable."""
     bad: list[BadLine] = field(default_factory=list[BadLine])
+
+    def insert(self, payloads: Sequence[bytes]) -> None:
+        """Load lines of usage records straight into the raw rows, within a transaction: the cheapest way.
+
+        Raises:
+            UnreadableLines: some line doesn't fit; the transaction can only be rolled back.
+        """
+        try:
+            self._write(payloads)
+            self.connection.execute(f"INSERT INTO usage_events {SELECT_FROM_JSON}", [str(self.path)])
+        except duckdb.Error as error:
+            raise UnreadableLines(str(error)) from error
+        finally:
+            os.truncate(self.path, 0)
 
     def fill(self, payloads: Sequence[bytes]) -> None:
         """Load lines of usage records; what can't be loaded is in `bad`."""

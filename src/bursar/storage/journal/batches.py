@@ -28,9 +28,8 @@ def batch_of(frame: Frame) -> RecordBatch:
 def batches_up_to(folder: Path, last_seq: int, after_seq: int = 0) -> Iterator[RecordBatch]:
     """Every record behind `after_seq` and up to `last_seq`, in order, archived ones too.
 
-    A group with records on both sides of `after_seq` is given whole. Safe beside a writer (what is behind
-    may still be written) and beside changes of the archive, which wait until this one reading is done;
-    who reads several times holds the archive (`holding.py`).
+    Safe beside a writer (what is behind may still be written) and beside changes of the archive, which
+    wait until this one reading is done; who reads several times holds the archive (`holding.py`).
 
     Raises:
         ConfigurationError: the journal is damaged, or what is asked for was dropped for its age.
@@ -52,16 +51,8 @@ def _held_batches(folder: Path, last_seq: int, after_seq: int) -> Iterator[Recor
         while reader.position < last_seq:
             before = reader.position
             for frame in reader.read(mark, READ_BYTES):
-                yield _cut(batch_of(frame), last_seq)
+                yield batch_of(frame).between(after_seq, last_seq)
             if reader.position == before:
                 return
     finally:
         reader.close()
-
-
-def _cut(batch: RecordBatch, last_seq: int) -> RecordBatch:
-    """The batch without records behind `last_seq`: changes are applied one by one."""
-    if batch.last_seq <= last_seq:
-        return batch
-    kept = batch.payload.splitlines(keepends=True)[: last_seq - batch.first_seq + 1]
-    return RecordBatch(batch.first_seq, last_seq, batch.kind, b"".join(kept))
