@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bursar.app.usage_stores import UsageStores
+    from bursar.errors import BursarError
     from bursar.usage.record import UsageLine
 
 PATTERNS = 20_000
@@ -76,6 +77,11 @@ class _Patterns:
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return 1, done
+
+    def append_one(self, record: UsageLine, when_durable: Callable[[BursarError | None], None]) -> None:
+        """Keep a record as a pattern."""
+        self.append_usage([record])
+        when_durable(None)
 
     def save(self, card_id: str, document: str) -> None:
         """Explanations aren't measured."""
