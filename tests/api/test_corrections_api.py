@@ -93,6 +93,27 @@ def test_many_are_corrected_at_once_and_each_refusal_is_named(server: RunningSer
     assert server.client.get(f"{EVENTS}/{second}").json()["is_corrected"] is False
 
 
+def test_a_body_of_which_nothing_can_be_corrected_is_refused_with_every_reason(server: RunningServer) -> None:
+    known = send(server.client)["event_id"]
+    body = [{"event_id": "nobody-knows-it", "model": "m"}, {"event_id": known, "input_tokens": -1}]
+    answer = server.client.post(CORRECTIONS, json=body, params=WHY)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    document = answer.json()
+    assert document["detail"] == "All 2 corrections of the body were refused."
+    assert (document["instance"], document["corrected"]) == (CORRECTIONS, [])
+    assert document["request_id"] == answer.headers["x-request-id"]
+    assert [(one["index"], one["event_id"], one["errors"][0]["code"]) for one in document["rejected"]] == [
+        (0, "nobody-knows-it", "no_such_event"),
+        (1, known, "out_of_range"),
+    ]
+    alone = server.client.post(CORRECTIONS, json=body[0], params=WHY)
+    assert (alone.status_code, [one["code"] for one in alone.json()["errors"]]) == (422, ["no_such_event"])
+    nothing = server.client.post(CORRECTIONS, json=[], params=WHY)
+    assert (nothing.status_code, nothing.json()["rejected"]) == (422, [])
+    foreign = [{"event_id": known, "tenant_id": "rival"}]
+    assert server.client.post(CORRECTIONS, json=foreign, params=WHY).status_code == 403
+
+
 def test_a_correction_may_give_an_event_another_model_user_and_time(server: RunningServer) -> None:
     event_id = send(server.client, user_id="ada")["event_id"]
     body = {

@@ -39,6 +39,8 @@ def test_an_event_is_corrected_and_its_history_told(client: BursarClient) -> Non
     assert [one["ended"] is None for one in history["items"]] == [True, False]
     many = client.changes.correct_many([{**CALL, "event_id": "a/1"}, {"event_id": "b"}], reason="again")
     assert (len(many["corrected"]), len(many["rejected"])) == (1, 1)
+    none = client.changes.correct_many([{"event_id": "b"}, {"event_id": "c"}], reason="again")
+    assert ([one["event_id"] for one in none["rejected"]], none["corrected"]) == (["b", "c"], [])
     with pytest.raises(NotFound):
         client.changes.correct("never", CALL, reason="x")
     with pytest.raises(RequestRefused):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import msgspec
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
@@ -16,6 +17,7 @@ from fastapi.responses import Response
 from bursar import clock
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk
+from bursar.app.problems import answer
 from bursar.described import DESCRIBED
 from bursar.errors import Conflict, Invalid, NotFound, Reason, TenantMismatch
 from bursar.identity.caller import Caller, Scope
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.app.build import Platform
+    from bursar.errors import BursarError
     from bursar.usage.bodies import Item
     from bursar.usage.intake import CostAnswer, Rejection
     from bursar.usage.revising.correcting import Corrected, Corrections
@@ -130,6 +133,9 @@ def make_router(platform: Platform) -> APIRouter:
         author = Author(caller.tenant_id, caller.key_id, read_reason(reason))
         items = await _items_of(request)
         done = await _correct(desk, items, caller, author)
+        if not done.corrected:
+            account = {"corrected": [], "rejected": msgspec.to_builtins(done.rejected)}
+            return answer(request, _refusal(done.rejected), account)
         return desk.answer(200 if done.applied else 202, done)
 
     @router.put(
@@ -151,8 +157,7 @@ def make_router(platform: Platform) -> APIRouter:
             text = "Send one event here, or many to POST /api/v1/events/corrections."
             raise Invalid(text, reasons=(Reason("$", "one_event", text),))
         done = await _correct(desk, name_event(items, event_id), caller, author)
-        if done.rejected:
-            _refuse(event_id, done.rejected[0])
+        _refuse(event_id, done.rejected)
         return desk.answer(200 if done.applied else 202, done.corrected[0])
 
     @router.get("/events/{event_id:path}/history", response_model=HistoryAnswer)
@@ -209,13 +214,24 @@ async def _refuse_lost(desk: ChangeDesk, corrections: Corrections, tenant_id: st
         raise Conflict(message)
 
 
-def _refuse(event_id: str, refused: RefusedCorrection) -> None:
-    if any(one.code == NO_SUCH_EVENT for one in refused.errors):
+def _refuse(event_id: str, rejected: Sequence[RefusedCorrection]) -> None:
+    if any(one.code == NO_SUCH_EVENT for refused in rejected for one in refused.errors):
         raise NotFound(f"There is no event {event_id[:256]!r} that counts.")
-    if {one.code for one in refused.errors} == {"tenant_mismatch"}:
-        raise TenantMismatch
-    reasons = tuple(Reason(one.field, one.code, one.message) for one in refused.errors)
-    raise Invalid("The correction was refused.", reasons=reasons)
+    if rejected:
+        raise _refusal(rejected)
+
+
+def _refusal(rejected: Sequence[RefusedCorrection]) -> BursarError:
+    """Why nothing was corrected."""
+    reasons = [Reason(one.field, one.code, one.message) for refused in rejected for one in refused.errors]
+    if {one.code for one in reasons} == {"tenant_mismatch"}:
+        return TenantMismatch()
+    if not rejected:
+        empty = Reason("$", "required", "Send at least one event.")
+        return Invalid("The body holds no events.", reasons=(empty,))
+    if len(rejected) == 1:
+        return Invalid("The correction was refused.", reasons=tuple(reasons))
+    return Invalid(f"All {len(rejected)} corrections of the body were refused.")
 
 
 def _shown(one: Corrected, *, applied: bool) -> CorrectedEvent:

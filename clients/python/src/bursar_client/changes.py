@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bursar_client.errors import UnreadableAnswer
+from bursar_client.errors import RequestRefused, UnreadableAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,8 +45,14 @@ class Changes:
         return self._ask("PUT", f"{EVENTS}/{_quoted(event_id)}", event, reason=reason)
 
     def correct_many(self, events: Iterable[Mapping[str, Any]], *, reason: str) -> JsonObject:
-        """Replace many events, each named by its `event_id`; refused ones are in `rejected`."""
-        return self._ask("POST", f"{EVENTS}/corrections", list(events), reason=reason)
+        """Replace many events, each named by its `event_id`; refused ones, be it all, are in `rejected`."""
+        try:
+            return self._ask("POST", f"{EVENTS}/corrections", list(events), reason=reason)
+        except RequestRefused as refused:
+            document = refused.problem.document
+            if "rejected" not in document:
+                raise
+            return {"corrected": [], "rejected": document["rejected"], "applied": True}
 
     def history(self, event_id: str) -> JsonObject:
         """Every version of an event, the current one first, with who ended it, when and why."""
