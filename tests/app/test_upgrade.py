@@ -15,6 +15,7 @@ from bursar.app.build import build_platform
 from bursar.errors import ConfigurationError, NewerFormat
 from bursar.settings import load_settings
 from bursar.storage import folder_format
+from bursar.storage.backup_folder import load_backup
 from bursar.storage.folder import DataFolder, claim_folder
 from bursar.storage.folder_format import CURRENT
 from tests.cli.command_line import bursar
@@ -73,6 +74,51 @@ def events_in(data: Path) -> int:
 def test_a_start_upgrades_an_older_folder_and_notes_it(data: Path, later_store: int) -> None:
     assert events_in(data) == 20
     assert format_of(data)["store"] == later_store
+
+
+def backups_beside(data: Path) -> list[Path]:
+    return sorted(data.parent.glob("*-before-upgrade-*"))
+
+
+def test_a_start_backs_an_older_folder_up_before_it_upgrades_it(
+    data: Path, later_store: int, tmp_path: Path
+) -> None:
+    start(data)
+    [backup] = backups_beside(data)
+    found = load_backup(backup)
+    assert (found.versions.store, found.last_seq) == (later_store - 1, 20)
+    start(data)
+    assert backups_beside(data) == [backup], "nothing is older any more"
+    restored = tmp_path / "restored"
+    assert bursar("restore", backup, "--data", restored).code == 0
+    assert events_in(restored) == 20
+
+
+def test_a_start_whose_upgrade_failed_makes_no_second_backup_of_the_same(
+    data: Path, later_store: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(upgrade, "write_format", None)
+        for _ in range(2):
+            with pytest.raises(TypeError):
+                start(data)
+    assert len(backups_beside(data)) == 1
+    assert format_of(data)["store"] == later_store - 1
+
+
+def test_a_start_doesnt_upgrade_what_it_couldnt_back_up(data: Path, later_store: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    settings = load_settings({}, data_dir=data, backup_dir=tmp_path / "file/backups")
+    with pytest.raises(ConfigurationError, match="BURSAR_UPGRADE_BACKUP=false"):
+        build_platform(settings)
+    assert format_of(data)["store"] == later_store - 1
+    build_platform(load_settings({}, data_dir=data, upgrade_backup=False)).close()
+    assert (format_of(data)["store"], backups_beside(data)) == (later_store, [])
+
+
+def test_a_new_folder_needs_no_backup(tmp_path: Path) -> None:
+    start(tmp_path / "data")
+    assert backups_beside(tmp_path / "data") == []
 
 
 def test_an_upgrade_that_fails_leaves_the_work_to_the_next_start(

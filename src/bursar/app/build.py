@@ -19,6 +19,7 @@ import structlog
 
 from bursar import clock
 from bursar.app.applier import Applier
+from bursar.app.before_upgrade import back_up_before_upgrade
 from bursar.app.change_jobs import destroy_unneeded_pads
 from bursar.app.changes import JournaledChanges
 from bursar.app.jobs import jobs_of, make_runner
@@ -203,6 +204,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
     # Refuses a newer state store before anything of the folder is changed.
     status(engine)
+    back_up_before_upgrade(settings, folder, engine, lambda _step, _done: None)
     upgrade_folder(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     upgrade(engine)
     identity = RelationalIdentityStore(engine)

@@ -7,7 +7,7 @@ that replaces what is there. Old events may be corrected, whatever their age: th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -134,7 +134,7 @@ def make_router(platform: Platform) -> APIRouter:
         items = await _items_of(request)
         done = await _correct(desk, items, caller, author)
         if not done.corrected:
-            account = {"corrected": [], "rejected": msgspec.to_builtins(done.rejected)}
+            account: dict[str, Any] = {"corrected": [], "rejected": msgspec.to_builtins(done.rejected)}
             return answer(request, _refusal(done.rejected), account)
         return desk.answer(200 if done.applied else 202, done)
 

@@ -44,7 +44,10 @@ def upgrade(
     *,
     backup: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the backup goes. [default: beside the data folder]"),
+        typer.Option(
+            metavar="DIR",
+            help="Where the backup goes. [default: beside BURSAR_BACKUP_DIR or the data folder]",
+        ),
     ] = None,
     no_backup: Annotated[bool, typer.Option("--no-backup", help="Upgrade without a backup.")] = False,
     data: options.Data = None,
@@ -55,6 +58,7 @@ def upgrade(
     Needs the folder to itself: stop the server first. A crash in between leaves the rest to the next
     start. The way back is `bursar restore` with the version that wrote the folder before.
     """
+    from bursar.app.before_upgrade import backup_place
     from bursar.cli.offline import folder_versions, is_up_to_date, state_status, upgrade_everything
     from bursar.cli.printing import steps_of
 
@@ -62,19 +66,10 @@ def upgrade(
     if is_up_to_date(settings):
         found, place = (state_status(settings), folder_versions(settings)), None
     else:
-        place = None if no_backup or not folder_versions(settings) else backup or _beside(settings)
+        place = None if no_backup or not folder_versions(settings) else backup or backup_place(settings)
         with steps_of("bytes or records") as tell:
             found = upgrade_everything(settings, place, tell)
     _show({**_described(settings, *found), "backup": place and str(place)}, as_json=as_json)
-
-
-def _beside(settings: Settings) -> Path:
-    """A new folder for the backup, named for the moment."""
-    from bursar import clock
-
-    moment = clock.now().strftime("%Y%m%dT%H%M%SZ")
-    folder = settings.data_dir.absolute()
-    return folder.with_name(f"{folder.name}-before-upgrade-{moment}")
 
 
 def _settings(data: Path | None) -> Settings:

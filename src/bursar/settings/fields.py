@@ -119,6 +119,9 @@ class Settings(BaseModel):
     """Folder that a running server backs itself up into, by itself. Without it only `bursar backup` does."""
     backup_every_hours: int = Field(default=24, ge=1, le=168)
     """How often it does so."""
+    upgrade_backup: bool = True
+    """Whether a start that must upgrade an older ledger backs it up first, beside `BURSAR_BACKUP_DIR` or the
+    data folder."""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(_lower),
