@@ -202,11 +202,7 @@ def build_platform(settings: Settings) -> Platform:
 
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
-    # Refuses a newer state store before anything of the folder is changed.
-    status(engine)
-    back_up_before_upgrade(settings, folder, engine, lambda _step, _done: None)
-    upgrade_folder(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
-    upgrade(engine)
+    _upgrade(settings, folder, engine)
     identity = RelationalIdentityStore(engine)
     keys = ConfiguredKeys(*map(_secret, (settings.admin_key, settings.api_key, settings.ingest_key)))
     first_start = bootstrap(identity, keys, clock.now())
@@ -242,6 +238,15 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     platform.runner.register(*jobs_of(platform))
     destroy_unneeded_pads(platform)
     return platform
+
+
+def _upgrade(settings: Settings, folder: DataFolder, engine: StateEngine) -> None:
+    """Bring an older ledger up to date, after a backup."""
+    # Refuses a newer state store before anything of the folder is changed.
+    status(engine)
+    back_up_before_upgrade(settings, folder, engine, lambda _step, _done: None)
+    upgrade_folder(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
+    upgrade(engine)
 
 
 def _horizons(settings: Settings, engine: StateEngine, stores: UsageStores) -> Horizons:
