@@ -40,7 +40,9 @@ class Following:
         self.ledger = ledger
         folder = ledger.stores.folder.journal
         self.writer = JournalWriter(recover_journal(folder), LIMITS, on_durable=self._notify)
-        self.applier = Applier(ledger.stores.applier, JournalReader(folder, 0), lambda: self.writer.mark)
+        self.delays: list[float] = []
+        reader = JournalReader(folder, 0)
+        self.applier = Applier(ledger.stores.applier, reader, lambda: self.writer.mark, self.delays.append)
 
     def _notify(self) -> None:
         self.applier.notify()
@@ -114,6 +116,27 @@ def test_what_failed_is_tried_again_until_it_works_and_counts_once(ledger: Ledge
     asyncio.run(play())
     assert ledger.ask("SELECT event_id FROM usage_events ORDER BY seq") == [("a",), ("b",)]
     assert ledger.recount().is_clean
+
+
+def test_what_comes_after_a_pause_is_applied_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applier, "GATHER_SECONDS", 10 * PATIENCE_SECONDS)
+
+    async def play() -> None:
+        async with following(ledger) as both:
+            assert await both.send(a_usage("a"), a_usage("b")) == {}
+
+    asyncio.run(play())
+
+
+def test_each_batch_tells_how_long_its_oldest_record_took(ledger: Ledger) -> None:
+    async def play() -> None:
+        async with following(ledger) as both:
+            await both.send(a_usage("a"))
+            await both.send(a_usage("b"))
+            await both.until(lambda: len(both.delays) == both.applier.state.batches == 2)
+            assert all(0 < seconds < PATIENCE_SECONDS for seconds in both.delays)
+
+    asyncio.run(play())
 
 
 def test_rollups_are_compacted_between_batches(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,11 @@ AIMS: tuple[Aim, ...] = (
     Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:LmdbKeyIndex.record", "after"),
     Aim("rows are in the transaction, not committed", f"{_APPLIER}._move_position", "after"),
     Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_usage", "after"),
-    _compacting("rollups are to be compacted", f"{_COMPACTION}:RollupCompactor._replace", "before", 9),
+    _compacting("rollups are to be compacted", f"{_COMPACTION}:RollupCompactor._replace", "before", 4),
     _compacting(
         "rollups are replaced, not committed", f"{_COMPACTION}:RollupCompactor._note_left", "after", 9
     ),
-    _compacting("rollups are compacted", f"{_COMPACTION}:RollupCompactor._replace", "after", 9),
+    _compacting("rollups are compacted", f"{_COMPACTION}:RollupCompactor._replace", "after", 4),
     Aim("the index is open, not noted", "bursar.storage.keyindex.trust:_note", "before", up_to_call=1),
     Aim("stores are open, nothing is caught up", "bursar.app.build:_follow", "before", up_to_call=1),
     _archiving("a segment is compressed, the manifest old", "archiving:_compress", "after"),

@@ -47,6 +47,8 @@ ENOUGH_RECORDS = 32_768
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 TIDY_AGAIN_SECONDS = 30.0
 """How long compaction rests after it failed."""
+LONG_HOLD_SECONDS = 0.5
+"""Half of what is promised from received to queryable: longer holds are logged."""
 LOOK_EVERY_SECONDS = 60.0
 """It is woken for all that there is to do; this is for the case that it wasn't."""
 CATCH_UP_SECONDS = 3.0
@@ -66,6 +68,8 @@ class ApplierState:
     totals: Applied = field(default_factory=Applied)
     batches: int = 0
     seconds: float = 0.0
+    held_seconds: float = 0.0
+    """How long errands and compaction have held batches up."""
     errors: int = 0
     failing: str | None = None
     """The last error, while work is being retried."""
@@ -93,8 +97,12 @@ class Applier:
         store: DuckDBApplier,
         reader: JournalReader,
         mark: Callable[[], DurableMark],
+        tell_delay: Callable[[float], None] | None = None,
     ) -> None:
-        """Apply from the reader to the store, up to the journal's durable mark."""
+        """Apply from the reader to the store, up to the journal's durable mark.
+
+        `tell_delay` hears of each batch how many seconds its oldest record took from durable to queryable.
+        """
         self._store = store
         self._reader = reader
         self._mark = mark
@@ -102,6 +110,8 @@ class Applier:
         self._stopping = False
         self._stop_at = 0.0
         self._tidy_at = 0.0
+        self._applied_at = 0.0
+        self._tell_delay = tell_delay
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
         self._rest: list[RecordBatch] = []
         """Read already, but left for the next batch."""
@@ -204,7 +214,7 @@ class Applier:
         while True:
             self._wake.wait(LOOK_EVERY_SECONDS)
             self._wake.clear()
-            self._errands.run()
+            self._run_errands()
             try:
                 self._apply_all()
                 failures = 0
@@ -244,20 +254,21 @@ class Applier:
                 self.state.behind_since = None
                 if self._stopping or not self._tidy():
                     return
-                self._errands.run()
+                self._run_errands()
                 continue
             if self._stopping and clock.monotonic() > self._stop_at:
                 return
             if gather:
                 mark = self._gathered(mark)
             gather = self._apply_some(mark) < BATCH_BYTES
-            self._errands.run()
+            self._run_errands()
             if self._mark().last_seq - self.state.applied_seq < ENOUGH_RECORDS:
                 self._tidy()
 
     def _tidy(self) -> bool:
         """Take one short step of compaction; False where nothing is due, or the last one failed."""
-        if clock.monotonic() < self._tidy_at:
+        started = clock.monotonic()
+        if started < self._tidy_at:
             return False
         try:
             return self._store.compactor.step()
@@ -265,10 +276,28 @@ class Applier:
             self._tidy_at = clock.monotonic() + TIDY_AGAIN_SECONDS
             log.warning("compaction failed; it will be retried", error=f"{type(error).__name__}: {error}")
             return False
+        finally:
+            self._note_held("compaction", started)
+
+    def _run_errands(self) -> None:
+        started = clock.monotonic()
+        self._errands.run()
+        self._note_held("errands", started)
+
+    def _note_held(self, cause: str, started: float) -> None:
+        seconds = clock.monotonic() - started
+        self.state.held_seconds += seconds
+        if seconds > LONG_HOLD_SECONDS:
+            log.warning("no batch was applied for a while", cause=cause, seconds=round(seconds, 3))
 
     def _gathered(self, mark: DurableMark) -> DurableMark:
-        """The mark once it is worth a batch, has stopped moving, or somebody waits for the outcome."""
+        """The mark once it is worth a batch, has stopped moving, or somebody waits for the outcome.
+
+        After a pause there is nothing to wait for: what came first is applied at once.
+        """
         started = clock.monotonic()
+        if started - self._applied_at > LONGEST_GATHER_SECONDS:
+            return mark
         while not self._stopping and mark.last_seq - self.state.applied_seq < ENOUGH_RECORDS:
             before = mark.last_seq
             threading.Event().wait(GATHER_SECONDS)
@@ -293,7 +322,10 @@ class Applier:
             state.applied_seq = batches[-1].last_seq
             self._moved.notify_all()
         state.batches += 1
-        state.seconds += clock.monotonic() - started
+        self._applied_at = clock.monotonic()
+        state.seconds += self._applied_at - started
+        if self._tell_delay is not None and state.behind_since is not None:
+            self._tell_delay(self._applied_at - state.behind_since)
         if self._mark().last_seq > state.applied_seq:
             state.behind_since = started
         self._tell_watches(applied)

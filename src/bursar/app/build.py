@@ -52,7 +52,7 @@ from bursar.usage.retention.horizons import Horizons
 from bursar.usage.retention.policy import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pydantic import SecretStr
 
@@ -210,8 +210,8 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     snapshots = PriceSnapshotStore(engine)
     book = load_book()
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
-    journal, applier = _follow(settings, stores)
     metrics = Metrics()
+    journal, applier = _follow(settings, stores, metrics.applier_delay.observe)
     ingestor = Ingestor(journal, book, snapshots)
     platform = Platform(
         settings=settings,
@@ -265,7 +265,9 @@ def _horizons(settings: Settings, engine: StateEngine, stores: UsageStores) -> H
     return Horizons(RelationalRetentions(engine), defaults, settings.max_past_days, expired)
 
 
-def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, Applier]:
+def _follow(
+    settings: Settings, stores: UsageStores, tell_delay: Callable[[float], None]
+) -> tuple[JournalWriter, Applier]:
     """The journal's writer, and the applier that follows it."""
     limits = JournalLimits(settings.segment_bytes, settings.pending_bytes_limit, settings.min_free_disk_bytes)
 
@@ -275,7 +277,7 @@ def _follow(settings: Settings, stores: UsageStores) -> tuple[JournalWriter, App
     journal = JournalWriter(stores.journal, limits, on_durable=notify)
     position = stores.applier.position()
     reader = JournalReader(stores.folder.journal, after_seq=position[1] if position else 0)
-    applier = Applier(stores.applier, reader, lambda: journal.mark)
+    applier = Applier(stores.applier, reader, lambda: journal.mark, tell_delay)
     return journal, applier
 
 

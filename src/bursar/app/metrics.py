@@ -111,6 +111,21 @@ class Readings:
     applier_batches: int = field(
         metadata=_counts("bursar_applier_batches", "Transactions committed by the applier")
     )
+    applier_seconds: float = field(
+        metadata=_counts("bursar_applier_seconds", "Time the applier spent in its transactions")
+    )
+    applier_held_seconds: float = field(
+        metadata=_counts("bursar_applier_held_seconds", "Time in which other work let no transaction begin")
+    )
+    compaction_steps: int = field(
+        metadata=_counts("bursar_compaction_steps", "Transactions that replaced rollup rows by their sums")
+    )
+    compaction_seconds: float = field(
+        metadata=_counts("bursar_compaction_seconds", "Time spent in them; the applier waits meanwhile")
+    )
+    compaction_rows_saved: int = field(
+        metadata=_counts("bursar_compaction_rows_saved", "Rollup rows that they made superfluous")
+    )
     applier_errors: int = field(
         metadata=_counts("bursar_applier_errors", "Batches that failed and are tried again")
     )
@@ -249,6 +264,10 @@ class Metrics:
         declare = _Declaration(self.registry)
         self.http = HttpMetrics(declare)
         self.query = QueryMetrics(declare)
+        self.applier_delay = declare.histogram(
+            "bursar_applier_delay_seconds",
+            "Time from durable to queryable, of the oldest record of each transaction",
+        )
         build = declare.gauge("bursar_build_info", "Always 1; the labels say what runs", "version", "python")
         build.labels(version=bursar.__version__, python=platform.python_version()).set(1)
         ProcessCollector(registry=self.registry)

@@ -27,6 +27,7 @@ def read_platform(platform: Platform) -> Readings:
     ingest = platform.ingestor.counters
     sizes = segment_sizes(platform.folder.journal)
     archive = archive_size(platform.folder.journal)
+    compaction = platform.stores.applier.compactor.counters
     behind_since = applier.behind_since
     return Readings(
         ingest_accepted=dict(ingest.accepted),
@@ -47,6 +48,11 @@ def read_platform(platform: Platform) -> Readings:
         archive_files=archive.files,
         applier_records=applier.totals.new + applier.totals.duplicates + applier.totals.conflicts,
         applier_batches=applier.batches,
+        applier_seconds=applier.seconds,
+        applier_held_seconds=applier.held_seconds,
+        compaction_steps=compaction.steps,
+        compaction_seconds=compaction.seconds,
+        compaction_rows_saved=compaction.rows_saved,
         applier_errors=applier.errors,
         applier_lag_records=max(0, journal.mark.last_seq - applier.applied_seq),
         applier_lag_seconds=0.0 if behind_since is None else clock.monotonic() - behind_since,
