@@ -8,7 +8,7 @@ thread.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bursar import clock
 from bursar.app.metrics import Readings
@@ -27,8 +27,6 @@ def read_platform(platform: Platform) -> Readings:
     ingest = platform.ingestor.counters
     sizes = segment_sizes(platform.folder.journal)
     archive = archive_size(platform.folder.journal)
-    compaction = platform.stores.applier.compactor.counters
-    behind_since = applier.behind_since
     return Readings(
         ingest_accepted=dict(ingest.accepted),
         ingest_rejected=dict(ingest.rejected),
@@ -46,16 +44,7 @@ def read_platform(platform: Platform) -> Readings:
         archive_bytes=archive.stored_bytes,
         archive_raw_bytes=archive.raw_bytes,
         archive_files=archive.files,
-        applier_records=applier.totals.new + applier.totals.duplicates + applier.totals.conflicts,
-        applier_batches=applier.batches,
-        applier_seconds=applier.seconds,
-        applier_held_seconds=applier.held_seconds,
-        compaction_steps=compaction.steps,
-        compaction_seconds=compaction.seconds,
-        compaction_rows_saved=compaction.rows_saved,
-        applier_errors=applier.errors,
-        applier_lag_records=max(0, journal.mark.last_seq - applier.applied_seq),
-        applier_lag_seconds=0.0 if behind_since is None else clock.monotonic() - behind_since,
+        **_of_applier(platform),
         quarantined=applier.totals.quarantined,
         quarantine_dropped=applier.totals.quarantine_dropped,
         quarantine_records=_quarantine_records(platform),
@@ -64,6 +53,24 @@ def read_platform(platform: Platform) -> Readings:
         rebuilds=platform.rebuilder.completed,
         rebuild_held_seconds=platform.rebuilder.held_seconds,
     )
+
+
+def _of_applier(platform: Platform) -> dict[str, Any]:
+    """Those about applying and compaction, by their names in `Readings`."""
+    applier, compaction = platform.applier.state, platform.stores.applier.compactor.counters
+    behind_since = applier.behind_since
+    return {
+        "applier_records": applier.totals.new + applier.totals.duplicates + applier.totals.conflicts,
+        "applier_batches": applier.batches,
+        "applier_seconds": applier.seconds,
+        "applier_held_seconds": applier.held_seconds,
+        "compaction_steps": compaction.steps,
+        "compaction_seconds": compaction.seconds,
+        "compaction_rows_saved": compaction.rows_saved,
+        "applier_errors": applier.errors,
+        "applier_lag_records": max(0, platform.journal.mark.last_seq - applier.applied_seq),
+        "applier_lag_seconds": 0.0 if behind_since is None else clock.monotonic() - behind_since,
+    }
 
 
 def segment_sizes(folder: Path) -> list[int]:
