@@ -28,7 +28,7 @@ TRIGGER = "/api/v1/scheduler/jobs/retention/trigger"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("data"), scheduler=False) as running:
+    with running_server(tmp_path_factory.mktemp("data")) as running:
         yield running
 
 
@@ -164,14 +164,14 @@ def test_an_expiry_removes_events_keeps_their_sums_and_lets_none_of_them_back(se
 
 
 def test_a_restart_keeps_choice_and_horizon(tmp_path: Path) -> None:
-    with running_server(tmp_path, scheduler=False) as first:
+    with running_server(tmp_path) as first:
         keys = a_tenant(first, "acme")
         import_events(first, keys["admin"], 50)
         ask(first, keys["admin"], "PUT", PATH, json={"events_days": 40}).raise_for_status()
         assert run_expiry(first, keys["admin"])["tombstones"] == 1
         ask(first, keys["admin"], "PUT", PATH, json={"events_days": 400}).raise_for_status()
         before = ask(first, keys["admin"], "GET", PATH).json()
-    with running_server(tmp_path, scheduler=False) as second:
+    with running_server(tmp_path) as second:
         after = ask(second, keys["admin"], "GET", PATH).json()
         assert after == before
         assert after["events_days"] == 400

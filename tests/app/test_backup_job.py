@@ -54,7 +54,7 @@ def test_only_the_operator_may_ask_for_a_backup(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_settings_schedules_it_and_needs_no_parameter(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data", backup_dir=tmp_path / "backup") as server:
+    with running_server(tmp_path / "data", backup_dir=tmp_path / "backup", scheduler=True) as server:
         job = server.client.get("/api/v1/scheduler/jobs/backup").raise_for_status().json()
         assert job["next_run_at"] is not None
         run = server.client.post(TRIGGER).raise_for_status().json()
@@ -64,7 +64,7 @@ def test_a_folder_in_the_settings_schedules_it_and_needs_no_parameter(tmp_path: 
 
 
 def test_without_a_folder_it_has_no_schedule(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data") as server:
+    with running_server(tmp_path / "data", scheduler=True) as server:
         job = server.client.get("/api/v1/scheduler/jobs/backup").raise_for_status().json()
     assert job["next_run_at"] is None
 

@@ -27,7 +27,7 @@ WHY = "a test asks"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    with running_server(tmp_path, scheduler=False) as running:
+    with running_server(tmp_path) as running:
         yield running
 
 

@@ -23,13 +23,14 @@ def test_a_job_is_triggered_and_its_run_found_in_the_history(server: RunningServ
     assert (cancelled.code, "ended already" in cancelled.err) == (1, True)
 
 
-def test_jobs_times_status_and_health_are_told(server: RunningServer) -> None:
-    data = ("--data", server.platform.folder.path)
-    jobs = bursar("scheduler", "jobs", *data)
-    assert (jobs.code, "compaction" in jobs.out, "every 300 s" in jobs.out) == (0, True, True)
-    assert "compaction" in bursar("scheduler", "next", *data).out
-    assert bursar("scheduler", "status", *data, "--json").json["holds_lease"] is True
-    assert bursar("scheduler", "health", *data, "--json").json == {"status": "healthy", "details": []}
+def test_jobs_times_status_and_health_are_told(tmp_path: Path) -> None:
+    data = ("--data", tmp_path / "data")
+    with running_server(tmp_path / "data", scheduler=True):
+        jobs = bursar("scheduler", "jobs", *data)
+        assert (jobs.code, "compaction" in jobs.out, "every 300 s" in jobs.out) == (0, True, True)
+        assert "compaction" in bursar("scheduler", "next", *data).out
+        assert bursar("scheduler", "status", *data, "--json").json["holds_lease"] is True
+        assert bursar("scheduler", "health", *data, "--json").json == {"status": "healthy", "details": []}
 
 
 def test_what_is_wrong_is_said_in_one_line(server: RunningServer) -> None:
@@ -43,7 +44,7 @@ def test_what_is_wrong_is_said_in_one_line(server: RunningServer) -> None:
 
 def test_without_a_server_a_job_runs_in_the_command_itself_and_nothing_else_does(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    with running_server(folder, scheduler=False):
+    with running_server(folder):
         pass
     ran = bursar("scheduler", "trigger", "compaction", "--data", folder, "--json")
     assert (ran.code, ran.json["state"]) == (0, "succeeded")

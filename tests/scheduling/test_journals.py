@@ -5,36 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from bursar.scheduling.job import Cron
 from bursar.scheduling.run import Ending, Run, RunState
 from bursar.scheduling.runner import JobRunner, RunnerOptions
 from bursar.scheduling.store import RunAsk
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore, adopt_runs
-from tests.support.jobs import Gate, House, a_job
+from tests.support.jobs import House, a_job
 from tests.support.patience import wait_until
 from tests.support.serving import RunningServer, running_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlalchemy import Engine
-
     from bursar.scheduling.job import Job
     from tests.support.relational import PostgresServer
-
-
-@pytest.fixture
-def house(state_engine: Engine) -> House:
-    return House(state_engine)
 
 
 def runner_on(house: House, journal_id: str, *jobs: Job) -> JobRunner:
     store = RelationalSchedulerStore(house.engine, journal_id)
     options = RunnerOptions(place=journal_id, now=house.clock.now, monotonic=house.clock.monotonic)
-    return JobRunner(jobs, store, RelationalLease(house.engine, f"scheduler {journal_id}"), options)
+    lease = RelationalLease(house.engine, f"scheduler {journal_id}")
+    house.runners.append(JobRunner(jobs, store, lease, options))
+    return house.runners[-1]
 
 
 def ended(runner: JobRunner, run: Run) -> Run:
@@ -47,7 +40,7 @@ def ended(runner: JobRunner, run: Run) -> Run:
 
 
 def test_a_run_is_carried_out_only_where_it_was_asked_for_and_shown_everywhere(house: House) -> None:
-    here, there = Gate(), Gate()
+    here, there = house.gate(), house.gate()
     here.opened.set()
     there.opened.set()
     mine = runner_on(house, "mine", a_job(work=here.work))
@@ -60,12 +53,10 @@ def test_a_run_is_carried_out_only_where_it_was_asked_for_and_shown_everywhere(h
     assert ended(mine, run).state is RunState.SUCCEEDED
     assert [one.journal_id for one in other.runs(RunAsk()).runs] == ["mine"]
     assert (list(mine.last_runs(None)), list(other.last_runs(None))) == (["sweep"], [])
-    mine.stop()
-    other.stop()
 
 
 def test_both_run_at_the_same_time_and_neither_takes_the_others_for_left_behind(house: House) -> None:
-    gates = Gate(), Gate()
+    gates = house.gate(), house.gate()
     mine = runner_on(house, "mine", a_job(work=gates[0].work))
     other = runner_on(house, "other", a_job(work=gates[1].work))
     runs = mine.enqueue("sweep"), other.enqueue("sweep")
@@ -78,8 +69,6 @@ def test_both_run_at_the_same_time_and_neither_takes_the_others_for_left_behind(
     assert ended(mine, runs[0]).state is RunState.CANCELLED
     gates[1].opened.set()
     assert ended(other, runs[1]).state is RunState.SUCCEEDED
-    mine.stop()
-    other.stop()
 
 
 def test_each_keeps_its_own_time(house: House) -> None:
@@ -96,8 +85,6 @@ def test_each_keeps_its_own_time(house: House) -> None:
     other = runner_on(house, "other", job)
     other.pulse()
     assert sorted(str(run.journal_id) for run in mine.runs(RunAsk()).runs) == ["mine", "other"]
-    mine.stop()
-    other.stop()
 
 
 def test_a_restored_ledger_goes_on_with_the_runs_of_the_one_it_was(house: House) -> None:

@@ -10,7 +10,7 @@ from bursar.errors import Unavailable
 from bursar.scheduling.lease import GIVE_UP_SECONDS, TERM_SECONDS, Lease
 from bursar.scheduling.run import RunState
 from bursar.storage.relational.leases import RelationalLease
-from tests.support.jobs import Clock, Gate, House, a_job, pulse_until_ended
+from tests.support.jobs import Clock, House, a_job, pulse_until_ended
 from tests.support.patience import wait_until
 from tests.support.relational import out_of_reach
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
-
-
-@pytest.fixture
-def house(state_engine: Engine) -> House:
-    return House(state_engine)
 
 
 def a_lease(house: House, name: str, clock: Clock, place: str | None = None) -> Lease:
@@ -96,7 +91,7 @@ def test_a_holder_that_was_away_keeps_it_if_nobody_came(house: House) -> None:
 
 
 def test_a_runner_that_lost_its_lease_stops_its_work_and_changes_nothing(house: House) -> None:
-    gate, again = Gate(), Gate()
+    gate, again = house.gate(), house.gate()
     again.opened.set()
     runner = house.runner(a_job(work=gate.work, resumes=True), place="here")
     successor = house.runner(a_job(work=again.work, resumes=True), place="there")

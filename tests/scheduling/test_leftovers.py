@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from bursar.errors import Unavailable
 from bursar.scheduling.job import Cron, Every, Missed
 from bursar.scheduling.leftovers import ATTEMPTS_LIMIT
@@ -18,19 +16,10 @@ from tests.support.jobs import Gate, House, a_job, pulse_until_ended, wait_for_s
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from sqlalchemy import Engine
+    from collections.abc import Mapping
 
     from bursar.scheduling.job import RunContext
     from bursar.scheduling.runner import JobRunner
-
-
-@pytest.fixture
-def house(state_engine: Engine) -> Iterator[House]:
-    opened = House(state_engine)
-    yield opened
-    opened.stop_all()
 
 
 def abandoned(house: House, gate: Gate, **fields: Any) -> tuple[JobRunner, Run]:  # noqa: ANN401 - a job's own fields
@@ -44,7 +33,7 @@ def abandoned(house: House, gate: Gate, **fields: Any) -> tuple[JobRunner, Run]:
 
 def test_a_run_goes_on_from_what_it_saved(house: House) -> None:
     seen: list[Mapping[str, Any] | None] = []
-    gate = Gate()
+    gate = house.gate()
 
     def work(context: RunContext) -> Mapping[str, Any]:
         seen.append(context.saved)
@@ -63,20 +52,20 @@ def test_a_run_goes_on_from_what_it_saved(house: House) -> None:
 
 
 def test_a_run_that_cannot_go_on_is_marked_interrupted(house: House) -> None:
-    _, run = abandoned(house, Gate())
+    _, run = abandoned(house, house.gate())
     ended = pulse_until_ended(house.runner(a_job()), run)
     assert (ended.state, ended.attempts, ended.parameters) == (RunState.INTERRUPTED, 1, {"n": 1})
 
 
 def test_a_cancelled_run_is_not_taken_up_again(house: House) -> None:
-    _, run = abandoned(house, Gate(looks=False), resumes=True)
+    _, run = abandoned(house, house.gate(looks=False), resumes=True)
     successor = house.runner(a_job(resumes=True))
     successor.cancel(run.id)
     assert pulse_until_ended(successor, run).state is RunState.CANCELLED
 
 
 def test_a_run_that_brings_its_process_down_again_and_again_is_given_up(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     _, run = abandoned(house, gate, resumes=True)
     for _ in range(ATTEMPTS_LIMIT - 1):
         gate.begun.clear()
@@ -92,7 +81,7 @@ def test_a_run_of_a_job_that_is_no_more_fails_by_name(house: House) -> None:
 
 
 def test_an_orderly_stop_queues_a_run_again_that_can_go_on(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work, resumes=True))
     runner.start()
     run = runner.enqueue("sweep")
@@ -104,7 +93,7 @@ def test_an_orderly_stop_queues_a_run_again_that_can_go_on(house: House) -> None
 
 
 def test_work_that_does_not_stop_is_left_behind_and_said_so(house: House) -> None:
-    gate = Gate(looks=False)
+    gate = house.gate(looks=False)
     runner = house.runner(a_job(work=gate.work))
     runner.start()
     run = runner.enqueue("sweep")
@@ -170,7 +159,7 @@ def test_a_clock_that_was_years_ahead_stops_no_schedule(house: House) -> None:
 
 
 def test_a_scheduled_run_is_not_doubled_while_one_waits_or_works(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.lead(a_job(work=gate.work, schedule=NIGHTLY))
     runner._clockwork.fire("sweep")
     runner.pulse()

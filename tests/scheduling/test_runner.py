@@ -14,21 +14,14 @@ from bursar.errors import Conflict, Invalid, NotFound, Overloaded, Reason
 from bursar.scheduling.run import RunState, Trigger
 from bursar.scheduling.runner import QUEUED_LIMIT
 from bursar.scheduling.store import RunAsk
-from tests.support.jobs import Gate, House, a_job, pulse_until_ended, wait_for_state
+from tests.support.jobs import House, a_job, pulse_until_ended, wait_for_state
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Engine
-
     from bursar.scheduling.job import RunContext
     from bursar.scheduling.run import Run
-
-
-@pytest.fixture
-def house(state_engine: Engine) -> House:
-    return House(state_engine)
 
 
 def test_a_run_is_begun_and_its_result_kept(house: House) -> None:
@@ -42,7 +35,7 @@ def test_a_run_is_begun_and_its_result_kept(house: House) -> None:
 
 
 def test_progress_is_seen_while_the_work_goes_on_and_kept_after_it(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work))
     run = runner.enqueue("sweep")
     runner.pulse()
@@ -54,7 +47,7 @@ def test_progress_is_seen_while_the_work_goes_on_and_kept_after_it(house: House)
 
 
 def test_one_run_of_a_job_at_a_time_the_others_wait_their_turn(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work), a_job("other"))
     first, second, other = runner.enqueue("sweep"), runner.enqueue("sweep"), runner.enqueue("other")
     pulse_until_ended(runner, other)
@@ -65,7 +58,7 @@ def test_one_run_of_a_job_at_a_time_the_others_wait_their_turn(house: House) -> 
 
 
 def test_a_tenants_job_runs_for_two_tenants_at_once_but_not_beside_a_run_for_all(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work, for_tenants=True))
     runs = [runner.enqueue("sweep", tenant_id=tenant) for tenant in ("acme", "rival", None, "acme")]
     runner.pulse()
@@ -93,7 +86,7 @@ def test_work_that_raises_fails_with_its_reasons_and_a_bug_with_its_type_only(ho
 
 
 def test_a_queued_run_is_cancelled_at_once_and_one_at_work_when_it_looks(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work))
     first, second = runner.enqueue("sweep"), runner.enqueue("sweep")
     runner.pulse()
@@ -112,7 +105,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(house: House) -> None:
 
 
 def test_a_run_cancelled_through_another_process_stops(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner, elsewhere = house.runner(a_job(work=gate.work)), house.runner(a_job(), place="there")
     run = elsewhere.enqueue("sweep")
     runner.pulse()
@@ -121,7 +114,7 @@ def test_a_run_cancelled_through_another_process_stops(house: House) -> None:
 
 
 def test_a_run_that_takes_too_long_is_stopped(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work, timeout_seconds=60))
     run = runner.enqueue("sweep")
     runner.pulse()
@@ -131,7 +124,7 @@ def test_a_run_that_takes_too_long_is_stopped(house: House) -> None:
 
 
 def test_work_that_does_not_look_is_reported_as_stuck_and_holds_its_place(house: House) -> None:
-    gate = Gate(looks=False)
+    gate = house.gate(looks=False)
     runner = house.runner(a_job(work=gate.work, timeout_seconds=60))
     run, next_run = runner.enqueue("sweep"), runner.enqueue("sweep")
     runner.pulse()
@@ -203,7 +196,7 @@ def test_history_is_paged_newest_first_and_keeps_to_a_tenant(house: House) -> No
 
 
 def test_a_runner_with_threads_begins_what_is_asked_at_once_and_stops_in_order(house: House) -> None:
-    gate = Gate()
+    gate = house.gate()
     runner = house.runner(a_job(work=gate.work), a_job("quick"))
     runner.start()
     waiting = runner.enqueue("sweep")

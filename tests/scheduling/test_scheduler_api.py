@@ -17,7 +17,7 @@ from bursar.identity.caller import Scope
 from bursar.scheduling.job import Every, refuse_unknown
 from bursar.storage.relational.identity import RelationalIdentityStore
 from tests.support.identity import a_tenant, add_key, some_terms
-from tests.support.jobs import Gate, House, a_job, pulse_until_ended
+from tests.support.jobs import House, a_job, pulse_until_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,8 +38,8 @@ class Desk:
     """The routes over a runner that is pulsed by hand, with a key for each kind of caller."""
 
     def __init__(self, engine: Engine) -> None:
-        self.gate = Gate()
         self.house = House(engine)
+        self.gate = self.house.gate()
         self.runner: JobRunner = self.house.runner(
             a_job("upkeep", schedule=Every(seconds=60)),
             a_job("expiry", self.gate.work, for_tenants=True, check=only_dry_run),
@@ -72,7 +72,6 @@ class Desk:
 def desk(sqlite_state_url: str, open_engine: Any) -> Iterator[Desk]:  # noqa: ANN401 - a fixture
     opened = Desk(open_engine(sqlite_state_url))
     yield opened
-    opened.gate.opened.set()
     opened.house.stop_all()
 
 

@@ -79,9 +79,15 @@ class House:
     clock: Clock = field(default_factory=Clock)
     store: RelationalSchedulerStore = field(init=False)
     runners: list[JobRunner] = field(default_factory=list[JobRunner])
+    gates: list[Gate] = field(default_factory=list[Gate])
 
     def __post_init__(self) -> None:
         self.store = RelationalSchedulerStore(self.engine)
+
+    def gate(self, *, looks: bool = True) -> Gate:
+        """A closed gate that is opened at the latest when the test ends."""
+        self.gates.append(Gate(looks))
+        return self.gates[-1]
 
     def runner(self, *jobs: Job, place: str = "here", **options: Any) -> JobRunner:  # noqa: ANN401 - a runner's own options
         """A runner that has no thread: `pulse` is called by hand."""
@@ -99,9 +105,11 @@ class House:
         return self._made(jobs, RunnerOptions(place="here"))
 
     def stop_all(self) -> None:
-        """End every runner's threads."""
+        """End every thread: one that outlived its test would use a store that is closed under it."""
+        for gate in self.gates:
+            gate.opened.set()
         for runner in self.runners:
-            runner.stop(0)
+            assert runner.stop(10)
 
     def _made(self, jobs: tuple[Job, ...], options: RunnerOptions) -> JobRunner:
         runner = JobRunner(jobs, self.store, RelationalLease(self.engine, "scheduler"), options)

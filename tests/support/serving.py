@@ -42,13 +42,19 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(folder: Path, **settings: Any) -> Generator[RunningServer]:  # noqa: ANN401 - settings' own types
-    """A server on this folder with these settings, for as long as the block runs."""
+def running_server(
+    folder: Path,
+    *,
+    scheduler: bool = False,
+    **settings: Any,  # noqa: ANN401 - settings' own types
+) -> Generator[RunningServer]:
+    """A server on this folder with these settings, for as long as the block runs.
+
+    Jobs run when a test asks for them; with `scheduler` by the time of day as well, as they do by default.
+    """
     # Of what a server logs, only what is wrong may disturb a test's output.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    # Jobs run when a test asks for them, not because of the time of day.
-    settings.setdefault("scheduler", "backup_dir" in settings)
-    chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, **settings)
+    chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, scheduler=scheduler, **settings)
     tcp = bind_address(chosen.host, chosen.port)
     serving = Serving(build_platform(chosen), tcp)
     server = LocalServer(serving)

@@ -125,7 +125,8 @@ class Platform:
             log.warning("the applier is still at work; the next start applies what is missing")
             return
         if not are_runs_done:
-            # The same holds for a run that doesn't look whether it should stop.
+            # The same holds for a run that doesn't look whether it should stop; what it doesn't use can go.
+            self.engine.dispose()
             return
         await asyncio.to_thread(self.close)
 

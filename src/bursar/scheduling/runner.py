@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from bursar.scheduling.run import ENDED, Ending, Run, RunState, Trigger, make_ru
 from bursar.scheduling.settling import FAILURES_KEPT_FOR, RUNS_KEPT, ending_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from bursar.scheduling.job import Job
@@ -40,7 +41,7 @@ RUNS_AT_ONCE = 4
 """Most jobs work on one file or wait for one thread; more of them would only share the cores."""
 QUEUED_LIMIT = 100
 """Runs of one job (and tenant) that may wait: a loop in somebody's script must not fill the store."""
-STOP_SECONDS = 2.0
+STOP_SECONDS = 5.0
 """How long a stopping server waits for runs; those that don't look are left to the end of the process."""
 
 log = structlog.get_logger()
@@ -263,7 +264,8 @@ class JobRunner:
     def stop(self, seconds: float = STOP_SECONDS) -> bool:
         """Begin nothing more, tell work to stop and wait for it, at most so long; whether all has ended.
 
-        Runs that can go on later are queued again, others are marked interrupted.
+        Runs that can go on later are queued again, others are marked interrupted. While it is False, a
+        thread may still use the state store.
         """
         self._is_stopping = True
         self._wake_up()
@@ -275,16 +277,16 @@ class JobRunner:
             live.tell_to_stop(Stopped.SHUTDOWN)
         for live in list(self._live.values()):
             live.join(max(0.0, deadline - self._options.monotonic()))
-        try:
+        with _failure_logged():
             self._settle()
-            self._listeners.stop(max(0.1, deadline - self._options.monotonic()))
-            if not self._live:
+        is_told = self._listeners.stop(max(0.1, deadline - self._options.monotonic()))
+        if not self._live:
+            with _failure_logged():
                 self._lease.release()
-        except BursarError as error:
-            log.warning("runs could not be written down; the next start sees to them", error=error.detail)
         if self._live:
             log.warning("runs don't stop", runs=[(one.job.id, one.run_id) for one in self._live.values()])
-        return all(one.outcome is not None for one in self._live.values())
+        is_beating = self._thread is not None and self._thread.is_alive()
+        return is_told and not is_beating and all(one.outcome is not None for one in self._live.values())
 
     def pulse(self) -> None:
         """Look at everything once: the lease, what has ended or takes too long, what is to begin.
@@ -380,6 +382,14 @@ class JobRunner:
 
     def _wake_up(self) -> None:
         self._wake.set()
+
+
+@contextmanager
+def _failure_logged() -> Generator[None]:
+    try:
+        yield
+    except BursarError as error:
+        log.warning("runs could not be written down; the next start sees to them", error=error.detail)
 
 
 def _clash(run: Run, other: Run) -> bool:
