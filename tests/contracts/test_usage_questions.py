@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bursar.storage.duckdb.planner import Plan, Reading
+from bursar.storage.duckdb.planner import Plan, Reach, Reading, plan_question
 from bursar.storage.duckdb.questions import CursorQuestions
 from bursar.usage.periods import Grain
 from bursar.usage.query import EventPage, Filter, FilterOp, Order, UsageQuery
@@ -28,6 +28,7 @@ from tests.support.usage_rows import NOON, Ledger, an_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from bursar.usage.query_answer import Row
 
@@ -51,7 +52,7 @@ def ask(ledger: Ledger, *events: Mapping[str, Any]) -> CursorQuestions:
     return CursorQuestions(ledger.cursor(), ledger.position_of)
 
 
-def from_raw_rows(query: UsageQuery) -> Plan:
+def from_raw_rows(query: UsageQuery, _: Reach) -> Plan:
     figures = [measure.figure for measure in query.asked_measures]
     everything = Reading(raw=(query.window,))
     return Plan(
@@ -66,12 +67,15 @@ def by_key(query: UsageQuery, rows: Sequence[Row]) -> dict[tuple[Any, ...], dict
     return {tuple(row[name] for name in keys): {name: row[name] for name in query.measures} for row in rows}
 
 
-@given(query=queries())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(query=queries(), now=st.sampled_from((START, NOON, END)))
+@settings(max_examples=160, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rollups_and_raw_rows_and_a_recount_agree_to_the_last_digit(
-    crowded: Ledger, query: UsageQuery
+    crowded: Ledger, query: UsageQuery, now: datetime
 ) -> None:
-    planned = CursorQuestions(crowded.cursor(), crowded.position_of).rows("acme", query)
+    def by_then(asked: UsageQuery, _: Reach) -> Plan:
+        return plan_question(asked, Reach(now))
+
+    planned = CursorQuestions(crowded.cursor(), crowded.position_of, by_then).rows("acme", query)
     raw = CursorQuestions(crowded.cursor(), crowded.position_of, from_raw_rows).rows("acme", query)
     assert planned == raw
     assert by_key(query, planned) == recount(query, ACMES)

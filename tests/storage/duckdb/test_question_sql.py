@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from bursar.storage.duckdb.event_sql import select_event, select_events
-from bursar.storage.duckdb.planner import plan_question
+from bursar.storage.duckdb.planner import Reach, plan_question
 from bursar.storage.duckdb.question_sql import write_question
 from bursar.storage.duckdb.schema import LATENCY_GROWTH as STORED_GROWTH
 from bursar.usage.latency import LATENCY_GROWTH, UNDER_ONE_MS, latency_of_bucket
@@ -22,16 +22,18 @@ from tests.support.usage_rows import Ledger, an_event
 
 OCTOBER = Window(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
 
+REACH = Reach(OCTOBER.end)
+
 
 def text_of(query: UsageQuery) -> str:
-    return write_question("acme", query, plan_question(query)).text
+    return write_question("acme", query, plan_question(query, REACH)).text
 
 
 def test_spend_by_model_reads_the_hourly_rollup() -> None:
     query = UsageQuery(
         OCTOBER, ("cost",), ("model",), (Filter("provider", FilterOp.IN, ("openai",)),), limit=10
     )
-    statement = write_question("acme", query, plan_question(query))
+    statement = write_question("acme", query, plan_question(query, REACH))
     assert statement.text == (
         "WITH sums AS ("
         "SELECT k0, k1, coalesce(sum(s0), 0) AS s0, coalesce(sum(s1), 0) AS s1,"
@@ -90,7 +92,7 @@ def test_no_value_is_ever_part_of_the_text() -> None:
         limit=123,
         offset=456,
     )
-    statement = write_question("evil", query, plan_question(query))
+    statement = write_question("evil", query, plan_question(query, REACH))
     assert not re.search(r"evil|123|456|2026", statement.text)
     assert len(re.findall(r"\$v\d+", statement.text)) >= len(statement.values) == 14
 

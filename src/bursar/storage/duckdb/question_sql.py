@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bursar.usage.query import Order, UsageQuery
+    from bursar.window import Window
 
 ALWAYS = ("events", "unpriced", "priced")
 """Parts that every answer needs, asked for or not."""
@@ -54,20 +55,19 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Rows of one table within some stretch of time."""
+    """Rows of one table within some stretch of time, added or taken off."""
 
     rollup: Rollup | None
     where: str
+    time: str
+    """The moment that decides which period a row belongs to."""
+    sign: str = ""
+    """`-` where the rows are in a rollup's bucket, but not in the window."""
 
     @property
     def table(self) -> str:
         """The table to read."""
         return self.rollup.table if self.rollup else RAW_TABLE
-
-    @property
-    def time_column(self) -> str:
-        """Its time column."""
-        return self.rollup.time_column if self.rollup else "time"
 
 
 def write_question(tenant_id: str, query: UsageQuery, plan: Plan) -> Statement:
@@ -116,7 +116,7 @@ def _sums(asking: Asking) -> str:
         expressions = [
             rollup_part(part) if stretch.rollup else raw_part(part, asking.bound) for part in parts
         ]
-        return [f"{expression} AS s{index}" for index, expression in enumerate(expressions)]
+        return [f"{stretch.sign}{expression} AS s{index}" for index, expression in enumerate(expressions)]
 
     summed = [f"coalesce(sum(s{index}), 0) AS s{index}" for index in range(len(parts))]
     # Opposite rollup rows leave keys whose events were all taken out again.
@@ -130,7 +130,7 @@ def _latency(asking: Asking, reading: Reading) -> Iterator[str]:
     def columns(stretch: Stretch) -> list[str]:
         if stretch.rollup:
             return ["bucket", "sum(events) AS events"]
-        return [f"{latency_bucket('latency_ms')} AS bucket", "count(latency_ms) AS events"]
+        return [f"{latency_bucket('latency_ms')} AS bucket", f"{stretch.sign}count(latency_ms) AS events"]
 
     keys = asking.keys
     by_keys = f"PARTITION BY {', '.join(keys)} " if keys else ""
@@ -153,7 +153,16 @@ def _latency(asking: Asking, reading: Reading) -> Iterator[str]:
 
 
 def _users(asking: Asking, reading: Reading) -> str:
-    return _union(asking, reading, lambda _: ["count(DISTINCT user_id) AS users"])
+    def columns(stretch: Stretch) -> list[str]:
+        events = "sum(events)" if stretch.rollup else f"{stretch.sign}count(*)"
+        return ["user_id", f"{events} AS events"]
+
+    keys = "".join(f"{key}, " for key in asking.keys)
+    rows = _union(asking, reading, columns)
+    return (
+        f"SELECT {keys}count(user_id) AS users FROM (SELECT {keys}user_id FROM ({rows})"
+        " GROUP BY ALL HAVING sum(events) <> 0) GROUP BY ALL"
+    )
 
 
 def _union(asking: Asking, reading: Reading, columns: Callable[[Stretch], list[str]]) -> str:
@@ -161,10 +170,9 @@ def _union(asking: Asking, reading: Reading, columns: Callable[[Stretch], list[s
     labels: dict[str, list[str]] = {}
     selects: list[str] = []
     for stretch in _stretches(asking, reading):
-        time = stretch.time_column
-        if time not in labels:
-            labels[time] = _key_expressions(asking, time)
-        listed = ", ".join([*labels[time], *columns(stretch)])
+        if stretch.time not in labels:
+            labels[stretch.time] = _key_expressions(asking, stretch.time)
+        listed = ", ".join([*labels[stretch.time], *columns(stretch)])
         where = " AND ".join([*asking.conditions, stretch.where])
         selects.append(f"SELECT {listed} FROM {stretch.table} WHERE {where} GROUP BY ALL")
     return " UNION ALL ".join(selects)
@@ -172,18 +180,27 @@ def _union(asking: Asking, reading: Reading, columns: Callable[[Stretch], list[s
 
 def _stretches(asking: Asking, reading: Reading) -> Iterator[Stretch]:
     add = asking.bound.add
+
+    def within(column: str, window: Window) -> str:
+        return f"{column} >= {add(naive(window.start))} AND {column} < {add(naive(window.end))}"
+
     if reading.rollup and reading.bulk:
         time = reading.rollup.time_column
-        start, end = add(naive(reading.bulk.start)), add(naive(reading.bulk.end))
-        where = f"{time} >= {start} AND {time} < {end}"
+        bucket = f"date_trunc('{time}', time)"
+        where = within(time, reading.bulk)
         if reading.split:
             split = f"(SELECT unnest({add([naive(moment) for moment in reading.split])}))"
-            bucket = f"date_trunc('{time}', time)"
-            yield Stretch(None, f"time >= {start} AND time < {end} AND {bucket} IN {split}")
+            yield Stretch(None, f"{within('time', reading.bulk)} AND {bucket} IN {split}", "time")
             where += f" AND {time} NOT IN {split}"
-        yield Stretch(reading.rollup, where)
+        if asking.query.grain and reading.bulk.start < asking.query.window.start:
+            # The first bucket begins before its events in the window do, maybe in an earlier period.
+            start = add(naive(asking.query.window.start))
+            time, bucket = f"greatest({time}, {start})", f"greatest({bucket}, {start})"
+        yield Stretch(reading.rollup, where, time)
+        for window in reading.less:
+            yield Stretch(None, within("time", window), bucket, "-")
     for window in reading.raw:
-        yield Stretch(None, f"time >= {add(naive(window.start))} AND time < {add(naive(window.end))}")
+        yield Stretch(None, within("time", window), "time")
 
 
 def _key_expressions(asking: Asking, time: str) -> list[str]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bursar import clock
+from bursar.storage.duckdb.change_reader import EVENTS
 from bursar.storage.duckdb.event_sql import (
     read_event,
     read_version,
@@ -21,7 +23,7 @@ from bursar.storage.duckdb.event_sql import (
 from bursar.storage.duckdb.extent import narrowed
 from bursar.storage.duckdb.horizons import horizons_of, listing_partial, partial_of
 from bursar.storage.duckdb.person_sql import find_person
-from bursar.storage.duckdb.planner import plan_question
+from bursar.storage.duckdb.planner import Reach, plan_question
 from bursar.storage.duckdb.quarantine_sql import list_quarantined
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
 from bursar.storage.duckdb.selection_sql import CursorSelections
@@ -36,6 +38,7 @@ from bursar.usage.stored_event import EventList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
 
     import duckdb
 
@@ -55,35 +58,37 @@ class CursorQuestions:
         self,
         cursor: duckdb.DuckDBPyConnection,
         position_of: Callable[[str, str], int | None],
-        plan: Callable[[UsageQuery], Plan] = plan_question,
+        plan: Callable[[UsageQuery, Reach], Plan] = plan_question,
     ) -> None:
         """Ask through this cursor; `position_of` finds an event's position by tenant and id."""
         self._cursor = cursor
         self._position_of = position_of
-        self._plan = plan
+        self._make_plan = plan
+        self._now = clock.now()
+        self._horizons: dict[str, dict[str, datetime]] = {}
         self._selections = CursorSelections(cursor, position_of)
 
     def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
         """The figures that a query asks for, with totals over everything it selects."""
         with span("usage.answer", dimensions=len(query.dimensions), measures=len(query.measures)):
             query = narrowed(self._cursor, tenant_id, query)
-            plan = self._plan(query)
+            plan = self._plan(tenant_id, query)
             rows = self._rows(tenant_id, query, plan)
-            horizons = horizons_of(self._cursor, tenant_id)
+            plans = (plan, *(self._plan(tenant_id, part) for part in _totals_of(query)))
             return UsageAnswer(
                 query=query,
                 rows=tuple(rows[: query.limit]),
                 has_more=len(rows) > query.limit,
                 totals=self._totals(tenant_id, query),
                 plan=plan.explain(),
-                partial=partial_of(horizons, (plan, *map(self._plan, _totals_of(query)))),
+                partial=partial_of(self._horizons_of(tenant_id), plans),
             )
 
     def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
         """The rows alone, at most `query.limit` of them."""
         with span("usage.rows", dimensions=len(query.dimensions), measures=len(query.measures)):
             query = narrowed(self._cursor, tenant_id, query)
-            return tuple(self._rows(tenant_id, query, self._plan(query))[: query.limit])
+            return tuple(self._rows(tenant_id, query, self._plan(tenant_id, query))[: query.limit])
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
         """One page of single events, newest first."""
@@ -91,13 +96,12 @@ class CursorQuestions:
             count, listing = select_events(tenant_id, page)
             total = self._all(count)[0][0] if page.is_counted else None
             rows = self._all(listing)
-            horizons = horizons_of(self._cursor, tenant_id)
         events = [read_event(row) for row in rows[: page.limit]]
         cursor = None
         if len(rows) > page.limit:
             last_seq = rows[page.limit - 1][0]
             cursor = EventCursor(events[-1].time, last_seq)
-        partial = listing_partial(horizons, page.window.start)
+        partial = listing_partial(self._horizons_of(tenant_id), page.window.start)
         return EventList(tuple(events), cursor, total, partial)
 
     def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
@@ -141,14 +145,23 @@ class CursorQuestions:
     def _totals(self, tenant_id: str, query: UsageQuery) -> Totals:
         money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
         whole, *by_currencies = _totals_of(query)
-        rows = self._rows(tenant_id, whole, self._plan(whole))
+        rows = self._rows(tenant_id, whole, self._plan(tenant_id, whole))
         figures = rows[0] if rows else _nothing(whole)
         amounts: dict[str, dict[str, Value]] = {name: {} for name in money}
         for by_currency in by_currencies:
-            for row in self._rows(tenant_id, by_currency, self._plan(by_currency)):
+            for row in self._rows(tenant_id, by_currency, self._plan(tenant_id, by_currency)):
                 for name in money:
                     amounts[name][str(row["currency"])] = row[name]
         return Totals(_count(figures["events"]), _count(figures["unpriced_events"]), figures, amounts)
+
+    def _plan(self, tenant_id: str, query: UsageQuery) -> Plan:
+        return self._make_plan(query, Reach(self._now, self._horizons_of(tenant_id).get(EVENTS)))
+
+    def _horizons_of(self, tenant_id: str) -> dict[str, datetime]:
+        """Read once: all questions on this cursor are about one moment."""
+        if tenant_id not in self._horizons:
+            self._horizons[tenant_id] = horizons_of(self._cursor, tenant_id)
+        return self._horizons[tenant_id]
 
     def _rows(self, tenant_id: str, query: UsageQuery, plan: Plan) -> list[Row]:
         rows = self._all(write_question(tenant_id, query, plan))
