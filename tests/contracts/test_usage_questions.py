@@ -75,8 +75,8 @@ def test_rollups_and_raw_rows_and_a_recount_agree_to_the_last_digit(
     def by_then(asked: UsageQuery, _: Reach) -> Plan:
         return plan_question(asked, Reach(now))
 
-    planned = CursorQuestions(crowded.cursor(), crowded.position_of, by_then).rows("acme", query)
-    raw = CursorQuestions(crowded.cursor(), crowded.position_of, from_raw_rows).rows("acme", query)
+    planned = CursorQuestions(crowded.cursor(), crowded.position_of, by_then).rows("acme", query).rows
+    raw = CursorQuestions(crowded.cursor(), crowded.position_of, from_raw_rows).rows("acme", query).rows
     assert planned == raw
     assert by_key(query, planned) == recount(query, ACMES)
 
@@ -106,7 +106,7 @@ def test_no_tenant_sees_anything_of_another(crowded: Ledger) -> None:
     others = [event for event in LEFT if event["tenant_id"] == "other"]
     query = UsageQuery(everything, ("events", "unique_users", "latency_p50_ms"))
     assert asked.answer("other", query).totals.events == len(others) > 0
-    assert asked.rows("nobody", query) == ()
+    assert asked.rows("nobody", query).rows == ()
     assert asked.list_events("nobody", EventPage(everything, is_counted=True)).total_count == 0
     assert asked.find_event("other", ACMES[0]["event_id"]) is None
     assert asked.find_event("acme", ACMES[0]["event_id"]) is not None
@@ -152,7 +152,7 @@ def test_no_events_give_no_rows_and_totals_of_nothing() -> None:
 def test_events_that_were_taken_out_leave_no_row_behind() -> None:
     ledger = Ledger().add(an_event(event_id="gone", model="gone", cost=Decimal(1)), an_event(model="here"))
     ledger.take_out(["gone"])
-    assert ask(ledger).rows("acme", UsageQuery(OCTOBER, ("events",), ("model",))) == (
+    assert ask(ledger).rows("acme", UsageQuery(OCTOBER, ("events",), ("model",))).rows == (
         {"model": "here", "events": 1},
     )
 
@@ -168,10 +168,12 @@ def test_rows_are_ordered_as_asked_and_ties_by_their_keys() -> None:
     events = [an_event(model=model) for model in models] + [an_event(model="c")]
     asked = ask(Ledger(), *events)
     query = UsageQuery(OCTOBER, ("events",), ("model",))
-    assert [row["model"] for row in asked.rows("acme", query)] == ["c", "a", "b", None]
+    assert [row["model"] for row in asked.rows("acme", query).rows] == ["c", "a", "b", None]
     backwards = replace(query, order=(Order("model", is_descending=True),))
-    assert [row["model"] for row in asked.rows("acme", backwards)] == ["c", "b", "a", None]
-    pages = [asked.rows("acme", replace(query, limit=1, offset=offset))[0]["model"] for offset in range(4)]
+    assert [row["model"] for row in asked.rows("acme", backwards).rows] == ["c", "b", "a", None]
+    pages = [
+        asked.rows("acme", replace(query, limit=1, offset=offset)).rows[0]["model"] for offset in range(4)
+    ]
     assert pages == ["c", "a", "b", None]
 
 
@@ -182,7 +184,7 @@ def test_rows_can_be_ordered_by_any_measure(crowded: Ledger, measure: str) -> No
     query = UsageQuery(
         Window(START, END), (measure,), ("model", "operation"), order=(Order(measure, is_descending=True),)
     )
-    rows = CursorQuestions(crowded.cursor(), crowded.position_of).rows("acme", query)
+    rows = CursorQuestions(crowded.cursor(), crowded.position_of).rows("acme", query).rows
     figures = [row[measure] for row in rows if row[measure] is not None]
     assert figures == sorted(figures, key=lambda figure: Decimal(str(figure)), reverse=True)
     assert len(figures) > 5
@@ -194,18 +196,20 @@ def test_text_of_any_kind_is_a_value_and_never_sql() -> None:
     asked = ask(Ledger(), *events)
     for dimension in ("model", f"tag:{nasty[:40]}"):
         only = (Filter(dimension, FilterOp.IN, (nasty,)),)
-        assert asked.rows("acme", UsageQuery(OCTOBER, ("events",), (dimension,), only)) == (
+        assert asked.rows("acme", UsageQuery(OCTOBER, ("events",), (dimension,), only)).rows == (
             {dimension: nasty, "events": 1},
         )
     unit = "gpu\"; hours'"
-    assert asked.rows("acme", UsageQuery(OCTOBER, (f"unit:{unit}",)))[0][f"unit:{unit}"] == 0
+    assert asked.rows("acme", UsageQuery(OCTOBER, (f"unit:{unit}",))).rows[0][f"unit:{unit}"] == 0
 
 
 def test_the_hour_that_comes_twice_is_two_periods() -> None:
     events = [an_event(time=NOON.replace(day=25, hour=hour, minute=30)) for hour in (0, 1)]
     berlin = parse_zone("Europe/Berlin")
-    rows = ask(Ledger(), *events).rows(
-        "acme", UsageQuery(OCTOBER, ("events",), grain=Grain.HOUR, zone=berlin)
+    rows = (
+        ask(Ledger(), *events)
+        .rows("acme", UsageQuery(OCTOBER, ("events",), grain=Grain.HOUR, zone=berlin))
+        .rows
     )
     assert [row[PERIOD] for row in rows] == [NOON.replace(day=25, hour=hour) for hour in (0, 1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -302,8 +303,9 @@ def test_figures_from_before_the_horizon_say_from_when_they_are_complete(
     store: ChangedStore, full: Lines
 ) -> None:
     store.apply(full)
-    query = UsageQuery(window=MONTH, measures=("events", "cost", "unique_users"), dimensions=("project_id",))
+    query = UsageQuery(window=MONTH, measures=("events", "cost", "unique_users"), dimensions=("operation",))
     assert _questions(store).answer("acme", query).partial is None
+    before = _questions(store).answer("acme", replace(query, dimensions=("project_id",)))
     full.add(an_expiry(1))
     store.apply(full)
     since = datetime.fromtimestamp((START + DAY) / 1e6, UTC)
@@ -311,9 +313,10 @@ def test_figures_from_before_the_horizon_say_from_when_they_are_complete(
     assert partial
     assert (partial.since, partial.reason) == (since, "events_expired")
     assert _questions(store).answer("umbrella", query).partial is None
-    summed = UsageQuery(window=MONTH, measures=("events", "cost"), dimensions=("project_id",))
+    summed = replace(query, dimensions=("project_id",))
     answer = _questions(store).answer("acme", summed)
     assert (answer.partial, answer.totals.events) == (None, 5)
+    assert answer.totals == before.totals
     listed = _questions(store).list_events("acme", EventPage(MONTH))
     assert listed.partial == partial
     assert _questions(store).list_events("acme", EventPage(Window(since, MONTH.end))).partial is None

@@ -123,7 +123,8 @@ def filters(draw: DrawFn, names: tuple[str, ...]) -> Filter:
 @st.composite
 def queries(draw: DrawFn) -> UsageQuery:
     """A question, more often than not one that a rollup can answer in part."""
-    dimensions = draw(st.sampled_from((ROLLED_UP[:4], ROLLED_UP[:6], ROLLED_UP[4:], ROLLED_UP, ROLLED_UP + OTHERS)))
+    choices = (ROLLED_UP[:4], ROLLED_UP[:6], ROLLED_UP[4:], ROLLED_UP, ROLLED_UP + OTHERS)
+    dimensions = draw(st.sampled_from(choices))
     texts = tuple(name for name in dimensions if name not in {"batch", "temperature", "retry_count"})
     measures = draw(
         st.lists(st.sampled_from((*MEASURES, "unit:gpu_hours")), min_size=1, max_size=5, unique=True)

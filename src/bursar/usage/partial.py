@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 from bursar.described import DESCRIBED
 
@@ -21,3 +24,8 @@ class Partial:
     since: datetime
     """From when on the rows are complete; totals that need no single events are complete before, too."""
     reason: Literal["events_expired", "rollups_expired"]
+
+
+def worst_of(partials: Iterable[Partial | None]) -> Partial | None:
+    """What an answer lacks that is made of several; None where none of them lacks anything."""
+    return max((one for one in partials if one), key=lambda one: one.since, default=None)

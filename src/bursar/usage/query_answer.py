@@ -43,6 +43,17 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageRows:
+    """The rows of an answer alone."""
+
+    rows: tuple[Row, ...]
+    has_more: bool
+    """Whether the limit cut rows off."""
+    partial: Partial | None
+    """Where figures had to be read from events that have expired."""
+
+
+@dataclass(frozen=True, slots=True)
 class UsageAnswer:
     """The answer to a `UsageQuery`."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
-    from bursar.usage.query_answer import Row, UsageAnswer
+    from bursar.usage.query_answer import UsageAnswer, UsageRows
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import EventList, EventVersion, StoredEvent
 
@@ -29,7 +29,7 @@ class UsageQuestions(Protocol):
         """The figures that a query asks for, with totals over everything it selects."""
         ...
 
-    def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
+    def rows(self, tenant_id: str, query: UsageQuery) -> UsageRows:
         """The rows alone, at most `query.limit` of them; cheaper where nobody looks at totals."""
         ...
 

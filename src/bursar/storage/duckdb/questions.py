@@ -1,14 +1,13 @@
 """Answers questions about usage on one cursor, at one moment's state of the store.
 
-A query becomes at most three statements: its rows; its totals without money; and its totals of
-money, by currency, since amounts of different currencies are never added. `planner.py` chooses the
+A query becomes one statement for its rows, and another for totals where these are not the sums of
+the rows (`totals.py`). `planner.py` chooses the
 tables, `question_sql.py` and `event_sql.py` write the SQL, `asking.py` runs questions beside each
 other. Nothing here, or in any of these, changes the store.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bursar import clock
@@ -27,23 +26,25 @@ from bursar.storage.duckdb.planner import Reach, plan_question
 from bursar.storage.duckdb.quarantine_sql import list_quarantined
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
 from bursar.storage.duckdb.selection_sql import CursorSelections
+from bursar.storage.duckdb.totals import adds_up, sum_up, totals_queries
 from bursar.tracing import span
 from bursar.usage.latency import latency_of_bucket
 from bursar.usage.periods import period_from_label
-from bursar.usage.query import ROWS_LIMIT, EventCursor
-from bursar.usage.query_answer import Row, Totals, UsageAnswer, Value
+from bursar.usage.query import EventCursor
+from bursar.usage.query_answer import Row, Totals, UsageAnswer, UsageRows, Value
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import Number, read_figure
 from bursar.usage.stored_event import EventList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     import duckdb
 
     from bursar.storage.duckdb.binding import Statement
     from bursar.storage.duckdb.planner import Plan
+    from bursar.usage.partial import Partial
     from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
@@ -73,22 +74,27 @@ class CursorQuestions:
         with span("usage.answer", dimensions=len(query.dimensions), measures=len(query.measures)):
             query = narrowed(self._cursor, tenant_id, query)
             plan = self._plan(tenant_id, query)
-            rows = self._rows(tenant_id, query, plan)
-            plans = (plan, *(self._plan(tenant_id, part) for part in _totals_of(query)))
-            return UsageAnswer(
-                query=query,
-                rows=tuple(rows[: query.limit]),
-                has_more=len(rows) > query.limit,
-                totals=self._totals(tenant_id, query),
-                plan=plan.explain(),
-                partial=partial_of(self._horizons_of(tenant_id), plans),
-            )
+            found = self._found(tenant_id, query, plan)
+            has_more, partial = len(found) > query.limit, self._partial(tenant_id, plan)
+            if has_more or query.offset or partial or not adds_up(query):
+                # A total may be read from sums where its rows must be read from what has expired.
+                asked = totals_queries(query)
+                plans = [self._plan(tenant_id, one) for one in asked]
+                totals = self._totals(tenant_id, asked, plans)
+                partial = self._partial(tenant_id, plan, *plans)
+            else:
+                totals = sum_up(query, found)
+            rows = tuple(_read_row(query, row) for row in found[: query.limit])
+            return UsageAnswer(query, rows, has_more, totals, plan.explain(), partial)
 
-    def rows(self, tenant_id: str, query: UsageQuery) -> tuple[Row, ...]:
+    def rows(self, tenant_id: str, query: UsageQuery) -> UsageRows:
         """The rows alone, at most `query.limit` of them."""
         with span("usage.rows", dimensions=len(query.dimensions), measures=len(query.measures)):
             query = narrowed(self._cursor, tenant_id, query)
-            return tuple(self._rows(tenant_id, query, self._plan(tenant_id, query))[: query.limit])
+            plan = self._plan(tenant_id, query)
+            found = self._found(tenant_id, query, plan)
+            rows = tuple(_read_row(query, row) for row in found[: query.limit])
+            return UsageRows(rows, len(found) > query.limit, self._partial(tenant_id, plan))
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
         """One page of single events, newest first."""
@@ -142,17 +148,18 @@ class CursorQuestions:
         """Those of the ids whose events count now."""
         return self._selections.current(tenant_id, event_ids)
 
-    def _totals(self, tenant_id: str, query: UsageQuery) -> Totals:
-        money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
-        whole, *by_currencies = _totals_of(query)
-        rows = self._rows(tenant_id, whole, self._plan(tenant_id, whole))
-        figures = rows[0] if rows else _nothing(whole)
-        amounts: dict[str, dict[str, Value]] = {name: {} for name in money}
-        for by_currency in by_currencies:
-            for row in self._rows(tenant_id, by_currency, self._plan(tenant_id, by_currency)):
-                for name in money:
-                    amounts[name][str(row["currency"])] = row[name]
+    def _totals(self, tenant_id: str, asked: Sequence[UsageQuery], plans: Sequence[Plan]) -> Totals:
+        found = [self._found(tenant_id, query, plan) for query, plan in zip(asked, plans, strict=True)]
+        if adds_up(asked[0]):
+            return sum_up(asked[0], found[0])
+        figures = _read_row(asked[0], found[0][0]) if found[0] else _nothing(asked[0])
+        amounts: Mapping[str, Mapping[str, Value]] = {}
+        if len(asked) > 1:
+            amounts = sum_up(asked[1], found[1]).amounts
         return Totals(_count(figures["events"]), _count(figures["unpriced_events"]), figures, amounts)
+
+    def _partial(self, tenant_id: str, *plans: Plan) -> Partial | None:
+        return partial_of(self._horizons_of(tenant_id), plans)
 
     def _plan(self, tenant_id: str, query: UsageQuery) -> Plan:
         return self._make_plan(query, Reach(self._now, self._horizons_of(tenant_id).get(EVENTS)))
@@ -163,30 +170,11 @@ class CursorQuestions:
             self._horizons[tenant_id] = horizons_of(self._cursor, tenant_id)
         return self._horizons[tenant_id]
 
-    def _rows(self, tenant_id: str, query: UsageQuery, plan: Plan) -> list[Row]:
-        rows = self._all(write_question(tenant_id, query, plan))
-        return [_read_row(query, row) for row in rows]
+    def _found(self, tenant_id: str, query: UsageQuery, plan: Plan) -> list[tuple[Any, ...]]:
+        return self._all(write_question(tenant_id, query, plan))
 
     def _all(self, statement: Statement) -> list[tuple[Any, ...]]:
         return self._cursor.execute(statement.text, statement.values).fetchall()
-
-
-_WITHOUT_ROWS: dict[str, Any] = {
-    "dimensions": (),
-    "grain": None,
-    "order": (),
-    "limit": ROWS_LIMIT,
-    "offset": 0,
-}
-
-
-def _totals_of(query: UsageQuery) -> tuple[UsageQuery, ...]:
-    """The queries that totals need: one without money and, where money is asked for, one by currency."""
-    plain = tuple(measure.name for measure in query.asked_measures if not measure.is_money)
-    money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
-    whole = tuple(dict.fromkeys(("events", "unpriced_events", *plain)))
-    asked = (whole, money) if money else (whole,)
-    return tuple(replace(query, measures=measures, **_WITHOUT_ROWS) for measures in asked)
 
 
 def _read_row(query: UsageQuery, row: tuple[Any, ...]) -> Row:

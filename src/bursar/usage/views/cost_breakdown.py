@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bursar.described import DESCRIBED
 from bursar.usage.asked import must
 from bursar.usage.csv_table import rows_as_csv
+from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query import ROWS_DEFAULT, Order, UsageQuery
 from bursar.usage.query_answer import (
     Amount,
@@ -51,6 +52,8 @@ class CostBreakdown:
     limit: int
     offset: int
     has_more: bool
+    partial: Partial | None = None
+    """Null where the answer covers the whole window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def _show(answer: UsageAnswer) -> CostBreakdown:
         limit=query.limit,
         offset=query.offset,
         has_more=answer.has_more,
+        partial=answer.partial,
     )
 
 

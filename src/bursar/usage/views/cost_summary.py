@@ -9,22 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from bursar.described import DESCRIBED
 from bursar.usage.csv_table import Cell, text_cell, write_csv
-from bursar.usage.query import Order, UsageQuery
+from bursar.usage.partial import Partial, worst_of
+from bursar.usage.query import ROWS_LIMIT, Order, UsageQuery
 from bursar.usage.query_answer import (
     Amount,
     Row,
     Totals,
     Unpriced,
+    UsageAnswer,
+    UsageRows,
+    Value,
     WindowShown,
     render_amounts,
     render_decimal,
     show_window,
 )
+from bursar.usage.query_measures import EXACT
 from bursar.usage.query_reader import Asker, Scene, read_scene
 from bursar.usage.trend import percent
 from bursar.usage.views.currencies import choose_currency
@@ -38,7 +44,10 @@ if TYPE_CHECKING:
 
 ENTRIES_LIMIT = 1000
 """The largest of each breakdown; `/cost/breakdown` pages through all of them."""
-BREAKDOWNS = {"provider": "provider", "model": "model", "user": "user_id", "project": "project_id"}
+PARTS = {"provider": "provider", "model": "model", "user": "user_id", "project": "project_id"}
+"""What cost is broken down by, and the dimension of each."""
+CELLS = ("provider", "model", "project_id")
+"""Asked for at once: a tenant has few of them, and every breakdown but that by user is a sum of theirs."""
 ABSENT_KEY = ""
 """Stands for events without a provider, model, user or project; no name is empty."""
 _MEASURES = (
@@ -98,6 +107,8 @@ class CostSummary:
     avg_duration_ms: str | None
     success_rate: str | None
     """Percentage of events without an error, to 2 places; null where there were no events."""
+    partial: Partial | None = None
+    """Null where the answer covers the whole window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,43 +127,74 @@ class CostSummaryView:
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The summary; all of it speaks of the same moment."""
-        scene = self.scene
-        whole = UsageQuery(scene.window, _MEASURES, filters=scene.filters, zone=scene.zone)
-        totals = store.answer(self.tenant_id, whole).totals
-        currency = choose_currency(totals.amounts["cost"])
-        breakdowns = {name: self._breakdown(store, name, currency) for name in BREAKDOWNS}
-        by_currency = self._rows(store, "currency", len(totals.amounts["cost"]) or 1)
-        unpriced = {str(row["currency"]): _whole(row["unpriced_events"]) for row in by_currency}
-        summary = _summarise(scene, totals, unpriced, breakdowns)
+        cells = store.answer(self.tenant_id, self._query(_MEASURES, CELLS, ROWS_LIMIT))
+        parts = {name: self._part(store, cells, dimension) for name, dimension in PARTS.items()}
+        by_currency = self._part(store, cells, "currency")
+        currency = choose_currency(cells.totals.amounts["cost"])
+        breakdowns = {name: _break_down(part, PARTS[name], currency) for name, part in parts.items()}
+        unpriced = {str(row["currency"]): _whole(row["unpriced_events"]) for row in by_currency.rows}
+        partial = worst_of([cells.partial, *(part.partial for part in parts.values())])
+        summary = _summarise(self.scene, cells.totals, unpriced, breakdowns, partial)
         return Shown(summary, lambda: _as_csv(summary))
 
-    def _breakdown(self, store: UsageQuestions, name: str, currency: str) -> _Breakdown:
-        """Cost by one dimension, the largest first; names that cost only in other currencies are left out."""
-        dimension = BREAKDOWNS[name]
-        rows = self._rows(store, dimension, ENTRIES_LIMIT + 1)
-        costs: dict[str, str | None] = {}
-        unpriced: dict[str, int] = {}
-        for row in rows[:ENTRIES_LIMIT]:
-            key = ABSENT_KEY if row[dimension] is None else str(row[dimension])
-            if row["currency"] == currency:
-                costs[key] = render_decimal(row["cost"])
-            elif row["cost"] is None:
-                costs.setdefault(key, None)
-            if count := _whole(row["unpriced_events"]):
-                unpriced[key] = unpriced.get(key, 0) + count
-        return _Breakdown(costs, unpriced, len(rows) > ENTRIES_LIMIT)
+    def _part(self, store: UsageQuestions, cells: UsageAnswer, dimension: str) -> UsageRows:
+        """Cost by one dimension, the largest first: summed up from the cells if they say it."""
+        if not cells.has_more and dimension in (*CELLS, "currency"):
+            return UsageRows(_group(cells.rows, dimension), has_more=False, partial=cells.partial)
+        query = self._query(("cost", "unpriced_events"), (dimension,), ENTRIES_LIMIT + 1)
+        return store.rows(self.tenant_id, query)
 
-    def _rows(self, store: UsageQuestions, dimension: str, limit: int) -> Sequence[Row]:
-        query = UsageQuery(
+    def _query(self, measures: tuple[str, ...], dimensions: tuple[str, ...], limit: int) -> UsageQuery:
+        return UsageQuery(
             window=self.scene.window,
-            measures=("cost", "unpriced_events"),
-            dimensions=(dimension,),
+            measures=measures,
+            dimensions=dimensions,
             filters=self.scene.filters,
             zone=self.scene.zone,
             order=(Order("cost", is_descending=True),),
             limit=limit,
         )
-        return store.rows(self.tenant_id, query)
+
+
+def _group(cells: Sequence[Row], dimension: str) -> tuple[Row, ...]:
+    """Cells summed up by one dimension and currency, in the order in which a store answers."""
+    groups: dict[tuple[Value, Value], list[Row]] = {}
+    for cell in cells:
+        groups.setdefault((cell[dimension], cell["currency"]), []).append(cell)
+    rows: list[Row] = [
+        {
+            dimension: name,
+            "currency": currency,
+            "cost": _sum_costs(group),
+            "unpriced_events": sum(_whole(cell["unpriced_events"]) for cell in group),
+        }
+        for (name, currency), group in groups.items()
+    ]
+    rows.sort(key=lambda row: str(row["currency"]))
+    rows.sort(key=lambda row: (row[dimension] is None, str(row[dimension])))
+    rows.sort(key=lambda row: (row["cost"] is not None, row["cost"] or 0), reverse=True)
+    return tuple(rows)
+
+
+def _sum_costs(cells: Sequence[Row]) -> Decimal | None:
+    costs = [cell["cost"] for cell in cells if isinstance(cell["cost"], Decimal)]
+    with localcontext(EXACT):
+        return sum(costs, Decimal(0)) if costs else None
+
+
+def _break_down(part: UsageRows, dimension: str, currency: str) -> _Breakdown:
+    """Cost by the names of a dimension; names that cost only in other currencies are left out."""
+    costs: dict[str, str | None] = {}
+    unpriced: dict[str, int] = {}
+    for row in part.rows[:ENTRIES_LIMIT]:
+        key = ABSENT_KEY if row[dimension] is None else str(row[dimension])
+        if row["currency"] == currency:
+            costs[key] = render_decimal(row["cost"])
+        elif row["cost"] is None:
+            costs.setdefault(key, None)
+        if count := _whole(row["unpriced_events"]):
+            unpriced[key] = unpriced.get(key, 0) + count
+    return _Breakdown(costs, unpriced, len(part.rows) > ENTRIES_LIMIT)
 
 
 def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
@@ -168,7 +210,11 @@ def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
 
 
 def _summarise(
-    scene: Scene, totals: Totals, unpriced: dict[str, int], breakdowns: dict[str, _Breakdown]
+    scene: Scene,
+    totals: Totals,
+    unpriced: dict[str, int],
+    breakdowns: dict[str, _Breakdown],
+    partial: Partial | None,
 ) -> CostSummary:
     figures, amounts = totals.figures, totals.amounts["cost"]
     currency = choose_currency(amounts)
@@ -198,6 +244,7 @@ def _summarise(
         total_tokens=_whole(figures["total_tokens"]),
         avg_duration_ms=render_decimal(figures["latency_avg_ms"]),
         success_rate=_success_rate(totals.events, _whole(figures["errors"])),
+        partial=partial,
     )
 
 
@@ -220,7 +267,7 @@ def _as_csv(summary: CostSummary) -> str:
     rows: list[list[Cell]] = [
         ["total", None, summary.total_cost, summary.currency, summary.unpriced.events],
     ]
-    for name in BREAKDOWNS:
+    for name in PARTS:
         costs: dict[str, str | None] = getattr(summary, f"cost_by_{name}")
         unpriced: dict[str, int] = getattr(summary, f"unpriced_by_{name}")
         rows += [

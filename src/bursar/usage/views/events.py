@@ -58,6 +58,8 @@ class UsageListAnswer:
     has_more: bool
     next_cursor: str | None
     window: WindowShown
+    partial: Partial | None
+    """Null where every event of the window is still kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class UsageListView:
             has_more=listed.next_cursor is not None,
             next_cursor=format_cursor(listed.next_cursor) if listed.next_cursor else None,
             window=show_window(self.page.window, self.zone),
+            partial=listed.partial,
         )
         return Shown(body, lambda: events_as_csv(listed.events))
 

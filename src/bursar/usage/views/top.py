@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from bursar.described import DESCRIBED
 from bursar.usage.asked import must
 from bursar.usage.csv_table import Cell, Text, write_csv
+from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query import Filter, FilterOp, Order, UsageQuery
 from bursar.usage.query_answer import (
     Amount,
     Row,
-    Totals,
     Unpriced,
     UsageAnswer,
     WindowShown,
@@ -67,6 +67,8 @@ class Top:
     window: WindowShown
     unpriced: Unpriced
     has_more: bool
+    partial: Partial | None = None
+    """Null where the answer covers the whole window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,15 @@ class TopView:
     def answer(self, store: UsageQuestions) -> Shown:
         """The largest, with their shares of the whole; amounts are ranked within one currency."""
         answer = store.answer(self.tenant_id, self.query)
-        totals, currency = answer.totals, None
+        currency = None
         if self.query.asks_money:
-            currency = choose_currency(totals.amounts[self.query.measures[0]])
-            only = Filter("currency", FilterOp.IN, (currency,))
-            answer = store.answer(self.tenant_id, replace(self.query, filters=(*self.query.filters, only)))
-        top = _show(answer, totals, currency)
+            amounts = answer.totals.amounts[self.query.measures[0]]
+            currency = choose_currency(amounts)
+            if {*amounts} - {currency}:
+                only = Filter("currency", FilterOp.IN, (currency,))
+                ranked = replace(self.query, filters=(*self.query.filters, only))
+                answer = replace(store.answer(self.tenant_id, ranked), totals=answer.totals)
+        top = _show(answer, currency)
         return Shown(top, lambda: _as_csv(top))
 
 
@@ -120,8 +125,8 @@ def read_top_view(asked: Asked, asker: Asker) -> TopView:
     return TopView(asker.tenant_id, must(query))
 
 
-def _show(answer: UsageAnswer, totals: Totals, currency: str | None) -> Top:
-    query = answer.query
+def _show(answer: UsageAnswer, currency: str | None) -> Top:
+    query, totals = answer.query, answer.totals
     return Top(
         dimension=query.dimensions[0],
         metric=query.measures[0],
@@ -131,6 +136,7 @@ def _show(answer: UsageAnswer, totals: Totals, currency: str | None) -> Top:
         window=show_window(query.window, query.zone),
         unpriced=Unpriced(totals.unpriced_events),
         has_more=answer.has_more,
+        partial=answer.partial,
     )
 
 

@@ -10,6 +10,7 @@ from bursar.described import DESCRIBED
 from bursar.errors import Invalid, Reason
 from bursar.usage.asked import must
 from bursar.usage.csv_table import write_csv
+from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.periods import Grain, next_period, period_starts
 from bursar.usage.query import ROWS_LIMIT, UsageQuery
 from bursar.usage.query_answer import (
@@ -76,6 +77,8 @@ class Trends:
     """The measure over the whole window; money as one amount per currency."""
     window: WindowShown
     unpriced: Unpriced
+    partial: Partial | None = None
+    """Null where the answer covers the whole window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ def _show(answer: UsageAnswer, now: datetime) -> Trends:
         totals=_shown(totals.figures[measure.name]) if amounts is None else render_amounts(amounts),
         window=show_window(query.window, query.zone),
         unpriced=Unpriced(totals.unpriced_events),
+        partial=answer.partial,
     )
 
 
