@@ -72,30 +72,19 @@ def make_router(controls: Controls) -> APIRouter:
     router = APIRouter(
         prefix="/control", include_in_schema=False, dependencies=[Depends(auth.require_operator)]
     )
+    _add_status(router, controls)
+    _add_long_work(router, controls.platform)
+    return router
+
+
+def _add_status(router: APIRouter, controls: Controls) -> None:
+    """What the server is at, and its end."""
     started_at = clock.now()
-    recounting = threading.Lock()
 
     @router.get("/status")
     async def status() -> ServerStatus:
         """Positions, sizes and counts."""
         return await run_in_threadpool(_status_of, controls.platform, started_at)
-
-    @router.post("/verify")
-    async def verify() -> StreamingResponse:
-        """Recount everything; lines of progress, then one line with what was found."""
-        if recounting.locked():
-            message = "A recount is running already."
-            raise Conflict(message)
-        return answer_in_lines("recount", lambda tell: _recount(controls.platform, recounting, tell))
-
-    @router.post("/rebuild")
-    async def rebuild() -> StreamingResponse:
-        """Derive the store anew beside the one in use, and swap; lines as `verify` has them."""
-        rebuilder = controls.platform.rebuilder
-        if rebuilder.is_at_work:
-            message = "A rebuild is running already."
-            raise Conflict(message)
-        return answer_in_lines("rebuild", lambda tell: asdict(rebuilder.run(tell)))
 
     @router.post("/stop", status_code=202)
     async def stop() -> Stopping:
@@ -107,7 +96,27 @@ def make_router(controls: Controls) -> APIRouter:
         asyncio.get_running_loop().call_later(0.1, controls.stop)
         return Stopping(process=os.getpid())
 
-    return router
+
+def _add_long_work(router: APIRouter, platform: Platform) -> None:
+    """What answers in lines, and runs once at a time."""
+    recounting = threading.Lock()
+
+    @router.post("/verify")
+    async def verify() -> StreamingResponse:
+        """Recount everything; lines of progress, then one line with what was found."""
+        if recounting.locked():
+            message = "A recount is running already."
+            raise Conflict(message)
+        return answer_in_lines("recount", lambda tell: _recount(platform, recounting, tell))
+
+    @router.post("/rebuild")
+    async def rebuild() -> StreamingResponse:
+        """Derive the store anew beside the one in use, and swap; lines as `verify` has them."""
+        rebuilder = platform.rebuilder
+        if rebuilder.is_at_work:
+            message = "A rebuild is running already."
+            raise Conflict(message)
+        return answer_in_lines("rebuild", lambda tell: asdict(rebuilder.run(tell)))
 
 
 def _status_of(platform: Platform, started_at: datetime) -> ServerStatus:

@@ -118,10 +118,16 @@ _Reason = Annotated[str | None, Query(description="Why; it stays with the change
 
 
 def make_router(platform: Platform) -> APIRouter:
-    """`PUT /api/v1/events/{event_id}` and `POST /api/v1/events/corrections`."""
+    """Corrections of many events and of one, and the history of an event."""
     router = APIRouter(prefix="/api/v1", tags=["events"])
     desk = ChangeDesk(platform)
+    _add_many(router, desk)
+    _add_one(router, desk)
+    _add_history(router, desk)
+    return router
 
+
+def _add_many(router: APIRouter, desk: ChangeDesk) -> None:
     @router.post("/events/corrections", responses=ACCEPTED, response_model=CorrectionsAnswer)
     async def correct_events(
         request: Request,
@@ -138,6 +144,8 @@ def make_router(platform: Platform) -> APIRouter:
             return answer(request, _refusal(done.rejected), account)
         return desk.answer(200 if done.applied else 202, done)
 
+
+def _add_one(router: APIRouter, desk: ChangeDesk) -> None:
     @router.put(
         "/events/{event_id:path}",
         responses={**ACCEPTED, 404: {"description": "No event of this id counts"}},
@@ -160,17 +168,18 @@ def make_router(platform: Platform) -> APIRouter:
         _refuse(event_id, done.rejected)
         return desk.answer(200 if done.applied else 202, done.corrected[0])
 
+
+def _add_history(router: APIRouter, desk: ChangeDesk) -> None:
     @router.get("/events/{event_id:path}/history", response_model=HistoryAnswer)
     async def show_history(
         event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
     ) -> Response:
         """Show every version of an event, the latest first: who ended it, when and why."""
-        found = await platform.questions.ask(lambda store: store.history_of(caller.tenant_id, event_id))
+        asking = desk.platform.questions.ask
+        found = await asking(lambda store: store.history_of(caller.tenant_id, event_id))
         if not found:
             raise NotFound(f"There is no event {event_id[:256]!r}.")
         return desk.answer(200, HistoryAnswer(event_id, found[-1].ended is None, list(reversed(found))))
-
-    return router
 
 
 async def _items_of(request: Request) -> list[Item]:

@@ -189,7 +189,14 @@ class HealthDetails(BaseModel):
 def make_router(health: Health, numbers: metrics.Metrics) -> APIRouter:
     """The routes by which people, probes and Prometheus see how Bursar is."""
     router = APIRouter(tags=["system"])
-    started = clock.monotonic()
+    _add_probes(router, health)
+    _add_words(router, health)
+    _add_numbers(router, numbers)
+    return router
+
+
+def _add_probes(router: APIRouter, health: Health) -> None:
+    """What anybody may ask, again and again."""
 
     @router.get("/ping")
     async def ping() -> Pong:
@@ -209,6 +216,10 @@ def make_router(health: Health, numbers: metrics.Metrics) -> APIRouter:
             answer.rebuilding = health.is_rebuilding()
         return answer
 
+
+def _add_words(router: APIRouter, health: Health) -> None:
+    started = clock.monotonic()
+
     @router.get("/health", response_model_exclude_none=True, openapi_extra=_CREDENTIAL_OPTIONAL)
     async def summary(caller: Annotated[Caller | None, Depends(auth.caller_if_any)]) -> HealthSummary:
         """How Bursar is in one word, always with status 200; `services` for callers with a credential."""
@@ -227,6 +238,8 @@ def make_router(health: Health, numbers: metrics.Metrics) -> APIRouter:
         """How each part is, and what is wrong with it."""
         return _details(await health.findings(), clock.monotonic() - started)
 
+
+def _add_numbers(router: APIRouter, numbers: metrics.Metrics) -> None:
     @router.get(
         "/metrics",
         dependencies=[Depends(auth.require(Scope.READ))],
@@ -236,8 +249,6 @@ def make_router(health: Health, numbers: metrics.Metrics) -> APIRouter:
     async def prometheus() -> Response:
         """Every number that Bursar keeps about itself, for Prometheus."""
         return Response(await run_in_threadpool(numbers.text), media_type=metrics.MEDIA_TYPE)
-
-    return router
 
 
 def _readiness(found: dict[str, Finding], request: Request) -> Response | Ready:

@@ -41,7 +41,6 @@ from bursar.usage.views.top import Top, read_top_view
 from bursar.usage.views.trends import Trends, read_trends_view
 
 ReadView = Callable[[Asked, Asker], View]
-Answered = Coroutine[Any, Any, Response]
 
 _FORMS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The answer", "content": {"text/csv": {"schema": {"type": "string"}}}}
@@ -104,16 +103,28 @@ def make_router(
     router = APIRouter(tags=["usage"])
     desk = _Desk(questions, now, Depends(caller(Scope.READ)))
     for route in _GETS:
-        router.add_api_route(
-            route.path,
-            _listing(desk, route.read),
-            name=route.name,
-            response_model=route.answer,
-            summary=route.summary,
-            responses=_FORMS,
-            openapi_extra=route.parameters,
-        )
+        _add_listing(router, desk, route)
+    _add_query(router, desk)
+    _add_event(router, desk)
+    return router
 
+
+def _add_listing(router: APIRouter, desk: _Desk, route: _Route) -> None:
+    async def answer(request: Request, by: Caller = desk.reader) -> Response:
+        return await desk.answer(request, by, _parameters(request), route.read)
+
+    router.add_api_route(
+        route.path,
+        answer,
+        name=route.name,
+        response_model=route.answer,
+        summary=route.summary,
+        responses=_FORMS,
+        openapi_extra=route.parameters,
+    )
+
+
+def _add_query(router: APIRouter, desk: _Desk) -> None:
     @router.post(
         "/api/v1/query",
         response_model=QueryAnswer,
@@ -126,6 +137,8 @@ def make_router(
         given = {**_parameters(request), **_decode(await request.body())}
         return await desk.answer(request, by, given, read_query_view)
 
+
+def _add_event(router: APIRouter, desk: _Desk) -> None:
     @router.get(
         "/api/v1/events/{event_id:path}",
         response_model=StoredEvent,
@@ -141,15 +154,6 @@ def make_router(
             return EventView(asker.tenant_id, event_id)
 
         return await desk.answer(request, by, _parameters(request), read)
-
-    return router
-
-
-def _listing(desk: _Desk, read: ReadView) -> Callable[..., Answered]:
-    async def answer(request: Request, by: Caller = desk.reader) -> Response:
-        return await desk.answer(request, by, _parameters(request), read)
-
-    return answer
 
 
 @dataclass(frozen=True, slots=True)

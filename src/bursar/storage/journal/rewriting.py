@@ -35,7 +35,7 @@ from bursar.usage.changes import TOMBSTONE
 from bursar.usage.record import USAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bursar.storage.journal.frame import FrameHeader
@@ -104,10 +104,7 @@ def rewrite(
         todo = [entry for entry in manifest.files if entry.first_seq <= through_seq]
         work = _Rewrite(journal, decide, through_seq, manifest.generation + 1)
         try:
-            for done, entry in enumerate(todo):
-                progress("rewriting the archive", done, len(todo))
-                work.go_through(entry)
-            progress("rewriting the archive", len(todo), len(todo))
+            work.go_through_all(todo, progress)
             if work.replaced:
                 with when_not_held(journal, progress, patience_seconds):
                     save_manifest(journal, work.apply_to(manifest))
@@ -115,14 +112,7 @@ def rewrite(
         except BaseException:
             work.undo(manifest)
             raise
-    return RewriteReport(
-        files=len(todo),
-        last_seq=min(through_seq, todo[-1].last_seq) if todo else 0,
-        rewritten_files=len(work.replaced),
-        changed=work.changed,
-        tombstones=work.tombstones,
-        stored_bytes=sum(entry.stored_bytes for entry in work.replaced.values()),
-    )
+    return work.report(todo)
 
 
 class _Rewrite:
@@ -137,6 +127,13 @@ class _Rewrite:
         self._decide = decide
         self._through_seq = through_seq
         self._generation = generation
+
+    def go_through_all(self, todo: Sequence[ArchivedSegment], progress: Progress) -> None:
+        """Write new files for those segments in which anything changes."""
+        for done, entry in enumerate(todo):
+            progress("rewriting the archive", done, len(todo))
+            self.go_through(entry)
+        progress("rewriting the archive", len(todo), len(todo))
 
     def go_through(self, entry: ArchivedSegment) -> None:
         """Write a new file for this segment, if anything in it changes."""
@@ -172,6 +169,17 @@ class _Rewrite:
         if load_manifest(self._journal).generation == manifest.generation:
             folder = archive_folder(self._journal)
             discard(folder / entry.name for entry in self.replaced.values())
+
+    def report(self, todo: Sequence[ArchivedSegment]) -> RewriteReport:
+        """What became of the segments."""
+        return RewriteReport(
+            files=len(todo),
+            last_seq=min(self._through_seq, todo[-1].last_seq) if todo else 0,
+            rewritten_files=len(self.replaced),
+            changed=self.changed,
+            tombstones=self.tombstones,
+            stored_bytes=sum(entry.stored_bytes for entry in self.replaced.values()),
+        )
 
     def _begin(self, segment: Segment, offset: int) -> ContentWriter:
         """A new file with everything that comes before `offset`, which stays as it is."""
