@@ -25,12 +25,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 MODELS_SHOWN = 20
 
 
-def need_reason(reason: str | None) -> str:
-    """The reason that was given.
+def need_reason(reason: str | None, *, dry_run: bool = False) -> str:
+    """The reason that was given; a look needs none.
 
     Raises:
         BadParameter: none was.
     """
+    if dry_run:
+        return reason or ""
     if reason is None or not reason.strip():
         message = "Say why with --reason; it stays with the change for good."
         raise typer.BadParameter(message)

@@ -10,7 +10,6 @@ import os
 import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -24,8 +23,9 @@ from bursar_client import BursarClient, RetryPolicy
 from bursar_client.client import DEFAULT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
+    from bursar.cli.options import Target
     from bursar.settings import Settings
 
 SOCKET_NAME = "bursar.sock"
@@ -38,15 +38,6 @@ HURRIED = RetryPolicy(tries=3, first_wait_seconds=0.1, longest_wait_seconds=2.0)
 """Somebody waits at the keyboard, and will see whether it is worth trying again."""
 PATIENT = RetryPolicy(tries=8)
 """For commands that send much, where a busy server is to be expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which ledger a command means."""
-
-    data: Path | None = None
-    url: str | None = None
-    key: str | None = None
 
 
 @contextmanager
@@ -157,20 +148,17 @@ def refuse_missing_folder(settings: Settings) -> None:
         raise ConfigurationError(message)
 
 
-def tenant_params(tenant: str | None) -> dict[str, str]:
-    """The query parameters that name a tenant."""
-    return {} if tenant is None else {"tenant_id": tenant}
-
-
 def path_of(collection: str, item_id: str) -> str:
     """The path of one item, whatever characters its id has."""
     return f"{collection}/{quote(item_id, safe='')}"
 
 
-def whole_list(client: BursarClient, path: str, tenant: str | None = None) -> list[dict[str, Any]]:
+def whole_list(
+    client: BursarClient, path: str, named: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """All items of a list, page after page."""
     items: list[dict[str, Any]] = []
-    params: dict[str, Any] = {**tenant_params(tenant), "limit": PAGE_LIMIT}
+    params: dict[str, Any] = {**(named or {}), "limit": PAGE_LIMIT}
     while True:
         page = client.request("GET", path, params=params)
         items += page["items"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bursar.cli import changing, options
 from bursar.cli.failures import CommandFailed, ExitCode
 from bursar.cli.options import examples
+
+if TYPE_CHECKING:
+    from bursar_client.changes import Changes
 
 EXAMPLES = examples(
     "bursar correct fixed.ndjson --reason 'the log was cut short'",
@@ -23,6 +26,7 @@ EVENTS_PER_BODY = 500
 _COLUMNS = ("received_at", "key_id", "model", "cost", "ended_as", "ended_at", "ended_by", "ended_reason")
 
 
+@options.naming_ledger
 def correct(
     file: Annotated[
         Path,
@@ -30,10 +34,7 @@ def correct(
     ],
     *,
     reason: changing.Reason = None,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Replace events by newly checked and rated ones of the same ids; the old versions are kept.
@@ -41,46 +42,54 @@ def correct(
     Each line says the whole event; what it leaves out is absent from then on, but for the time. Exits
     with 1 when an event was refused.
     """
-    from bursar.cli.connection import Target, open_ledger
-    from bursar.cli.printing import print_json, print_table, say
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_json
 
     why = changing.need_reason(reason)
     events = _events_in(file)
-    corrected: list[dict[str, Any]] = []
-    rejected: list[dict[str, Any]] = []
-    with open_ledger(Target(data, url, key)) as client:
-        for start in range(0, len(events), EVENTS_PER_BODY):
-            some = events[start : start + EVENTS_PER_BODY]
-            answer = client.changes.for_tenant(tenant).correct_many(some, reason=why)
-            corrected += answer["corrected"]
-            rejected += [{**one, "line": start + one["index"] + 1} for one in answer["rejected"]]
+    with open_ledger(ledger) as client:
+        done = _correct(client.changes.for_tenant(ledger.tenant), events, why)
     if as_json:
-        print_json({"corrected": corrected, "rejected": rejected})
+        print_json(done)
     else:
-        rows = [(one["event_id"], _cost(one["old_cost"]), _cost(one["new_cost"])) for one in corrected]
-        print_table(("event", "cost before", "cost now"), rows, numbers=("cost before", "cost now"))
-        for one in rejected:
-            text = "; ".join(f"{reason['field']}: {reason['message']}" for reason in one["errors"])
-            say(f"line {one['line']}: {text}")
-    if rejected:
+        _show(done)
+    if done["rejected"]:
         raise typer.Exit(ExitCode.FAILED)
 
 
+def _correct(changes: Changes, events: list[Any], reason: str) -> dict[str, list[dict[str, Any]]]:
+    corrected: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    for start in range(0, len(events), EVENTS_PER_BODY):
+        answer = changes.correct_many(events[start : start + EVENTS_PER_BODY], reason=reason)
+        corrected += answer["corrected"]
+        rejected += [{**one, "line": start + one["index"] + 1} for one in answer["rejected"]]
+    return {"corrected": corrected, "rejected": rejected}
+
+
+def _show(done: dict[str, list[dict[str, Any]]]) -> None:
+    from bursar.cli.printing import print_table, say
+
+    rows = [(one["event_id"], _cost(one["old_cost"]), _cost(one["new_cost"])) for one in done["corrected"]]
+    print_table(("event", "cost before", "cost now"), rows, numbers=("cost before", "cost now"))
+    for one in done["rejected"]:
+        text = "; ".join(f"{reason['field']}: {reason['message']}" for reason in one["errors"])
+        say(f"line {one['line']}: {text}")
+
+
+@options.naming_ledger
 def history(
     event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The event's id.")],
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Show every version of an event: who changed it, when and why."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, print_table
 
-    with open_ledger(Target(data, url, key)) as client:
-        found = client.changes.for_tenant(tenant).history(event_id)
+    with open_ledger(ledger) as client:
+        found = client.changes.for_tenant(ledger.tenant).history(event_id)
     if as_json:
         print_json(found)
         return

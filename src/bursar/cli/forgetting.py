@@ -19,6 +19,7 @@ ERASE_EXAMPLES = examples(
 RESET_EXAMPLES = examples("bursar reset --tenant acme --reason 'the trial is over'")
 
 
+@options.naming_ledger
 def erase_user(
     identifiers: Annotated[
         list[str], typer.Argument(metavar="IDENTIFIER", help="What the person is called by: user ids, mail …")
@@ -27,10 +28,7 @@ def erase_user(
     reason: changing.Reason = None,
     dry_run: changing.DryRun = False,
     yes: changing.Yes = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Take a person out of everything recorded: rows, history, quarantine, journal and archive.
@@ -39,14 +37,13 @@ def erase_user(
     job's record names the person afterwards. Exits with 3 where something still holds an identifier,
     such as an event's own id.
     """
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.failures import ExitCode
     from bursar.cli.printing import print_json, say
 
-    if not dry_run:
-        changing.need_reason(reason)
-    with open_ledger(Target(data, url, key)) as client:
-        changes = client.changes.for_tenant(tenant)
+    changing.need_reason(reason, dry_run=dry_run)
+    with open_ledger(ledger) as client:
+        changes = client.changes.for_tenant(ledger.tenant)
         seen = changes.erase_user(identifiers, reason=reason or "", dry_run=True)
         if not as_json:
             say(f"{seen['found']['events']} events hold one of the identifiers.")
@@ -55,7 +52,7 @@ def erase_user(
         else:
             changing.confirm("Erase the person from all of them? This can't be undone.", yes=yes)
             done = changes.erase_user(identifiers, reason=reason or "")
-            done = {**done, "run": changing.finish_run(client, done, tenant)}
+            done = {**done, "run": changing.finish_run(client, done, ledger.tenant)}
     if as_json:
         print_json(done)
     elif not dry_run:
@@ -74,26 +71,24 @@ def _show_erased(result: Mapping[str, Any]) -> None:
         say("An erasure can't change those; they go with the tenant's retention (`bursar retention`).")
 
 
+@options.naming_ledger
 def reset(
     *,
     reason: changing.Reason = None,
     yes: changing.Yes = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Remove everything that a tenant ever recorded; its keys, projects and settings stay."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, say
     from bursar.identity.tenant import DEFAULT_TENANT_ID
 
-    why, named = changing.need_reason(reason), tenant or DEFAULT_TENANT_ID
+    why, named = changing.need_reason(reason), ledger.tenant or DEFAULT_TENANT_ID
     changing.confirm(f"Remove everything that tenant {named} recorded? This can't be undone.", yes=yes)
-    with open_ledger(Target(data, url, key)) as client:
-        answer = client.changes.for_tenant(tenant).reset(named, reason=why)
-        run = changing.finish_run(client, answer, tenant)
+    with open_ledger(ledger) as client:
+        answer = client.changes.for_tenant(ledger.tenant).reset(named, reason=why)
+        run = changing.finish_run(client, answer, ledger.tenant)
     if as_json:
         print_json(run)
     else:

@@ -30,28 +30,28 @@ PATH = "/api/v1/events/import"
 EVENTS_PER_STEP = 1_000
 
 
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE", help="Files of native events, one JSON object a line.", exists=True, dir_okay=False
+    ),
+]
+Answers = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A folder (or a file) of recorded provider answers.", exists=True),
+]
+Provider = Annotated[
+    str | None, typer.Option(help="Whose answers they are, where an answer itself doesn't tell.")
+]
+
+
+@options.naming_ledger
 def import_usage(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE",
-            help="Files of native events, one JSON object a line.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
+    files: Files = None,
     *,
-    provider_responses: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A folder (or a file) of recorded provider answers.", exists=True),
-    ] = None,
-    provider: Annotated[
-        str | None, typer.Option(help="Whose answers they are, where an answer itself doesn't tell.")
-    ] = None,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    provider_responses: Answers = None,
+    provider: Provider = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Import native events (NDJSON) or recorded provider answers (JSON and streams), of any age.
@@ -60,7 +60,7 @@ def import_usage(
     request. What has no usage is listed with the reason. Importing the same again counts nothing twice.
     Exits with 1 when an event was refused.
     """
-    from bursar.cli.connection import PATIENT, Target, open_ledger
+    from bursar.cli.connection import PATIENT, open_ledger
     from bursar.cli.import_report import show_report
     from bursar.cli.import_sources import answers_in, events_in
 
@@ -68,8 +68,8 @@ def import_usage(
         message = "Name files of events, or --provider-responses DIR: one of the two."
         raise typer.BadParameter(message)
     source = answers_in(provider_responses, provider) if provider_responses else events_in(files or [])
-    with open_ledger(Target(data, url, key), PATIENT) as client:
-        imported = send(client, source, tenant)
+    with open_ledger(ledger, PATIENT) as client:
+        imported = send(client, source, ledger.tenant)
     show_report(imported, as_json=as_json)
     if not imported.items:
         message = "There was nothing to import: no recorded answer, or no line with an event."

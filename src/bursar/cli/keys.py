@@ -23,6 +23,7 @@ app = typer.Typer(no_args_is_help=True)
         "KEY=$(bursar keys create --label laptop --scope admin)",
     )
 )
+@options.naming_ledger
 def create(
     *,
     label: Annotated[str, typer.Option(help="What the key is for, in your words.")],
@@ -36,19 +37,21 @@ def create(
     operator: Annotated[
         bool, typer.Option("--operator", help="May name any tenant and manage tenants.")
     ] = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Make an API key. Its secret is printed once, alone on standard output."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, say
 
-    body: dict[str, Any] = {"label": label, "scopes": scope, "is_operator": operator, "tenant_id": tenant}
-    body["expires_at"] = _moment(expires) if expires else None
-    with open_ledger(Target(data, url, key)) as client:
+    body: dict[str, Any] = {
+        "label": label,
+        "scopes": scope,
+        "is_operator": operator,
+        "tenant_id": ledger.tenant,
+        "expires_at": _moment(expires) if expires else None,
+    }
+    with open_ledger(ledger) as client:
         made = client.request("POST", PATH, body=body)
     if as_json:
         print_json(made)
@@ -58,39 +61,35 @@ def create(
 
 
 @app.command("list", epilog=examples("bursar keys list", "bursar keys list --tenant acme --json"))
+@options.naming_ledger
 def list_keys(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """List a tenant's API keys, revoked ones included, without their secrets."""
-    from bursar.cli.connection import Target, open_ledger, whole_list
+    from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(Target(data, url, key)) as client:
-        items = whole_list(client, PATH, tenant)
+    with open_ledger(ledger) as client:
+        items = whole_list(client, PATH, ledger.params)
     print_items(items, COLUMNS, as_json=as_json)
 
 
 @app.command(epilog=examples("bursar keys revoke key_4f0c81d2a97b63e5f1a0c2d4"))
+@options.naming_ledger
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id as `bursar keys list` shows it.")],
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Revoke an API key, effective within 5 seconds. What it recorded stays."""
-    from bursar.cli.connection import Target, open_ledger, path_of, tenant_params
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(Target(data, url, key)) as client:
-        revoked = client.request("DELETE", path_of(PATH, key_id), params=tenant_params(tenant))
+    with open_ledger(ledger) as client:
+        revoked = client.request("DELETE", path_of(PATH, key_id), params=ledger.params)
     if as_json:
         print_json(revoked)
     else:

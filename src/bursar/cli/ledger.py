@@ -44,11 +44,10 @@ _HEADINGS = (
 )
 
 
+@options.naming_ledger
 def verify(
     *,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    target: options.Target,
     as_json: options.AsJson = False,
 ) -> None:
     """Recount everything: journal = raw rows = rollups = key index, to the last digit.
@@ -56,10 +55,10 @@ def verify(
     Names every difference (the first 20 of each kind) and exits with 3 if there is one. Safe beside a
     running server, which goes on accepting. With --url it needs the operator's key.
     """
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, steps_of
 
-    with open_ledger(Target(data, url, key)) as client, steps_of() as tell:
+    with open_ledger(target) as client, steps_of() as tell:
         _wait_until_applied(client, tell)
         result = _told(client, "verify", tell)
     if as_json:

@@ -17,24 +17,22 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command(epilog=examples("bursar projects create --name 'Support chat' --id support"))
+@options.naming_ledger
 def create(
     *,
     name: Annotated[str, typer.Option(help="Its name for people.")],
     project_id: Annotated[
         str | None, typer.Option("--id", help="The id that events name; made up if absent.")
     ] = None,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Make a project. Events count for it by its id, whether or not it was made first."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json
 
-    body = {"id": project_id, "name": name, "tenant_id": tenant}
-    with open_ledger(Target(data, url, key)) as client:
+    body = {"id": project_id, "name": name, "tenant_id": ledger.tenant}
+    with open_ledger(ledger) as client:
         made = client.request("POST", PATH, body=body)
     if as_json:
         print_json(made)
@@ -43,18 +41,16 @@ def create(
 
 
 @app.command("list", epilog=examples("bursar projects list", "bursar projects list --tenant acme --json"))
+@options.naming_ledger
 def list_projects(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """List a tenant's projects in order of creation."""
-    from bursar.cli.connection import Target, open_ledger, whole_list
+    from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(Target(data, url, key)) as client:
-        items = whole_list(client, PATH, tenant)
+    with open_ledger(ledger) as client:
+        items = whole_list(client, PATH, ledger.params)
     print_items(items, COLUMNS, as_json=as_json)

@@ -17,23 +17,21 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list", epilog=examples("bursar quarantine list", "bursar quarantine list --why conflict"))
+@options.naming_ledger
 def list_quarantine(
     *,
     why: Annotated[str | None, typer.Option("--why", help="Only those there for this: conflict …")] = None,
     window: Annotated[str | None, typer.Option(help="When they came in: 30d, today, START/END …")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 100,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """List what was accepted and counts nowhere, the latest first."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_items, say
 
-    with open_ledger(Target(data, url, key)) as client:
-        changes = client.changes.for_tenant(tenant)
+    with open_ledger(ledger) as client:
+        changes = client.changes.for_tenant(ledger.tenant)
         found = changes.quarantined(reason=why, window=window, limit=limit)
     items: list[dict[str, Any]] = found["items"]
     print_items(items, COLUMNS, as_json=as_json)
@@ -42,21 +40,19 @@ def list_quarantine(
 
 
 @app.command("show", epilog=examples("bursar quarantine show 1234"))
+@options.naming_ledger
 def show(
     record_id: Annotated[int, typer.Argument(metavar="ID", help="As the list shows it.")],
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
 ) -> None:
     """Show one record as JSON, with why it is there."""
-    from bursar.cli.connection import Target, open_ledger, path_of, tenant_params
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(ledger) as client:
         path = path_of("/api/v1/events/quarantine", str(record_id))
-        print_json(client.request("GET", path, params=tenant_params(tenant)))
+        print_json(client.request("GET", path, params=ledger.params))
 
 
 @app.command(
@@ -67,6 +63,7 @@ def show(
         "bursar quarantine replay --why conflict --as discard --reason 'known duplicates'",
     ),
 )
+@options.naming_ledger
 def replay(
     *,
     ids: Annotated[list[int] | None, typer.Option("--id", metavar="ID", help="As the list shows it.")] = None,
@@ -76,24 +73,22 @@ def replay(
     ] = "retry",
     reason: changing.Reason = None,
     dry_run: changing.DryRun = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Let records out; what can't be says why and stays. Exits with 1 when something stayed."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, print_table, say
 
     if bool(ids) == (why is not None):
         message = "Name records with --id, or with --why: one of the two ways."
         raise typer.BadParameter(message)
-    if not dry_run:
-        changing.need_reason(reason)
+    changing.need_reason(reason, dry_run=dry_run)
     named = {"ids": ids, "filter": {"reason": why} if why else None}
-    with open_ledger(Target(data, url, key)) as client:
-        done = client.changes.for_tenant(tenant).replay(**named, how=how, reason=reason, dry_run=dry_run)
+    with open_ledger(ledger) as client:
+        done = client.changes.for_tenant(ledger.tenant).replay(
+            **named, how=how, reason=reason, dry_run=dry_run
+        )
     if as_json:
         print_json(done)
     else:

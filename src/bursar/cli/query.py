@@ -36,43 +36,50 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+Measures = Annotated[
+    str,
+    typer.Option(help="What to compute, separated by commas: cost, events, input_tokens, latency_p95_ms …"),
+]
+Rows = Annotated[
+    str | None,
+    typer.Option(help="Rows: dimensions separated by commas: model, project_id, user_id, tag:team …"),
+]
+Window = Annotated[
+    str, typer.Option(help="30d, 24h, today, last_month, all, or START/END as dates or RFC 3339 times.")
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME=VALUE",
+        help="Keep NAME=A,B (one of), NAME!=A (none of), NAME^=A (begins with); null is absent.",
+    ),
+]
+Grain = Annotated[str | None, typer.Option(help="A row per hour, day, week or month.")]
+Zone = Annotated[str | None, typer.Option(help="Time zone of days. [default: the tenant's]")]
+Order = Annotated[
+    str | None, typer.Option(help="Columns to sort by, separated by commas; -cost sorts from the top.")
+]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many rows.")]
+Form = Annotated[Format, typer.Option("--format", help="How to print the answer.")]
+
+
+@options.naming_ledger
 def query(
     *,
-    measures: Annotated[
-        str,
-        typer.Option(
-            help="What to compute, separated by commas: cost, events, input_tokens, latency_p95_ms …"
-        ),
-    ] = DEFAULT_MEASURES,
-    by: Annotated[
-        str | None,
-        typer.Option(help="Rows: dimensions separated by commas: model, project_id, user_id, tag:team …"),
-    ] = None,
-    window: Annotated[
-        str, typer.Option(help="30d, 24h, today, last_month, all, or START/END as dates or RFC 3339 times.")
-    ] = "30d",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter",
-            metavar="NAME=VALUE",
-            help="Keep NAME=A,B (one of), NAME!=A (none of), NAME^=A (begins with); null is absent.",
-        ),
-    ] = None,
-    grain: Annotated[str | None, typer.Option(help="A row per hour, day, week or month.")] = None,
-    zone: Annotated[str | None, typer.Option(help="Time zone of days. [default: the tenant's]")] = None,
-    order: Annotated[
-        str | None, typer.Option(help="Columns to sort by, separated by commas; -cost sorts from the top.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many rows.")] = 100,
-    form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    measures: Measures = DEFAULT_MEASURES,
+    by: Rows = None,
+    window: Window = "30d",
+    where: Filters = None,
+    grain: Grain = None,
+    zone: Zone = None,
+    order: Order = None,
+    limit: Limit = 100,
+    form: Form = Format.TABLE,
+    ledger: options.Ledger,
 ) -> None:
     """Ask who spent what: measures, by dimensions, over a window."""
-    from bursar.cli.connection import Target, open_ledger, tenant_params
+    from bursar.cli.connection import open_ledger
     from bursar_client import read_query_answer
 
     question: dict[str, Any] = {
@@ -86,8 +93,8 @@ def query(
         "limit": limit,
     }
     body = {name: value for name, value in question.items() if value not in (None, [], {})}
-    with open_ledger(Target(data, url, key)) as client:
-        document = client.request("POST", "/api/v1/query", params=tenant_params(tenant), body=body)
+    with open_ledger(ledger) as client:
+        document = client.request("POST", "/api/v1/query", params=ledger.params, body=body)
     _show(read_query_answer(document), form)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bursar.cli import options
+from bursar.cli import changing, options
 from bursar.cli.options import examples
 
 if TYPE_CHECKING:
@@ -29,19 +29,17 @@ Kept = Annotated[str | None, typer.Option(metavar="DAYS", help=f"{FORM}; unchang
 
 
 @app.command(epilog=examples("bursar retention show", "bursar retention show --tenant acme --json"))
+@options.naming_ledger
 def show(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Say for how many days a tenant's data is kept, and who chose that."""
-    from bursar.cli.connection import Target, open_ledger, tenant_params
+    from bursar.cli.connection import open_ledger
 
-    with open_ledger(Target(data, url, key)) as client:
-        found = client.request("GET", PATH, params=tenant_params(tenant))
+    with open_ledger(ledger) as client:
+        found = client.request("GET", PATH, params=ledger.params)
     _print(found, as_json=as_json)
 
 
@@ -53,15 +51,13 @@ def show(
         "bursar retention set --quarantine default",
     ),
 )
+@options.naming_ledger
 def set_days(
     *,
     events: Kept = None,
     rollups: Kept = None,
     quarantine: Kept = None,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Choose for how many days raw events, sums and refused records are kept.
@@ -69,39 +65,36 @@ def set_days(
     Older events are refused at once, and removed for good by the next expiry. `bursar expire --dry-run`
     says beforehand what that would be.
     """
-    from bursar.cli.connection import Target, open_ledger, tenant_params
+    from bursar.cli.connection import open_ledger
 
     asked = dict(zip(KINDS, (events, rollups, quarantine), strict=True))
     days = {f"{kind}_days": _days(kind, text) for kind, text in asked.items() if text is not None}
-    with open_ledger(Target(data, url, key)) as client:
-        params = tenant_params(tenant)
+    with open_ledger(ledger) as client:
+        params = ledger.params
         body = {**client.request("GET", PATH, params=params)["chosen"], **days}
         found = client.request("PUT", PATH, body=body, params=params)
     _print(found, as_json=as_json)
 
 
+@options.naming_ledger
 def expire(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Remove what its tenant's retention doesn't cover any more, now instead of tonight.
 
     The operator's key means all tenants unless it names one.
     """
-    from bursar.cli.connection import Target, open_ledger, tenant_params
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, print_table
-    from bursar.cli.run_progress import follow_run
 
     path = "/api/v1/scheduler/jobs/retention/trigger"
     body = {"parameters": {"dry_run": True} if dry_run else {}}
-    with open_ledger(Target(data, url, key)) as client:
-        run = client.request("POST", path, body=body, params=tenant_params(tenant))
-        result = follow_run(client, run, tenant=tenant)["result"]
+    with open_ledger(ledger) as client:
+        run = client.request("POST", path, body=body, params=ledger.params)
+        result = changing.finish_run(client, {"run": run}, ledger.tenant)["result"]
     if as_json:
         print_json(result)
         return

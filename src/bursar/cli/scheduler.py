@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bursar.cli import options
+from bursar.cli import changing, options
 from bursar.cli.options import examples
 
 if TYPE_CHECKING:
@@ -31,32 +31,28 @@ RunId = Annotated[
 
 
 @app.command(epilog=examples("bursar scheduler status", "bursar scheduler status --json"))
+@options.naming_ledger
 def status(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Say who runs jobs, what waits and what is at work."""
-    found = _get("/status", tenant, (data, url, key))
+    found = _get("/status", ledger)
     _print_fields(found, as_json=as_json)
 
 
 @app.command(epilog=examples("bursar scheduler jobs", "bursar scheduler jobs --json"))
+@options.naming_ledger
 def jobs(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """List the jobs with their schedule, next run and last outcome."""
     from bursar.cli.printing import print_json, print_table
 
-    items = _get("/jobs", tenant, (data, url, key))["items"]
+    items = _get("/jobs", ledger)["items"]
     if as_json:
         print_json(items)
         return
@@ -74,6 +70,7 @@ def jobs(
         "bursar scheduler trigger backup --background",
     )
 )
+@options.naming_ledger
 def trigger(
     job: JobId,
     *,
@@ -84,25 +81,21 @@ def trigger(
     background: Annotated[
         bool, typer.Option("--background", help="Don't wait for its end; needs a running server.")
     ] = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Start a job now and wait for its end. A value is read as JSON if it is any, else as text.
 
     Interrupting the command doesn't end the run, unless no server holds the folder.
     """
-    from bursar.cli.connection import Target, open_ledger, path_of, tenant_params
-    from bursar.cli.run_progress import follow_run
+    from bursar.cli.connection import open_ledger, path_of
 
     body = {"parameters": dict(map(_parameter, param or []))}
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(ledger) as client:
         path = path_of(f"{PATH}/jobs", job) + "/trigger"
-        run = client.request("POST", path, body=body, params=tenant_params(tenant))
+        run = client.request("POST", path, body=body, params=ledger.params)
         if not background:
-            run = follow_run(client, run, tenant=tenant)
+            run = changing.finish_run(client, {"run": run}, ledger.tenant)
     _print_fields(run, as_json=as_json)
 
 
@@ -113,6 +106,7 @@ def trigger(
         "bursar scheduler history --tenant acme --limit 500 --json",
     )
 )
+@options.naming_ledger
 def history(
     *,
     job: Annotated[str | None, typer.Option(help="Only runs of this job.")] = None,
@@ -120,10 +114,7 @@ def history(
         list[str] | None, typer.Option(help="Only runs in this state; repeat for several.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """List runs, newest first."""
@@ -131,39 +122,35 @@ def history(
 
     asked: dict[str, Any] = {"limit": limit, "state": state or []}
     asked |= {} if job is None else {"job": job}
-    items = _get("/history", tenant, (data, url, key), asked)["items"]
+    items = _get("/history", ledger, asked)["items"]
     print_items(items, RUN_COLUMNS, as_json=as_json)
 
 
 @app.command("next", epilog=examples("bursar scheduler next", "bursar scheduler next --json"))
+@options.naming_ledger
 def next_runs(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Say which job runs next by itself, and when."""
     from bursar.cli.printing import print_items
 
-    items = _get("/next-runs", tenant, (data, url, key))["items"]
+    items = _get("/next-runs", ledger)["items"]
     print_items(items, ("at", "job_id", "title"), as_json=as_json)
 
 
 @app.command(epilog=examples("bursar scheduler health", "bursar scheduler health --json"))
+@options.naming_ledger
 def health(
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Say how the scheduler is and what is wrong with it."""
     from bursar.cli.failures import CommandFailed
 
-    found = _get("/health", tenant, (data, url, key))
+    found = _get("/health", ledger)
     _print_fields(found, as_json=as_json)
     if found["status"] != "healthy":
         message = f"The scheduler is {found['status']}."
@@ -171,47 +158,41 @@ def health(
 
 
 @app.command(epilog=examples("bursar scheduler run run_019cae6b-6600-7f20-98fc-90be567c22c5"))
+@options.naming_ledger
 def run(
     run_id: RunId,
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Show one run: how far it is, what came of it, who was told."""
     from bursar.cli.connection import path_of
 
-    _print_fields(_get(path_of("/runs", run_id), tenant, (data, url, key)), as_json=as_json)
+    _print_fields(_get(path_of("/runs", run_id), ledger), as_json=as_json)
 
 
 @app.command(epilog=examples("bursar scheduler cancel run_019cae6b-6600-7f20-98fc-90be567c22c5"))
+@options.naming_ledger
 def cancel(
     run_id: RunId,
     *,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Let a queued run never begin, or tell one at work to stop."""
-    from bursar.cli.connection import Target, open_ledger, path_of, tenant_params
+    from bursar.cli.connection import open_ledger, path_of
 
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(ledger) as client:
         path = path_of(f"{PATH}/runs", run_id) + "/cancel"
-        found = client.request("POST", path, params=tenant_params(tenant))
+        found = client.request("POST", path, params=ledger.params)
     _print_fields(found, as_json=as_json)
 
 
-def _get(
-    path: str, tenant: str | None, target: tuple[Any, ...], params: Mapping[str, Any] | None = None
-) -> Mapping[str, Any]:
-    from bursar.cli.connection import Target, open_ledger, tenant_params
+def _get(path: str, ledger: options.Ledger, asked: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    from bursar.cli.connection import open_ledger
 
-    with open_ledger(Target(*target)) as client:
-        return client.request("GET", PATH + path, params={**tenant_params(tenant), **(params or {})})
+    with open_ledger(ledger) as client:
+        return client.request("GET", PATH + path, params={**ledger.params, **(asked or {})})
 
 
 def _print_fields(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ COLUMNS = ("id", "name", "zone", "state", "created_at")
 PATH = "/api/v1/tenants"
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True)
         "bursar keys create --tenant acme --label first --scope admin",
     )
 )
+@options.naming_ledger
 def create(
     *,
     tenant_id: Annotated[
@@ -34,16 +35,14 @@ def create(
     zone: Annotated[
         str, typer.Option(help="IANA time zone in which its days and months are reported.")
     ] = "UTC",
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    target: options.Target,
     as_json: options.AsJson = False,
 ) -> None:
     """Make a tenant. Its keys see its data and nobody else's."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json
 
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(target) as client:
         made = client.request("POST", PATH, body={"id": tenant_id, "name": name, "zone": zone})
     if as_json:
         print_json(made)
@@ -52,64 +51,60 @@ def create(
 
 
 @app.command("list", epilog=examples("bursar tenants list", "bursar tenants list --json"))
+@options.naming_ledger
 def list_tenants(
     *,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    target: options.Target,
     as_json: options.AsJson = False,
 ) -> None:
     """List all tenants in order of creation."""
-    from bursar.cli.connection import Target, open_ledger, whole_list
+    from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(target) as client:
         items = whole_list(client, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
 @app.command(epilog=examples("bursar tenants suspend acme"))
+@options.naming_ledger
 def suspend(
     tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
     *,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    target: options.Target,
 ) -> None:
     """Refuse a tenant's usage from now on; what it has stays readable."""
-    _set_state(tenant_id, "suspended", (data, url, key))
+    _set_state(tenant_id, "suspended", target)
 
 
 @app.command(epilog=examples("bursar tenants resume acme"))
+@options.naming_ledger
 def resume(
     tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
     *,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    target: options.Target,
 ) -> None:
     """Take a suspended tenant's usage again."""
-    _set_state(tenant_id, "active", (data, url, key))
+    _set_state(tenant_id, "active", target)
 
 
 @app.command(epilog=examples("bursar tenants delete acme --reason 'contract ended'"))
+@options.naming_ledger
 def delete(
     tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
     *,
     reason: changing.Reason = None,
     yes: changing.Yes = False,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    target: options.Target,
     as_json: options.AsJson = False,
 ) -> None:
     """Delete a tenant with all it has: usage, journal, keys, projects. Its usage is refused at once."""
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, say
 
     why = changing.need_reason(reason)
     changing.confirm(f"Delete tenant {tenant_id} with all it has? This can't be undone.", yes=yes)
-    with open_ledger(Target(data, url, key)) as client:
+    with open_ledger(target) as client:
         answer = client.changes.delete_tenant(tenant_id, reason=why)
         run = changing.finish_run(client, answer, None)
     if as_json:
@@ -122,10 +117,10 @@ def delete(
     )
 
 
-def _set_state(tenant_id: str, state: str, target: tuple[Path | None, str | None, str | None]) -> None:
-    from bursar.cli.connection import Target, open_ledger, path_of
+def _set_state(tenant_id: str, state: str, target: options.Target) -> None:
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import say
 
-    with open_ledger(Target(*target)) as client:
+    with open_ledger(target) as client:
         changed = client.request("PATCH", path_of(PATH, tenant_id), body={"state": state})
     say(f"Tenant {changed['id']} is {changed['state']}.")

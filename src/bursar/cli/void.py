@@ -10,6 +10,7 @@ from bursar.cli import changing, options
 from bursar.cli.options import examples
 
 if TYPE_CHECKING:
+    from bursar_client import BursarClient
     from bursar_client.changes import Changes
 
 EXAMPLES = examples(
@@ -18,7 +19,11 @@ EXAMPLES = examples(
     "bursar void --filter environment=loadtest --window 7d --reason 'a load test wrote to production'",
 )
 
+_BOUNDS = ("expect_events", "up_to_event")
+"""What the look found, so that nothing else is voided."""
 
+
+@options.naming_ledger
 def void(
     *,
     ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="An event by its id.")] = None,
@@ -30,26 +35,21 @@ def void(
     reason: changing.Reason = None,
     dry_run: changing.DryRun = False,
     yes: changing.Yes = False,
-    tenant: options.Tenant = None,
-    data: options.Data = None,
-    url: options.Url = None,
-    key: options.Key = None,
+    ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Take events out of every total; their history stays.
 
-    Shows what the events come to and asks before it goes on. Filters are carried out as a job, which a
-    restart of the server resumes; events that come in after the look are left alone.
+    Shows what they come to and asks before it goes on. Filters are carried out as a job, which a restart of
+    the server resumes; events that come in after the look are left alone.
     """
-    from bursar.cli.connection import Target, open_ledger
+    from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, say
 
     asked = _asked(ids, where, window)
-    if not dry_run:
-        changing.need_reason(reason)
-    with open_ledger(Target(data, url, key)) as client:
-        changes = client.changes.for_tenant(tenant)
-        seen = _void(changes, asked, reason, dry_run=True)
+    changing.need_reason(reason, dry_run=dry_run)
+    with open_ledger(ledger) as client:
+        seen = _void(client.changes.for_tenant(ledger.tenant), asked, reason, dry_run=True)
         if not as_json:
             changing.show_totals(seen["totals"])
         if missing := seen["not_found"]:
@@ -58,14 +58,21 @@ def void(
             done = seen
         else:
             changing.confirm(f"Void these {seen['expect_events']} events?", yes=yes)
-            bounds = {name: seen[name] for name in ("expect_events", "up_to_event") if seen[name] is not None}
-            done = _void(changes, {**asked, **bounds}, reason, dry_run=False)
-            if done["run"] is not None:
-                done = {**done, "run": changing.finish_run(client, done, tenant), "applied": True}
+            bounds = {name: seen[name] for name in _BOUNDS if seen[name] is not None}
+            done = _carry_out(client, {**asked, **bounds}, reason, ledger.tenant)
     if as_json:
         print_json(done)
     elif not dry_run:
         say(f"Voided {done['expect_events']} events.")
+
+
+def _carry_out(
+    client: BursarClient, asked: dict[str, Any], reason: str | None, tenant: str | None
+) -> dict[str, Any]:
+    done = _void(client.changes.for_tenant(tenant), asked, reason, dry_run=False)
+    if done["run"] is None:
+        return done
+    return {**done, "run": changing.finish_run(client, done, tenant), "applied": True}
 
 
 def _asked(ids: list[str] | None, where: list[str] | None, window: str | None) -> dict[str, Any]:
