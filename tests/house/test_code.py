@@ -39,29 +39,19 @@ def of(module: Module) -> str:
     return module.name
 
 
-def code_lines(function: Function) -> int:
-    """The lines of a function's own body: its docstring and functions inside it are counted elsewhere."""
-    described = ast.get_docstring(function, clean=False) is not None
-    body = function.body[1:] if described else function.body
-    if not body:
-        return 0
-    inner = sum(
-        lines_of(node) for statement in body for node in ast.walk(statement) if isinstance(node, Function)
-    )
-    return (body[-1].end_lineno or 0) - body[0].lineno + 1 - inner
-
-
 def lines_of(function: Function) -> int:
-    first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
-    return (function.end_lineno or 0) - first + 1
+    """From `def` to the end, functions inside it too: all but decorators and the docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function, clean=False) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - ((docstring.end_lineno or 0) - docstring.lineno + 1)
 
 
 @pytest.mark.parametrize("module", [*CODE, *TESTS], ids=of)
 def test_a_function_fits_on_a_screen(module: Module) -> None:
-    long = {
-        found.name: code_lines(found) for found in module.functions() if code_lines(found) > FUNCTION_LINES
-    }
-    assert not long
+    sizes = {found.name: lines_of(found) for found in module.functions()}
+    assert not {name: size for name, size in sizes.items() if size > FUNCTION_LINES}
 
 
 @pytest.mark.parametrize("module", CODE, ids=of)
