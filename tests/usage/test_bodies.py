@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.errors import Malformed, TooLarge
-from bursar.usage.bodies import Refused, Shape, read_items, rescued_items
+from bursar.usage.bodies import BULK_BYTES, Refused, Shape, read_items, rescued_items
 from bursar.usage.event import UsageEvent
 from bursar.usage.rescue import RESCUE_BYTES, rescue_items
 
@@ -138,6 +138,26 @@ def test_a_large_list_is_split_and_read_alike() -> None:
     assert len(body) > 2**20
     assert ids_of(body) == [event["event_id"] for event in events]
     assert ids_of(b'{"events":%b}' % body) == [event["event_id"] for event in events]
+
+
+def test_a_broken_item_of_a_large_list_leaves_its_neighbours_and_their_order() -> None:
+    events: list[dict[str, object]] = [
+        {"event_id": f"e{i}", "metadata": {"filler": "x" * 900}} for i in range(900)
+    ]
+    # The first is read after translation, the second by nobody.
+    events[300]["prompt_tokens"], events[700]["input_tokens"] = 5, -5
+    body = json.dumps(events).encode()
+    assert len(body) > BULK_BYTES
+    items = all_of(read_items(body, Shape.JSON, {}, MANY))
+
+    assert [item.event_id for item in items] == [event["event_id"] for event in events]
+    assert [i for i, item in enumerate(items) if isinstance(item, Refused)] == [700]
+
+
+def test_broken_lines_are_not_made_whole_by_their_neighbours() -> None:
+    lines = b'{"event_id":"a"\n"model":"m"},{"event_id":"b"}'
+    items = all_of(read_items(lines, Shape.NDJSON, {}, MANY))
+    assert [type(item) for item in items] == [Refused, Refused]
 
 
 def test_lines_end_in_any_way_and_empty_ones_are_none() -> None:

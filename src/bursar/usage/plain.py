@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec import Raw
 
 from bursar import clock
 from bursar.money import PICOS_PER_UNIT
 from bursar.pricing.rating import CostStatus
 from bursar.pricing.tariff import CURRENCY
 from bursar.usage.checks import check_json_parts
+from bursar.usage.event import JSON_BYTES_LIMIT
 from bursar.usage.record import RECORD_VERSION, USAGE, PlainRecord, TokenUnits, encode_event, fingerprint
 from bursar.usage.respelling import holds_decimals
 
@@ -29,18 +30,21 @@ if TYPE_CHECKING:
     from bursar.usage.event import UsageEvent
 
 _PRICED = CostStatus.PRICED.value
+_SCALARS = frozenset([str, int, float, bool, type(None)])
+"""Of metadata that holds nothing else nothing needs a look: it is flat, and its numbers have one spelling."""
 
 
 class ShortWay:
     """Makes the plain records of one body."""
 
-    __slots__ = ("_book", "_caller", "_receipt", "_used")
+    __slots__ = ("_book", "_door", "_key_id", "_receipt", "_tenant_id", "_used")
 
     def __init__(self, book: PriceBook, receipt: Receipt, used: dict[str, RateCard]) -> None:
         """Rate by this book; the rate cards that were used are put into `used`, by their id."""
         self._book = book
         self._receipt = receipt
-        self._caller = receipt.caller
+        self._tenant_id, self._key_id = receipt.caller.tenant_id, receipt.caller.key_id
+        self._door = receipt.door
         self._used = used
 
     def record_of(self, event: UsageEvent) -> PlainRecord | None:
@@ -51,16 +55,20 @@ class ShortWay:
         """
         receipt, time, named = self._receipt, event.time, event.tenant_id
         micros = receipt.received if time is None else clock.to_micros(time)
-        if not (receipt.oldest <= micros <= receipt.newest and _is_plain(event)):
-            return None
-        units = _units_of(event)
-        prices = self._prices_for(event, time or receipt.now)
-        picos = 0 if prices is None else _amount_of(units, prices)
-        if (
-            prices is None
-            or not 0 < picos < PICOS_PER_UNIT
-            or not (named is None or named == self._caller.tenant_id)
+        if not (
+            receipt.oldest <= micros <= receipt.newest
+            and event.units is event.usage is event.cost is event.message is None
+            and event.event_id is not None
+            and event.provider is not None
+            and event.model is not None
+            and (named is None or named == self._tenant_id)
         ):
+            return None
+        prices = self._prices_for(event, time or receipt.now)
+        if prices is None:
+            return None
+        units, picos = _rated(event, prices)
+        if not 0 < picos < PICOS_PER_UNIT:
             return None
         event.tenant_id = event.time = None
         content = _content_of(event)
@@ -69,14 +77,15 @@ class ShortWay:
             return None
         card_id = prices.card.id
         self._used[card_id] = prices.card
+        # By place: the names would take half as long again.
         return PlainRecord(
             0,
             RECORD_VERSION,
             USAGE,
             receipt.received,
-            self._caller.tenant_id,
-            self._caller.key_id,
-            receipt.door,
+            self._tenant_id,
+            self._key_id,
+            self._door,
             fingerprint(content, None if time is None else micros),
             micros,
             units,
@@ -85,7 +94,7 @@ class ShortWay:
             CURRENCY,
             _PRICED,
             card_id,
-            msgspec.Raw(content),
+            Raw(content),
         )
 
     def _prices_for(self, event: UsageEvent, moment: datetime) -> TokenPrices | None:
@@ -106,40 +115,23 @@ class ShortWay:
         return quote.tokens
 
 
-def _is_plain(event: UsageEvent) -> bool:
-    """Whether nothing is said that needs a closer look, and nothing left out that must be found out."""
-    return (
-        event.units is event.usage is event.cost is event.message is None
-        and event.event_id is not None
-        and event.provider is not None
-        and event.model is not None
-    )
-
-
-def _units_of(event: UsageEvent) -> TokenUnits:
-    """The totals taken apart, as `measure.py` does it; negative where they contradict each other."""
+def _rated(event: UsageEvent, prices: TokenPrices) -> tuple[TokenUnits, int]:
+    """The totals taken apart, as `measure.py` does it, and picos; 0 where they contradict each other."""
     cached, written = event.cached_tokens or 0, event.cache_write_tokens or 0
     reasoning = event.reasoning_tokens or 0
-    return TokenUnits(
-        cached,
-        written,
-        reasoning,
-        (event.input_tokens or 0) - cached - written,
-        (event.output_tokens or 0) - reasoning,
-    )
-
-
-def _amount_of(units: TokenUnits, prices: TokenPrices) -> int:
-    """Picos; 0 where the units contradict each other."""
-    if units.input_text < 0 or units.output_text < 0:
-        return 0
-    return (
-        units.input_text * prices.input_text
-        + units.cache_read_text * prices.cache_read_text
-        + units.cache_write_5m * prices.cache_write_5m
-        + units.output_text * prices.output_text
-        + units.output_reasoning * prices.output_reasoning
-    )
+    fresh = (event.input_tokens or 0) - cached - written
+    said = (event.output_tokens or 0) - reasoning
+    units = TokenUnits(cached, written, reasoning, fresh, said)
+    if fresh < 0 or said < 0:
+        return units, 0
+    picos = fresh * prices.input_text + said * prices.output_text
+    if cached:
+        picos += cached * prices.cache_read_text
+    if written:
+        picos += written * prices.cache_write_5m
+    if reasoning:
+        picos += reasoning * prices.output_reasoning
+    return units, picos
 
 
 def _content_of(event: UsageEvent) -> bytes | None:
@@ -148,6 +140,9 @@ def _content_of(event: UsageEvent) -> bytes | None:
         content = encode_event(event)
     except RecursionError:
         return None
-    if event.metadata is not None and (check_json_parts(event, content) or holds_decimals(event.metadata)):
-        return None
-    return content
+    metadata = event.metadata
+    if metadata is None:
+        return content
+    if len(content) <= JSON_BYTES_LIMIT and _SCALARS.issuperset(map(type, metadata.values())):
+        return content
+    return None if check_json_parts(event, content) or holds_decimals(metadata) else content
