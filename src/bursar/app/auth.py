@@ -43,8 +43,7 @@ SOCKET_KEY_ID = "socket"
 ANONYMOUS_KEY_ID = "anonymous"
 _NO_TENANT = "There is no such tenant."
 _TENANT_ID = re.compile(ID_PATTERN)
-_KEY_HEADERS = (b"x-api-key", b"x-ingest-key")
-_CREDENTIALS = frozenset([*_KEY_HEADERS, b"authorization"])
+_KEY_HEADERS = frozenset([b"x-api-key", b"x-ingest-key"])
 _PROXY_HEADERS = frozenset([b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"])
 
 
@@ -64,19 +63,19 @@ def credential_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     Raises:
         Unauthenticated: it presents several that differ, so that it isn't clear who asks.
     """
-    presented: set[bytes] = set()
+    presented = b""
     for name, value in headers:
-        if name not in _CREDENTIALS:
-            continue
         if name in _KEY_HEADERS:
-            presented.add(value.strip())
-        elif value[:7].lower() == b"bearer ":
-            presented.add(value[7:].strip())
-    presented.discard(b"")
-    if len(presented) > 1:
-        message = "The request carries different keys in its headers; send one."
-        raise Unauthenticated(message)
-    return presented.pop().decode("latin-1") if presented else None
+            key = value.strip()
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            key = value[7:].strip()
+        else:
+            continue
+        if key and presented and key != presented:
+            message = "The request carries different keys in its headers; send one."
+            raise Unauthenticated(message)
+        presented = key or presented
+    return presented.decode("latin-1") if presented else None
 
 
 class Doorkeeper:

@@ -9,7 +9,7 @@ and which parts of uvicorn's protocol are leant on.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -36,28 +36,32 @@ class PostProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what was sent; a post that didn't come in one piece starts at once."""
         super().data_received(data)
-        held, self._held = self._held, None
-        if held is not None:
+        if self._held is not None:
+            held, self._held = self._held, None
             super()._start_asgi_task(held, self._app)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
         super().on_message_complete()
-        held, self._held = self._held, None
-        if held is not None:
-            self._start_asgi_task(held, self._app)
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._take_or_start(held)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # Another app than ours refuses: there are too many connections.
-        if app is self._app and _may_be_taken(cycle) and not self.flow.write_paused:
-            if cycle.more_body:
-                self._held = cycle
-                return
-            if len(cycle.body) <= self._posts.largest and self._posts.take(
-                list(cycle.scope["headers"]), bytes(cycle.body), partial(self._answer, cycle)
-            ):
-                return
-        super()._start_asgi_task(cycle, app)
+        if app is not self._app or not _may_be_taken(cycle):
+            super()._start_asgi_task(cycle, app)
+        elif cycle.more_body:
+            self._held = cycle
+        else:
+            self._take_or_start(cycle)
+
+    def _take_or_start(self, cycle: RequestResponseCycle) -> None:
+        # Who doesn't read has to wait before more is written, which only a task can.
+        is_short = len(cycle.body) <= self._posts.largest and not self.flow.write_paused
+        headers = cast("list[tuple[bytes, bytes]]", cycle.scope["headers"])
+        if not (is_short and self._posts.take(headers, bytes(cycle.body), partial(self._answer, cycle))):
+            super()._start_asgi_task(cycle, self._app)
 
     def _answer(self, cycle: RequestResponseCycle, answer: bytes | None) -> None:
         if answer is None:

@@ -5,7 +5,7 @@ Pure decisions over values and the moment of receipt. Type and length limits are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,14 @@ class TimeRules:
     max_future: timedelta
     horizon_of: Callable[[str, datetime], datetime | None] = lambda _tenant_id, _now: None
     """From when on a tenant's events are kept: older ones are refused at every door (`retention/`)."""
+    past_micros: int | None = field(init=False)
+    future_micros: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out what every request asks for."""
+        past = None if self.max_past is None else self.max_past // _MICROSECOND
+        object.__setattr__(self, "past_micros", past)
+        object.__setattr__(self, "future_micros", self.max_future // _MICROSECOND)
 
 
 # Made for every request: frozen would set each field at ten times the cost.
@@ -62,10 +70,11 @@ class Receipt:
     ) -> Receipt:
         """A receipt with the door's time rules worked out for this moment."""
         received = clock.to_micros(now)
-        door_oldest = 0 if rules.max_past is None else max(received - rules.max_past // _MICROSECOND, 0)
+        past = rules.past_micros
+        door_oldest = 0 if past is None or past > received else received - past
         horizon = rules.horizon_of(caller.tenant_id, now)
         oldest = door_oldest if horizon is None else max(door_oldest, clock.to_micros(horizon))
-        newest = received + rules.max_future // _MICROSECOND
+        newest = received + rules.future_micros
         return cls(caller, door, now, received, oldest, door_oldest, newest, knows_tenant, rules.horizon_of)
 
 
