@@ -57,10 +57,7 @@ class ShortWay:
         micros = receipt.received if time is None else clock.to_micros(time)
         if not (
             receipt.oldest <= micros <= receipt.newest
-            and event.units is event.usage is event.cost is event.message is None
-            and event.event_id is not None
-            and event.provider is not None
-            and event.model is not None
+            and _is_plain(event)
             and (named is None or named == self._tenant_id)
         ):
             return None
@@ -75,8 +72,7 @@ class ShortWay:
         if content is None:
             event.tenant_id, event.time = named, time
             return None
-        card_id = prices.card.id
-        self._used[card_id] = prices.card
+        self._used[prices.card.id] = prices.card
         # By place: the names would take half as long again.
         return PlainRecord(
             0,
@@ -93,7 +89,7 @@ class ShortWay:
             "0." + str(picos).zfill(12),
             CURRENCY,
             _PRICED,
-            card_id,
+            prices.card.id,
             Raw(content),
         )
 
@@ -113,6 +109,16 @@ class ShortWay:
             context = event.context_tokens
             quote = tariff.quote_at(moment, (event.input_tokens or 0) if context is None else context)
         return quote.tokens
+
+
+def _is_plain(event: UsageEvent) -> bool:
+    """Whether nothing is said that needs a closer look, and nothing left out that must be found out."""
+    return (
+        event.units is event.usage is event.cost is event.message is None
+        and event.event_id is not None
+        and event.provider is not None
+        and event.model is not None
+    )
 
 
 def _rated(event: UsageEvent, prices: TokenPrices) -> tuple[TokenUnits, int]:
