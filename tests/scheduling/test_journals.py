@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.scheduling.job import Cron
 from bursar.scheduling.run import Ending, Run, RunState
-from bursar.scheduling.runner import JobRunner, RunnerOptions
+from bursar.scheduling.runner import JobRunner
+from bursar.scheduling.runner_values import RunnerOptions
 from bursar.scheduling.store import RunAsk
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore, adopt_runs

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar.errors import Conflict, Invalid, NotFound, Overloaded, Reason
+from bursar.scheduling.asking import QUEUED_LIMIT
 from bursar.scheduling.run import RunState, Trigger
-from bursar.scheduling.runner import QUEUED_LIMIT
 from bursar.scheduling.store import RunAsk
 from tests.support.jobs import House, a_job, pulse_until_ended, wait_for_state
 from tests.support.patience import wait_until

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bursar.scheduling.job import Job
-from bursar.scheduling.runner import JobRunner, RunnerOptions
+from bursar.scheduling.runner import JobRunner
+from bursar.scheduling.runner_values import RunnerOptions
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore

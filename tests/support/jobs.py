@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.scheduling.job import Job
 from bursar.scheduling.run import ENDED, Run, RunState
-from bursar.scheduling.runner import JobRunner, RunnerOptions
+from bursar.scheduling.runner import JobRunner
+from bursar.scheduling.runner_values import RunnerOptions
 from bursar.storage.relational.leases import RelationalLease
 from bursar.storage.relational.runs import RelationalSchedulerStore
 from tests.support.patience import wait_until

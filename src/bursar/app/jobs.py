@@ -17,7 +17,8 @@ from bursar.app.change_jobs import change_jobs
 from bursar.app.rewritings import Rewritings
 from bursar.identity.page import PAGE_LIMIT, PageAsk
 from bursar.scheduling.job import Cron, Every, Job, RunContext
-from bursar.scheduling.runner import JobRunner, RunnerOptions
+from bursar.scheduling.runner import JobRunner
+from bursar.scheduling.runner_values import RunnerOptions
 from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.journal.archiving import archive_sealed
 from bursar.storage.relational.leases import RelationalLease

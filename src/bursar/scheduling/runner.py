@@ -1,9 +1,9 @@
 """Runs jobs: one runner among all processes, one run of a job at a time, every run in the state store.
 
 One thread decides (`pulse`): it keeps the lease, writes down what has ended, begins what is queued.
-The work itself runs in threads of its own (`live_run.py`), moments come from `timetable.py`. A process
-without the lease takes requests and shows runs; the one that holds it carries them out. What becomes
-of runs and moments that a dead process left behind is in `leftovers.py`.
+The runs at work are in `at_work.py`, moments come from `timetable.py`. A process without the lease takes
+requests and shows runs; the one that holds it carries them out. What becomes of runs and moments that a
+dead process left behind is in `leftovers.py`.
 """
 
 from __future__ import annotations
@@ -11,68 +11,38 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from bursar import clock, ids
-from bursar.errors import BursarError, Conflict, Invalid, NotFound, Overloaded, Reason
-from bursar.scheduling.job import Stopped, refuse_unknown
+from bursar import ids
+from bursar.errors import BursarError, Conflict, NotFound
+from bursar.scheduling.asking import check_by_name, check_turn
+from bursar.scheduling.at_work import AtWork
+from bursar.scheduling.job import Stopped
 from bursar.scheduling.lease import Lease
 from bursar.scheduling.leftovers import ClockWork, clear_up, tell_settled
 from bursar.scheduling.listeners import Listeners
-from bursar.scheduling.live_run import LiveRun
 from bursar.scheduling.run import ENDED, Ending, Run, RunState, Trigger, make_run_id
-from bursar.scheduling.settling import FAILURES_KEPT_FOR, RUNS_KEPT, ending_of
+from bursar.scheduling.runner_values import RunnerState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from bursar.scheduling.job import Job
     from bursar.scheduling.listeners import Listener
     from bursar.scheduling.run import Json, Notice
+    from bursar.scheduling.runner_values import RunnerOptions
     from bursar.scheduling.store import LeaseStore, RunAsk, RunPage, SchedulerStore
 
 PULSE_SECONDS = 1.0
 """How often the runner looks for what other processes asked of it; what this one asks begins at once."""
-RUNS_AT_ONCE = 4
-"""Most jobs work on one file or wait for one thread; more of them would only share the cores."""
-QUEUED_LIMIT = 100
-"""Runs of one job (and tenant) that may wait: a loop in somebody's script must not fill the store."""
 STOP_SECONDS = 5.0
 """How long a stopping server waits for runs; those that don't look are left to the end of the process."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerOptions:
-    """What differs between processes."""
-
-    place: str
-    """Where at most one process can be, such as a locked data folder; see `lease.py`."""
-    keeps_time: bool = True
-    """False: jobs run only when somebody asks."""
-    now: Callable[[], datetime] = clock.now
-    monotonic: Callable[[], float] = clock.monotonic
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerState:
-    """How the runner of this process is."""
-
-    is_started: bool
-    holds_lease: bool
-    held_elsewhere: str | None
-    """The place of the process that holds the lease instead."""
-    keeps_time: bool
-    at_work: tuple[Run, ...]
-    stuck: tuple[Run, ...]
-    """Runs that were told to stop and don't."""
-    failing: str | None
-    """The last error of the runner itself, while it tries again."""
 
 
 class JobRunner:
@@ -86,12 +56,11 @@ class JobRunner:
         self.holder = ids.make_id("runner")
         self._store = store
         self._options = options
+        self._wake = threading.Event()
         self._lease = Lease(leases, self.holder, options.place, options.monotonic)
         self._listeners = Listeners(store)
-        self._clockwork = ClockWork(store, options.now, self._wake_up)
-        self._live: dict[str, LiveRun] = {}
-        self._own: set[str] = set()
-        self._wake = threading.Event()
+        self._clockwork = ClockWork(store, options.now, self._wake.set)
+        self._work = AtWork(self.jobs, store, self._listeners, self.holder, options)
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._only_own = False
@@ -129,13 +98,7 @@ class JobRunner:
             Unavailable: the state store doesn't answer.
         """
         job = self.job(job_id)
-        if tenant_id is not None and not job.for_tenants:
-            message = f"The job '{job_id}' is about the whole installation; leave the tenant out."
-            raise Invalid(message, reasons=(Reason("tenant_id", "not_for_tenants", message),))
-        waiting = Counter((run.job_id, run.tenant_id) for run in self._store.open_runs())
-        if waiting[job_id, tenant_id] >= QUEUED_LIMIT:
-            message = f"{QUEUED_LIMIT} runs of '{job_id}' wait already; try again later."
-            raise Overloaded(message, retry_after_seconds=30)
+        check_turn(job, tenant_id, self._store.open_runs())
         run = Run(
             id=make_run_id(self._options.now()),
             job_id=job_id,
@@ -146,9 +109,9 @@ class JobRunner:
             parameters=dict(parameters or {}),
             created_at=self._options.now(),
         )
-        self._own.add(run.id)
+        self._work.own.add(run.id)
         kept = self._store.add(run)
-        self._wake_up()
+        self._wake.set()
         return kept
 
     def trigger(
@@ -159,13 +122,7 @@ class JobRunner:
         Raises:
             Invalid: with every reason why these parameters are no good, or the job needs its own endpoint.
         """
-        job = self.job(job_id)
-        if job.by_request_only:
-            message = f"The job '{job_id}' can't be started by name; it has an endpoint of its own."
-            raise Invalid(message, reasons=(Reason("job_id", "by_request_only", message),))
-        reasons = refuse_unknown(parameters, ()) if job.check is None else job.check(parameters)
-        if reasons:
-            raise Invalid(reasons=reasons)
+        check_by_name(self.job(job_id), parameters)
         return self.enqueue(job_id, tenant_id=tenant_id, parameters=parameters, asked_by=asked_by)
 
     def job(self, job_id: str) -> Job:
@@ -185,16 +142,16 @@ class JobRunner:
         Raises:
             NotFound: there is none, for this tenant.
         """
-        return self._fresh(self._store.run(run_id, tenant_id))
+        return self._work.fresh(self._store.run(run_id, tenant_id))
 
     def runs(self, ask: RunAsk) -> RunPage:
         """Runs, newest first, with the progress of those at work."""
         page = self._store.runs(ask)
-        return replace(page, runs=tuple(map(self._fresh, page.runs)))
+        return replace(page, runs=tuple(map(self._work.fresh, page.runs)))
 
     def last_runs(self, tenant_id: str | None) -> dict[str, Run]:
         """The newest run of each job, by its id; with a tenant only runs about that one."""
-        return {job_id: self._fresh(run) for job_id, run in self._store.last_runs(tenant_id).items()}
+        return {job_id: self._work.fresh(run) for job_id, run in self._store.last_runs(tenant_id).items()}
 
     def counts(self, tenant_id: str | None) -> Counter[RunState]:
         """How many runs are queued and running; with a tenant only runs about that one."""
@@ -227,8 +184,7 @@ class JobRunner:
             raise Conflict(message)
         if run.state is RunState.RUNNING:
             self._store.ask_stop(run_id)
-            if live := self._live.get(run_id):
-                live.tell_to_stop(Stopped.CANCELLED)
+            self._work.tell(run_id, Stopped.CANCELLED)
         return self.run(run_id, tenant_id)
 
     def next_times(self) -> dict[str, datetime]:
@@ -238,15 +194,15 @@ class JobRunner:
     @property
     def state(self) -> RunnerState:
         """How the runner is."""
-        live = tuple(self._live.values())
+        live = self._work.live
         other = self._lease.other
         return RunnerState(
             is_started=self._thread is not None and self._thread.is_alive(),
             holds_lease=self._lease.is_held,
             held_elsewhere=None if self._lease.is_held or other is None else other.place,
             keeps_time=self._options.keeps_time,
-            at_work=tuple(self._fresh(one.run) for one in live),
-            stuck=tuple(self._fresh(one.run) for one in live if one.is_stuck),
+            at_work=tuple(self._work.fresh(one.run) for one in live),
+            stuck=tuple(self._work.fresh(one.run) for one in live if one.is_stuck),
             failing=self._failing,
         )
 
@@ -268,25 +224,24 @@ class JobRunner:
         thread may still use the state store.
         """
         self._is_stopping = True
-        self._wake_up()
+        self._wake.set()
         self._clockwork.stop()
         if self._thread is not None:
             self._thread.join(seconds)
         deadline = self._options.monotonic() + seconds
-        for live in list(self._live.values()):
-            live.tell_to_stop(Stopped.SHUTDOWN)
-        for live in list(self._live.values()):
-            live.join(max(0.0, deadline - self._options.monotonic()))
+        self._work.tell_all(Stopped.SHUTDOWN)
+        self._work.join(deadline)
         with _failure_logged():
-            self._settle()
+            self._work.settle()
         is_told = self._listeners.stop(max(0.1, deadline - self._options.monotonic()))
-        if not self._live:
+        left = self._work.live
+        if left:
+            log.warning("runs don't stop", runs=[(one.job.id, one.run_id) for one in left])
+        else:
             with _failure_logged():
                 self._lease.release()
-        if self._live:
-            log.warning("runs don't stop", runs=[(one.job.id, one.run_id) for one in self._live.values()])
         is_beating = self._thread is not None and self._thread.is_alive()
-        return is_told and not is_beating and all(one.outcome is not None for one in self._live.values())
+        return is_told and not is_beating and all(one.outcome is not None for one in left)
 
     def pulse(self) -> None:
         """Look at everything once: the lease, what has ended or takes too long, what is to begin.
@@ -294,12 +249,10 @@ class JobRunner:
         Raises:
             Unavailable: the state store doesn't answer.
         """
-        for live in self._live.values():
-            if live.is_overdue:
-                live.tell_to_stop(Stopped.TIMED_OUT)
+        self._work.tell_overdue()
         try:
             leads = self._lease.keep()
-            self._settle()
+            self._work.settle()
             if leads:
                 self._lead()
         finally:
@@ -311,11 +264,8 @@ class JobRunner:
         ended = clear_up(self._store, self.jobs, self.holder, self._options.now(), names)
         tell_settled(self.jobs, ended, self._listeners)
         self._clockwork.lead(self.jobs, keeps_time=self._options.keeps_time and not self._only_own)
-        if self._live:
-            for run_id in self._store.stops_asked(self.holder):
-                if live := self._live.get(run_id):
-                    live.tell_to_stop(Stopped.CANCELLED)
-        self._begin_what_waits()
+        self._work.tell_cancelled()
+        self._work.begin_what_waits(self._may_begin, self._wake.set)
 
     def _beat(self) -> None:
         while not self._is_stopping:
@@ -337,51 +287,10 @@ class JobRunner:
 
     def _step_down(self) -> None:
         self._clockwork.stop()
-        for live in self._live.values():
-            live.tell_to_stop(Stopped.LOST)
+        self._work.tell_all(Stopped.LOST)
 
-    def _begin_what_waits(self) -> None:
-        runs = self._store.open_runs()
-        busy = [run for run in runs if run.state is RunState.RUNNING]
-        for run in runs:
-            if len(self._live) >= RUNS_AT_ONCE or self._is_stopping:
-                return
-            if run.state is not RunState.QUEUED or (self._only_own and run.id not in self._own):
-                continue
-            job = self.jobs.get(run.job_id)
-            if job is None or any(_clash(run, other) for other in busy):
-                continue
-            begun = self._store.begin(run.id, self.holder, self._options.now())
-            if begun is not None:
-                busy.append(begun)
-                live = LiveRun(begun, job, self._store, self.holder, self._options.monotonic)
-                self._live[run.id] = live
-                live.start(self._wake_up, self._options.now)
-
-    def _settle(self) -> None:
-        """Write down how runs ended; a failure leaves the rest for the next time."""
-        for live in list(self._live.values()):
-            if live.outcome is None:
-                continue
-            live.write_step()
-            ending = ending_of(live.outcome, live.job, self._options.now())
-            if ending is None:
-                self._store.put_back(live.run_id, self.holder)
-            elif self._store.end(live.run_id, self.holder, ending, self._listeners.names):
-                self._store.trim(live.run, RUNS_KEPT, ending.at - FAILURES_KEPT_FOR)
-                tell_settled(self.jobs, [live.run], self._listeners)
-            self._live.pop(live.run_id, None)
-            self._own.discard(live.run_id)
-
-    def _fresh(self, run: Run) -> Run:
-        """The run with the progress that isn't written yet."""
-        live = self._live.get(run.id)
-        if live is None or live.step is None or run.state in ENDED:
-            return run
-        return replace(run, step=live.step.name, done=live.step.done, total=live.step.total)
-
-    def _wake_up(self) -> None:
-        self._wake.set()
+    def _may_begin(self, run: Run) -> bool:
+        return not self._is_stopping and (not self._only_own or run.id in self._work.own)
 
 
 @contextmanager
@@ -390,10 +299,3 @@ def _failure_logged() -> Generator[None]:
         yield
     except BursarError as error:
         log.warning("runs could not be written down; the next start sees to them", error=error.detail)
-
-
-def _clash(run: Run, other: Run) -> bool:
-    """Whether the two may not run at once: the same job, about the same tenant or about all."""
-    return run.job_id == other.job_id and (
-        run.tenant_id is None or other.tenant_id is None or run.tenant_id == other.tenant_id
-    )
