@@ -84,7 +84,7 @@ class CursorQuestions:
                 partial = self._partial(tenant_id, plan, *plans)
             else:
                 totals = sum_up(query, found)
-            rows = tuple(_read_row(query, row) for row in found[: query.limit])
+            rows = tuple(map(_RowReader(query).read, found[: query.limit]))
             return UsageAnswer(query, rows, has_more, totals, plan.explain(), partial)
 
     def rows(self, tenant_id: str, query: UsageQuery) -> UsageRows:
@@ -93,7 +93,7 @@ class CursorQuestions:
             query = narrowed(self._cursor, tenant_id, query)
             plan = self._plan(tenant_id, query)
             found = self._found(tenant_id, query, plan)
-            rows = tuple(_read_row(query, row) for row in found[: query.limit])
+            rows = tuple(map(_RowReader(query).read, found[: query.limit]))
             return UsageRows(rows, len(found) > query.limit, self._partial(tenant_id, plan))
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
@@ -152,7 +152,7 @@ class CursorQuestions:
         found = [self._found(tenant_id, query, plan) for query, plan in zip(asked, plans, strict=True)]
         if adds_up(asked[0]):
             return sum_up(asked[0], found[0])
-        figures = _read_row(asked[0], found[0][0]) if found[0] else _nothing(asked[0])
+        figures = _RowReader(asked[0]).read(found[0][0]) if found[0] else _nothing(asked[0])
         amounts: Mapping[str, Mapping[str, Value]] = {}
         if len(asked) > 1:
             amounts = sum_up(asked[1], found[1]).amounts
@@ -177,20 +177,28 @@ class CursorQuestions:
         return self._cursor.execute(statement.text, statement.values).fetchall()
 
 
-def _read_row(query: UsageQuery, row: tuple[Any, ...]) -> Row:
-    """Names and figures for one row of `write_question`'s statement."""
-    names = query.key_columns
-    parts = parts_of(query)
-    percents = percents_of(query)
-    keys: dict[str, Value] = dict(zip(names, row, strict=False))
-    if query.grain:
-        keys[PERIOD] = period_from_label(row[0], query.grain, query.zone)
-    values: dict[str, Number | None] = dict(zip(parts, row[len(names) :], strict=False))
-    for percent, bucket in zip(percents, row[len(names) + len(parts) :], strict=False):
-        values[f"p{percent}"] = None if bucket is None else latency_of_bucket(bucket)
-    values["users"] = row[-1] if len(row) > len(names) + len(parts) + len(percents) else None
-    figures = {measure.name: read_figure(measure, values) for measure in query.asked_measures}
-    return {**keys, **figures}
+class _RowReader:
+    """Gives names and figures to rows of a statement; what they have in common is looked up once."""
+
+    def __init__(self, query: UsageQuery) -> None:
+        self._query = query
+        self._names = query.key_columns
+        self._parts = parts_of(query)
+        self._percents = percents_of(query)
+        self._measures = query.asked_measures
+
+    def read(self, row: tuple[Any, ...]) -> Row:
+        keys, after = len(self._names), len(self._names) + len(self._parts)
+        figures: Row = dict(zip(self._names, row, strict=False))
+        if self._query.grain:
+            figures[PERIOD] = period_from_label(row[0], self._query.grain, self._query.zone)
+        values: dict[str, Number | None] = dict(zip(self._parts, row[keys:after], strict=True))
+        for percent, bucket in zip(self._percents, row[after:], strict=False):
+            values[f"p{percent}"] = None if bucket is None else latency_of_bucket(bucket)
+        values["users"] = row[-1] if len(row) > after + len(self._percents) else None
+        for measure in self._measures:
+            figures[measure.name] = read_figure(measure, values)
+        return figures
 
 
 def _nothing(query: UsageQuery) -> Mapping[str, Value]:
