@@ -19,6 +19,18 @@ def _archiving(name: str, target: str, moment: Moment) -> Aim:
     return Aim(name, f"{_JOURNAL}.{target}", moment, up_to_call=2, chore="archive")
 
 
+def _backing_up(name: str, target: str, moment: Moment, calls: int = 1) -> Aim:
+    return Aim(name, f"bursar.{target}", moment, up_to_call=calls, chore="backup")
+
+
+def _expiring(name: str, target: str, moment: Moment) -> Aim:
+    return Aim(name, f"bursar.{target}", moment, up_to_call=1, chore="expiry")
+
+
+def _erasing(name: str, target: str, moment: Moment) -> Aim:
+    return Aim(name, f"bursar.{target}", moment, up_to_call=1, chore="erasure")
+
+
 def _rebuilding(name: str, target: str, moment: Moment) -> Aim:
     return Aim(name, target, moment, up_to_call=1, chore="rebuild")
 
@@ -45,4 +57,14 @@ AIMS: tuple[Aim, ...] = (
     _rebuilding("a new store is close behind", "bursar.app.rebuilding:Rebuilder._take_over", "before"),
     _rebuilding("a new store is named, the old one in use", "bursar.app.rebuilding:make_current", "after"),
     _rebuilding("a new store has taken over", "bursar.app.rebuilding:Rebuilder._take_over", "after"),
+    _backing_up("some files are backed up", "storage.backup_folder:BackupRun.note", "after", 6),
+    _backing_up("the state store is backed up", "app.backup:dump_state", "after"),
+    _backing_up("all is backed up, nothing says so", "storage.backup_folder:BackupRun.finish", "before"),
+    _expiring("an expiry is applied, the archive old", "usage.retention.expiry:_journal", "after"),
+    _expiring("the archive is rewritten, its notes there", "app.rewritings:rewrite", "after"),
+    _expiring("the notes of a rewriting are to go", "app.rewritings:Rewritings.forget", "before"),
+    _erasing("an erasure is applied, the archive old", "usage.revising.erasure:EraseWork._journal", "after"),
+    _erasing("the archive has lost a person, the store not", "app.rewritings:rewrite", "after"),
+    _erasing("a person is gone, nobody has looked", "app.purging:Purger.places_left", "before"),
+    _erasing("an erasure has ended, its pad is there", "storage.sealing:Seals.destroy", "before"),
 )

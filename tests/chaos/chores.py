@@ -4,24 +4,64 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import httpx
 
-from tests.support.patience import DEADLINE_SECONDS
+from bursar import clock
+from tests.support.patience import DEADLINE_SECONDS, wait_until
 from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from tests.support.server import ServerProcess
 
+    Chore = Callable[[httpx.Client], httpx.Response]
+
 PAUSE_SECONDS = 0.05
-CHORES = {
-    "compaction": "/api/v1/scheduler/jobs/compaction/trigger",
-    "archive": "/api/v1/scheduler/jobs/archive/trigger",
-    "backup": "/api/v1/scheduler/jobs/backup/trigger",
-    "rebuild": "/control/rebuild",
+RUNS, TENANTS = "/api/v1/scheduler", "/api/v1/tenants"
+AGED = "aged-"
+"""Tenants whose events are all older than their retention."""
+RETENTION_DAYS, AGE = 40, timedelta(days=60)
+OLD_EVENTS = 20
+
+
+def _trigger(job_id: str, client: httpx.Client, **params: str) -> httpx.Response:
+    return client.post(f"{RUNS}/jobs/{job_id}/trigger", params=params)
+
+
+def _expire(client: httpx.Client) -> httpx.Response:
+    """Have a new tenant's old events removed."""
+    tenant_id = f"{AGED}{uuid4().hex[:12]}"
+    client.post(TENANTS, json={"id": tenant_id}).raise_for_status()
+    at = clock.rfc3339(clock.now() - AGE)
+    events = [{"event_id": f"old-{n}", "model": "gpt-4o-mini", "time": at} for n in range(OLD_EVENTS)]
+    answer = client.post("/api/v1/events/import", json=events, params={"tenant_id": tenant_id})
+    return _retain(client, tenant_id) if answer.is_success else answer
+
+
+def _retain(client: httpx.Client, tenant_id: str) -> httpx.Response:
+    chosen = {"events_days": RETENTION_DAYS}
+    client.put("/api/v1/retention", json=chosen, params={"tenant_id": tenant_id}).raise_for_status()
+    return _trigger("retention", client, tenant_id=tenant_id)
+
+
+def _erase(client: httpx.Client) -> httpx.Response:
+    """Have one of the writers' users forgotten; every event of theirs stays."""
+    return client.post("/api/v1/erasures", json={"user_id": "user-7", "reason": "asked to be forgotten"})
+
+
+CHORES: dict[str, Chore] = {
+    "compaction": partial(_trigger, "compaction"),
+    "archive": partial(_trigger, "archive"),
+    "backup": partial(_trigger, "backup"),
+    "rebuild": lambda client: client.post("/control/rebuild"),
+    "expiry": _expire,
+    "erasure": _erase,
 }
 
 
@@ -41,12 +81,33 @@ def doing(server: ServerProcess, chore: str | None) -> Generator[None]:
         thread.join(DEADLINE_SECONDS)
 
 
-def _ask(url: str, path: str, done: threading.Event) -> None:
+def _ask(url: str, chore: Chore, done: threading.Event) -> None:
     with httpx.Client(base_url=url, headers={"X-API-Key": ADMIN_KEY}, timeout=DEADLINE_SECONDS) as client:
         while not done.wait(PAUSE_SECONDS):
             try:
-                answer = client.post(path)
+                answer = chore(client)
             except httpx.TransportError:
                 return
             # Busy with the last one, most often.
             assert answer.status_code in {200, 202, 409, 503}, answer.text
+
+
+def finish_expiries(server: ServerProcess) -> None:
+    """Have every aged tenant's events removed, whatever a kill left of it: none of them is left then."""
+    with server.client() as client:
+        for tenant_id in _aged_tenants(client):
+            run = _retain(client, tenant_id).raise_for_status().json()
+            at = f"{RUNS}/runs/{run['id']}"
+            wait_until(lambda at=at: client.get(at).json()["finished_at"] is not None, "what is old goes")
+            assert client.get(at).json()["state"] == "succeeded", client.get(at).text
+
+
+def _aged_tenants(client: httpx.Client) -> list[str]:
+    found: list[str] = []
+    page: dict[str, str] = {}
+    while True:
+        document = client.get(TENANTS, params=page).raise_for_status().json()
+        found += [one["id"] for one in document["items"] if one["id"].startswith(AGED)]
+        if document["next_cursor"] is None:
+            return found
+        page = {"cursor": document["next_cursor"]}

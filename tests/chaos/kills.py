@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos.chores import doing
+from tests.chaos.chores import doing, finish_expiries
 from tests.support.aim import Aim, take_aim
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
@@ -121,7 +121,8 @@ def _round(folder: Path, aims: Sequence[Aim | None], cycles: Cycles) -> KillFigu
     writers = [Writer(f"w{number}", diaries, seed) for number in range(WRITERS)]
     figures = KillFigures()
     # Small segments, so that kills also hit the moments when one follows another.
-    with server_process(folder / "data", segment_bytes=256 * 1024) as server:
+    backups = folder / "backups"
+    with server_process(folder / "data", segment_bytes=256 * 1024, backup_dir=backups) as server:
         machine = Machine(server, seed, with_power_cuts=cycles.with_power_cuts)
         for writer in writers:
             writer.start()
@@ -130,6 +131,7 @@ def _round(folder: Path, aims: Sequence[Aim | None], cycles: Cycles) -> KillFigu
                 figures.aimed += load_and_kill(machine, writers, number, aim)
                 figures.starts_killed += kill_a_start(machine)
                 server.start(*machine.faults())
+                finish_expiries(server)
                 compare(server, Account.of(diaries), figures)
                 server.kill()
         finally:

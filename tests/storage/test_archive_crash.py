@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bursar import clock
-from bursar.storage.journal.dropping import DropRule, drop_oldest, replay_start
+from bursar.storage.journal.dropping import DropRule, drop_oldest, renew_start, replay_start
 from bursar.storage.journal.manifest import load_manifest
 from bursar.storage.journal.recover import adopt_journal, recover_journal
 from bursar.storage.journal.rewriting import rewrite
@@ -169,3 +169,35 @@ def test_an_adoption_killed_at_any_step_is_done_or_not(journal: Path, tmp_path: 
         assert done == bool(identity.lineage) or steps > 1
         assert lines_of(folder) == lines
         steps += 1
+
+
+def test_a_renewed_start_killed_at_any_step_keeps_the_old_lines_or_the_new_ones(
+    journal: Path, tmp_path: Path
+) -> None:
+    archive_everything(journal)
+    lines = lines_of(journal)
+    rule = DropRule(before=clock.now(), is_needed=lambda entry: entry.last_seq > 18, carry=keep_lines)
+    drop_oldest(journal, rule, no_progress)
+    old = lines[:18]
+    new = [tombstone(i + 1, line) for i, line in enumerate(old)]
+
+    def bury(earlier: Path | None, _dropped: Iterator[RecordBatch], renewed: Path) -> None:
+        kept = earlier.read_bytes().splitlines() if earlier else []
+        renewed.write_bytes(b"".join(tombstone(i + 1, line) + b"\n" for i, line in enumerate(kept)))
+
+    steps, littered, seen, done = 0, 0, [old], False
+    while not done:
+        folder = copied(journal, tmp_path / f"killed-{steps}")
+        done = run_and_kill(lambda folder=folder: renew_start(folder, bury, no_progress), steps)
+        littered += bool(leftovers(folder))
+        recover_journal(folder)
+        assert not leftovers(folder)
+        start = replay_start(folder)
+        assert (start.after_seq, start.payload is not None) == (18, True)
+        kept = start.payload.read_bytes().splitlines() if start.payload else []
+        assert kept in (old, new)
+        seen += [kept] if kept != seen[-1] else []
+        assert lines_of(folder, after_seq=18) == lines[18:]
+        steps += 1
+    assert seen == [old, new]
+    assert littered >= 2
