@@ -14,6 +14,7 @@ from bursar import clock
 from bursar.app.archive_retention import drop_old_segments
 from bursar.app.backup_job import backup_job
 from bursar.app.change_jobs import change_jobs
+from bursar.app.renewing import Renewals
 from bursar.app.rewritings import Rewritings
 from bursar.identity.page import PAGE_LIMIT, PageAsk
 from bursar.scheduling.job import Cron, Every, Job, RunContext
@@ -112,6 +113,7 @@ def _retention(ground: JobGround, rewritings: Rewritings) -> Job:
         ground.questions,
         DuckDBAges(ground.stores.cursor),
         lambda: tenant_ids(ground.identity),
+        Renewals(ground).note,
     )
 
     def retain(context: RunContext) -> dict[str, Json]:
@@ -119,6 +121,7 @@ def _retention(ground: JobGround, rewritings: Rewritings) -> Job:
         if not result["dry_run"]:
             with rewritings.alone(context):
                 result["tombstones"] = rewritings.rewrite(context).tombstones
+            result |= Renewals(ground).renew_if_due(context, has_removed=bool(result["expired"]))
         return result
 
     return Job(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bursar.app.rewritings import Own, await_turn
+from bursar.app.rewritings import Own, await_turn, in_percent
 from bursar.errors import Unavailable
 from bursar.storage.duckdb.person_sql import rows_naming
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
@@ -116,7 +116,8 @@ class Purger:
         if report.last_seq < through_seq:
             message = "The journal could not be rewritten to its end; the run can be started again."
             raise Unavailable(message)
-        await_turn(run, lambda: self.ground.rebuilder.run(run.progress))
+        tell = in_percent(run, self.ground.changes.durable_seq)
+        await_turn(run, lambda: self.ground.rebuilder.run(tell))
         # The new store has noted what it read of the same record.
         self.rewritings.forget(through_seq)
         return report.changed

@@ -145,6 +145,11 @@ def in_turn(deciders: Sequence[Decide]) -> Decide:
     return decide
 
 
+def in_percent(run: RunContext, last_seq: int) -> Callable[[str, int], None]:
+    """Tells the run how far work along the journal is, in percent: positions are nobody's business."""
+    return lambda step, seq: run.progress(step, min(100 * seq // max(last_seq, 1), 100), 100)
+
+
 def await_turn(run: RunContext, work: Callable[[], Result]) -> Result:
     """What `work` returns, once nobody else changes the archive or rebuilds the store."""
     while True:

@@ -172,6 +172,9 @@ class Settings(BaseModel):
     retention_archive_days: int = Field(default=0, ge=0, le=36_500)
     """Days after which the journal's oldest archived segments are dropped, as far as nothing live stems from
     them; no shorter than any tenant's events are kept. 0 keeps them forever."""
+    retention_renew_days: int = Field(default=7, ge=0, le=90)
+    """Days after which what has expired is gone from the usage store's file too, by deriving it anew; 0 does
+    so every night that something expires. `bursar expire` and a trigger of `retention` do it at once."""
     scheduler: bool = True
     """`false` starts no job by itself at its time. What somebody asks for runs all the same."""
     quarantine_limit_per_tenant: int = Field(default=10_000, ge=0, le=10_000_000)

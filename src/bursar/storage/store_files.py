@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POINTER = "CURRENT"
-_NAMES = re.compile(r"(?:usage(?:-(\d+))?\.duckdb(?:\.wal)?|keys(?:-(\d+))?\.(?:lmdb|state))")
+_NAMES = re.compile(r"(?:usage(?:-(\d+))?\.(?:duckdb(?:\.wal)?|deleted)|keys(?:-(\d+))?\.(?:lmdb|state))")
 _FORMER_NAMES = ("rebuilt.duckdb", "rebuilt.duckdb.wal", "rebuilt.lmdb", "rebuilt.state")
 """Leftovers of rebuilds by version 0.1, which swapped by renaming."""
 
@@ -48,6 +48,11 @@ class StoreFiles:
     def index(self) -> Path:
         """The key index's folder; its state is beside it."""
         return self.folder / f"keys{self._mark}.lmdb"
+
+    @property
+    def deletions(self) -> Path:
+        """A note that the store holds deleted rows, and since when; not there where it holds none."""
+        return self.folder / f"usage{self._mark}.deleted"
 
     @property
     def size_bytes(self) -> int:

@@ -57,6 +57,8 @@ class ExpiryGround:
     questions: AsksQuestions
     aged: AgedData
     tenant_ids: Callable[[], Iterable[str]]
+    removing: Callable[[], None]
+    """Called before anything is removed."""
     now: Callable[[], datetime] = clock.now
 
 
@@ -141,6 +143,7 @@ def _journal(ground: ExpiryGround, context: RunContext, due: Due) -> None:
     if due.kind is Kind.EVENTS:
         # Before the record: nothing older may come in behind it.
         ground.horizons.note_expired(due.tenant_id, due.before)
+    ground.removing()
     record = ExpireRecord(
         v=RECORD_VERSION,
         kind=EXPIRE,
