@@ -91,7 +91,13 @@ def test_by_default_everything_is_kept(server: RunningServer) -> None:
         "events_from": None,
     }
     import_events(server, keys["admin"], 5000)
-    nothing_gone = {"dry_run": False, "expired": [], "tombstones": 0, "renewed": False, "renewal_by": None}
+    nothing_gone: dict[str, Any] = {
+        "dry_run": False,
+        "expired": [],
+        "tombstones": 0,
+        "renewed": False,
+        "renewal_by": None,
+    }
     assert run_expiry(server, keys["admin"]) == nothing_gone
 
 
