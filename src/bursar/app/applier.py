@@ -275,6 +275,7 @@ class Applier:
         except Exception as error:  # noqa: BLE001 - nothing depends on it, and the next batch tells more
             self._tidy_at = clock.monotonic() + TIDY_AGAIN_SECONDS
             log.warning("compaction failed; it will be retried", error=f"{type(error).__name__}: {error}")
+            self._recover_store()
             return False
         finally:
             self._note_held("compaction", started)
