@@ -37,10 +37,9 @@ def test_spend_by_model_reads_the_hourly_rollup() -> None:
     assert statement.text == (
         "WITH sums AS ("
         "SELECT k0, k1, coalesce(sum(s0), 0) AS s0, coalesce(sum(s1), 0) AS s1,"
-        " coalesce(sum(s2), 0) AS s2, coalesce(sum(s3), 0) AS s3 FROM ("
+        " coalesce(sum(s0), 0) - coalesce(sum(s1), 0) AS s2, coalesce(sum(s3), 0) AS s3 FROM ("
         'SELECT "model" AS k0, "currency" AS k1, sum("events") AS s0,'
-        " sum(events) FILTER (cost_status = 'unpriced') AS s1,"
-        " sum(events) FILTER (cost_status <> 'unpriced') AS s2, sum(\"cost\") AS s3"
+        " sum(events) FILTER (cost_status = 'unpriced') AS s1, sum(\"cost\") AS s3"
         ' FROM usage_by_hour WHERE tenant_id = $v0 AND "provider" = $v1 AND hour >= $v2 AND hour < $v3'
         " GROUP BY ALL) GROUP BY ALL HAVING sum(s0) <> 0)"
         " SELECT sums.* FROM sums ORDER BY CASE WHEN s2 <> 0 THEN s3 END DESC NULLS LAST,"

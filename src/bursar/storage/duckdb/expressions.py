@@ -68,7 +68,6 @@ def raw_part(part: str, bound: Bound) -> str:
         "events": "count(*)",
         "errors": "count(*) FILTER (status = 'error')",
         "unpriced": f"count(*) FILTER ({_UNPRICED})",
-        "priced": f"count(*) FILTER ({_PRICED})",
         "timed_events": "count(latency_ms)",
         "timed_output_tokens": f"sum({output_tokens()}) FILTER (latency_ms IS NOT NULL)",
         "priced_tokens": f"sum({_all_tokens()}) FILTER ({_PRICED})",
@@ -80,7 +79,6 @@ def rollup_part(part: str) -> str:
     """The sum of a part over rollup rows."""
     special = {
         "unpriced": f"sum(events) FILTER ({_UNPRICED})",
-        "priced": f"sum(events) FILTER ({_PRICED})",
         "priced_tokens": f"sum({_all_tokens()}) FILTER ({_PRICED})",
     }
     return special.get(part, f'sum("{part}")')
