@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SLICE_ITEMS = 256
 """Items decoded before the event loop gets its turn: about 1 ms of work on a 2-core machine. Single posts
-wait for one slice of every larger body in each of their three turns."""
+wait for one slice of every body of more than `WHOLE_ITEMS` in each of their three turns."""
 BULK_BYTES = 512 * 1024
 """Bodies up to this size are decoded in one call (1 to 2 ms); larger ones are split first."""
 
