@@ -131,3 +131,60 @@ def test_two_servers_on_one_postgresql_reset_each_its_own_usage(
         assert (count(first), count(second)) == (1, 0)
         assert first.platform.runner.state.holds_lease
         assert second.platform.runner.state.holds_lease
+
+
+def send_for(server: RunningServer, tenant_id: str) -> None:
+    params = {"tenant_id": tenant_id, "wait": "applied"}
+    event = {"event_id": "of-acme", "model": "gpt-4o-mini", "input_tokens": 10}
+    server.client.post("/api/v1/events", json=event, params=params).raise_for_status()
+
+
+def rows_of(server: RunningServer, tenant_id: str) -> int:
+    with server.platform.stores.cursor() as cursor:
+        question = "SELECT count(*) FROM usage_events WHERE tenant_id = ?"
+        return int(cursor.execute(question, [tenant_id]).fetchall()[0][0])
+
+
+def begin_deletion(server: RunningServer, tenant_id: str, **more: bool) -> str:
+    body = {"confirm": tenant_id, "reason": "contract ended", **more}
+    answer = server.client.request("DELETE", f"/api/v1/tenants/{tenant_id}", json=body)
+    return answer.raise_for_status().json()["run"]["url"]
+
+
+def finished(server: RunningServer, path: str) -> dict[str, Any]:
+    wait_until(lambda: server.client.get(path).json()["finished_at"] is not None, "the run ends")
+    return server.client.get(path).json()
+
+
+def test_a_tenant_is_deleted_only_when_every_server_on_its_state_store_has_removed_its_part(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.make_empty()
+    with running_server(tmp_path / "a", database_url=url) as first:
+        first.client.post("/api/v1/tenants", json={"id": "acme"}).raise_for_status()
+        with running_server(tmp_path / "b", database_url=url) as second:
+            for server in (first, second):
+                send_for(server, "acme")
+            journal_id = second.platform.stores.journal.identity.journal_id
+        path = begin_deletion(first, "acme")
+        waits = f"waiting for the server on journal {journal_id} to remove its part"
+        wait_until(lambda: first.client.get(path).json()["step"] == waits, "the other server is waited for")
+        assert rows_of(first, "acme") == 0
+        assert first.client.get("/api/v1/tenants/acme").json()["state"] == "suspended"
+        with running_server(tmp_path / "b", database_url=url) as second:
+            assert finished(first, path)["state"] == "succeeded"
+            assert rows_of(second, "acme") == 0
+            assert second.client.get("/api/v1/tenants/acme").status_code == 404
+
+
+def test_a_server_that_is_gone_for_good_is_left_out_on_the_operators_word(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.make_empty()
+    with running_server(tmp_path / "b", database_url=url, scheduler=False) as second:
+        second.client.post("/api/v1/tenants", json={"id": "acme"}).raise_for_status()
+        send_for(second, "acme")
+    with running_server(tmp_path / "a", database_url=url) as first:
+        path = begin_deletion(first, "acme", leave_elsewhere=True)
+        assert finished(first, path)["state"] == "succeeded"
+        assert first.client.get("/api/v1/tenants/acme").status_code == 404

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bursar.app.elsewhere import OtherServers
 from bursar.app.purging import Purger
 from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
@@ -43,7 +44,7 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     def destroy_pad(run: Run) -> None:
         ground.seals.destroy(run.parameters["identifiers"])
 
-    delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant)
+    delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant, OtherServers(ground))
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
         replace(

@@ -46,6 +46,7 @@ def make_runner(settings: Settings, engine: StateEngine, journal_id: str) -> Job
     """The runner of this process, without jobs. Its place is the data folder, which one process locks."""
     options = RunnerOptions(place=journal_id, keeps_time=settings.scheduler)
     store, lease = RelationalSchedulerStore(engine, journal_id), RelationalLease(engine, lease_of(journal_id))
+    store.note_journal(clock.now())
     return JobRunner((), store, lease, options)
 
 

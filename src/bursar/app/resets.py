@@ -36,6 +36,16 @@ class ResetIn(BaseModel):
     reason: str | None = Field(default=None, description="Why; it stays with the change for good.")
 
 
+class DeletionIn(ResetIn):
+    """The same, and what becomes of other servers' records."""
+
+    leave_elsewhere: bool = Field(
+        default=False,
+        description="Don't wait for other servers on this state store; what they recorded stays in their"
+        " folders. For a server whose folder is gone for good.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ResetAnswer:
     """The job that removes everything."""
@@ -69,7 +79,7 @@ def make_router(platform: Platform) -> APIRouter:
         tags=["identity"],
     )
     async def delete_tenant(
-        tenant_id: Annotated[str, Path(pattern=ID_PATTERN)], body: ResetIn, caller: _Operator
+        tenant_id: Annotated[str, Path(pattern=ID_PATTERN)], body: DeletionIn, caller: _Operator
     ) -> Response:
         """Delete a tenant with all it has: usage, keys, projects. Operator only. Can't be undone."""
         reason = read_reason(body.reason)
@@ -80,7 +90,10 @@ def make_router(platform: Platform) -> APIRouter:
         change = TenantChange(state=TenantState.SUSPENDED)
         await run_in_threadpool(platform.identity.change_tenant, tenant_id, change)
         platform.authenticator.forget()
-        run = await desk.enqueue(DELETE_JOB, replace(caller, tenant_id=tenant_id), {"reason": reason})
+        parameters: dict[str, object] = {"reason": reason}
+        if body.leave_elsewhere:
+            parameters["leave_elsewhere"] = True
+        run = await desk.enqueue(DELETE_JOB, replace(caller, tenant_id=tenant_id), parameters)
         return desk.accepted(ResetAnswer(tenant_id, run), run)
 
     return router

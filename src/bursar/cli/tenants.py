@@ -94,18 +94,26 @@ def delete(
     tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
     *,
     reason: changing.Reason = None,
+    leave_elsewhere: Annotated[
+        bool,
+        typer.Option("--leave-elsewhere", help="Don't wait for other servers on this state store."),
+    ] = False,
     yes: changing.Yes = False,
     target: options.Target,
     as_json: options.AsJson = False,
 ) -> None:
-    """Delete a tenant with all it has: usage, journal, keys, projects. Its usage is refused at once."""
+    """Delete a tenant with all it has: usage, journal, keys, projects. Its usage is refused at once.
+
+    Servers with data folders of their own on the same state store remove their part too; it waits until
+    each has.
+    """
     from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, say
 
     why = changing.need_reason(reason)
     changing.confirm(f"Delete tenant {tenant_id} with all it has? This can't be undone.", yes=yes)
     with open_ledger(target) as client:
-        answer = client.changes.delete_tenant(tenant_id, reason=why)
+        answer = client.changes.delete_tenant(tenant_id, reason=why, leave_elsewhere=leave_elsewhere)
         run = changing.finish_run(client, answer, None)
     if as_json:
         print_json(run)

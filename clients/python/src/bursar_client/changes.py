@@ -98,10 +98,15 @@ class Changes:
         """Remove everything that a tenant ever recorded; its id is the confirmation."""
         return self._ask("DELETE", "/api/v1/usage", {"confirm": tenant_id, "reason": reason})
 
-    def delete_tenant(self, tenant_id: str, *, reason: str) -> JsonObject:
-        """Delete a tenant with all it has; the operator's key only."""
+    def delete_tenant(self, tenant_id: str, *, reason: str, leave_elsewhere: bool = False) -> JsonObject:
+        """Delete a tenant with all it has; the operator's key only.
+
+        With `leave_elsewhere` other servers on the same state store aren't waited for.
+        """
         path = f"/api/v1/tenants/{_quoted(tenant_id)}"
-        return self._client.request("DELETE", path, body={"confirm": tenant_id, "reason": reason})
+        body = {"confirm": tenant_id, "reason": reason}
+        more = {"leave_elsewhere": True} if leave_elsewhere else {}
+        return self._client.request("DELETE", path, body={**body, **more})
 
     def wait_for(
         self, answer: JsonObject, tell: Callable[[JsonObject], None] = lambda _run: None

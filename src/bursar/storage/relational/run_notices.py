@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Engine, Select
 
 
+_IN_USE = ""
+"""What stands for a job where a journal is only noted."""
+
+
 def of(journal_id: str) -> ColumnElement[bool]:
     """Runs that work on this journal, and those from before runs said which."""
     return or_(RUNS.c.journal_id == journal_id, RUNS.c.journal_id.is_(None))
@@ -58,11 +62,22 @@ class RelationalNotices:
             )
 
 
+def known_journals(engine: Engine) -> list[str]:
+    """Every journal that a server on this state store has worked on."""
+    with reading(engine) as connection:
+        found = connection.execute(select(RECKONINGS.c.journal_id).distinct()).scalars()
+        return sorted(journal_id for journal_id in found if journal_id)
+
+
 class RelationalSchedules:
     """Keeps in the tables behind an engine up to when each schedule is accounted for."""
 
     _engine: Engine
     _journal_id: str
+
+    def note_journal(self, at: datetime) -> None:
+        """Note that a server works on this journal, whether it keeps time or not."""
+        self.reckon(_IN_USE, at)
 
     def reckoned(self) -> Mapping[str, datetime]:
         """See `ScheduleStore.reckoned`."""
@@ -70,7 +85,7 @@ class RelationalSchedules:
             # What was said of all journals counts where nothing is said of this one.
             of_this = RECKONINGS.c.journal_id.in_(["", self._journal_id])
             rows = connection.execute(select(RECKONINGS).where(of_this).order_by(RECKONINGS.c.journal_id))
-            return {row.job_id: row.reckoned_until for row in rows}
+            return {row.job_id: row.reckoned_until for row in rows if row.job_id != _IN_USE}
 
     def reckon(self, job_id: str, until: datetime) -> None:
         """See `ScheduleStore.reckon`."""

@@ -167,6 +167,7 @@ RECKONINGS = Table(
     METADATA,
     # Empty where a store from before said it of all.
     Column("journal_id", String, primary_key=True),
+    # Empty where it is only said when a server last began to work on the journal.
     Column("job_id", String, primary_key=True),
     Column("reckoned_until", UtcMoment, nullable=False),
 )

@@ -8,7 +8,7 @@ until nothing is left.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bursar import clock
 from bursar.errors import Conflict, NotFound
@@ -69,6 +69,19 @@ class ResetWork:
         wait_until_applied(self.changes, seq, run, "removing", 0)
 
 
+class Elsewhere(Protocol):
+    """Other servers with data folders of their own on the same state store."""
+
+    def reset(self, run: RunContext) -> None:
+        """Have each remove what it recorded for the run's tenant, which is suspended; waits until all have.
+
+        Raises:
+            Conflict: one of them could not.
+            RunStopped: the run is to stop; a later attempt goes on waiting.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteWork:
     """The work of the job that deletes a tenant, which is suspended already."""
@@ -80,15 +93,20 @@ class DeleteWork:
     suspend: Callable[[str], None]
     """Called with the tenant's id before anything else: whoever resumed it before the run was known."""
 
+    elsewhere: Elsewhere
+
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Remove the tenant's usage until none is left, then the tenant; the proof is in the result."""
         author = Author.of_run(run)
         if not self._is_there(author.tenant_id, run.tenant_since):
             # An earlier attempt came so far; a tenant that was made since then is another one.
             self.forget(author.tenant_id)
-            return {"events": int((run.saved or {}).get("events", 0)), "reason": author.reason}
+            events = int((run.saved or {}).get("events", 0))
+            return {"events": events, "keys": 0, "projects": 0, "rows_left": {}, "reason": author.reason}
         self.suspend(author.tenant_id)
         done = self.resets.reset(run, author)
+        if not run.parameters.get("leave_elsewhere"):
+            self.elsewhere.reset(run)
         for _ in range(ROUNDS):
             removed = self._remove(run, author)
             if removed is not None:
