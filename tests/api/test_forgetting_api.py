@@ -45,6 +45,7 @@ class Tenant:
         made = server.client.post("/api/v1/keys", json={"label": "a", "scopes": ["admin"]}, params=params)
         self._key = {"X-API-Key": made.json()["key"]}
         self._client = server.stranger
+        self.journal = server.platform.folder.journal
 
     def ask(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         return self._client.request(method, path, headers=self._key, timeout=60, **request)
@@ -156,7 +157,7 @@ def test_an_erasure_under_way_keeps_the_person_under_seal_and_one_that_was_cance
     pads = server.platform.folder.pads
     with hold_archive(server.platform.folder.journal):
         url = tenant.ask("POST", "/api/v1/erasures", json=body).json()["run"]["url"]
-        waits = "waiting for readers of the archive"
+        waits = "waiting until a replay is done with the archive, s"
         wait_until(lambda: tenant.ask("GET", url).json()["step"] == waits, "the erasure waits")
         assert "greta" not in tenant.ask("GET", url).text
         assert words_in(server, "greta-0815") == []
@@ -335,3 +336,16 @@ def test_an_earlier_run_that_named_the_person_loses_its_words(server: RunningSer
     assert untouched["parameters"] == other["parameters"]
     state = server.platform.folder.state
     assert not any(b"judith-4711" in path.read_bytes() for path in state.parent.glob("state.db*"))
+
+
+def test_an_erasure_beside_a_backup_says_that_it_waits_for_it_and_goes_on_by_itself(tenant: Tenant) -> None:
+    tenant.send(user_id="hanna")
+    body = {"user_id": "hanna", "reason": WHY}
+    with hold_archive(tenant.journal, "a backup"):
+        url = tenant.ask("POST", "/api/v1/erasures", json=body).json()["run"]["url"]
+        waits = "waiting until a backup is done with the archive, s"
+        wait_until(lambda: tenant.ask("GET", url).json()["step"] == waits, "the erasure waits")
+        # Usage is taken and applied meanwhile.
+        tenant.send(user_id="bob")
+        assert tenant.ask("GET", url).json()["state"] == "running"
+    assert tenant.ended(url)["result"]["left"] == 0

@@ -72,7 +72,7 @@ def a_deletion_at_work(server: RunningServer, tenant: Tenant) -> Generator[str]:
     """A deletion that waits for a reader of the archive until the block ends; the path of its run."""
     with hold_archive(server.platform.folder.journal):
         url = tenant.begin_deletion()
-        waits = "waiting for readers of the archive"
+        waits = "waiting until a replay is done with the archive, s"
         wait_until(lambda: server.client.get(url).json()["step"] == waits, "the deletion waits")
         yield url
 
@@ -142,7 +142,7 @@ def test_a_deletion_that_goes_on_after_a_crash_leaves_the_next_tenant_of_its_id_
     assert tenant.ended(tenant.begin_deletion())["state"] == "succeeded"
     tenant.make()
     tenant.send("of-the-second")
-    nothing = {"events": 0, "keys": 0, "projects": 0, "rows_left": {}, "reason": WHY}
+    nothing: dict[str, Any] = {"events": 0, "keys": 0, "projects": 0, "rows_left": {}, "reason": WHY}
     assert former.job.work(former) == nothing
     assert tenant.has("of-the-second")
 

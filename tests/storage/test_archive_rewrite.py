@@ -16,7 +16,7 @@ from bursar.errors import ConfigurationError, Unavailable
 from bursar.storage.journal.archiving import archive_sealed
 from bursar.storage.journal.batches import batches_up_to
 from bursar.storage.journal.content import check_content
-from bursar.storage.journal.holding import hold_archive
+from bursar.storage.journal.holding import hold_archive, holders_of
 from bursar.storage.journal.manifest import archive_folder, load_manifest
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.recover import recover_journal
@@ -172,6 +172,24 @@ def test_a_rewrite_waits_for_a_replay_and_gives_up_without_a_trace(journal: Path
     with hold_archive(journal), pytest.raises(Unavailable, match="being read"):
         rewrite(journal, bury({5}), EVERYTHING, no_progress, patience_seconds=0.1)
     assert files_of(journal) == before
+
+
+def test_a_rewrite_says_for_whom_it_waits_and_for_how_long(journal: Path) -> None:
+    told: list[tuple[str, int]] = []
+
+    def listen(step: str, done: int, _total: int | None) -> None:
+        if step.startswith("waiting"):
+            told.append((step, done))
+            if done >= 1:
+                raise StoppedError
+
+    with hold_archive(journal, "a recount"), hold_archive(journal, "a backup"):
+        assert holders_of(journal) == ["a backup", "a recount"]
+        with pytest.raises(StoppedError):
+            rewrite(journal, bury({5}), EVERYTHING, listen)
+    assert {step for step, _ in told} == {"waiting until a backup and a recount is done with the archive, s"}
+    assert [told[0][1], told[-1][1]] == [0, 1]
+    assert holders_of(journal) == []
 
 
 def test_a_rewrite_comes_into_force_when_the_replay_has_ended(journal: Path) -> None:

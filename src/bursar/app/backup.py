@@ -147,7 +147,7 @@ def take_backup(source: BackupSource, target: Path, tell: Progress) -> BackupRep
     """
     started = clock.monotonic()
     _refuse_overlap(source.folder.path, target)
-    with backup_run(target, clock.now(), tell) as run, hold_archive(source.folder.journal):
+    with backup_run(target, clock.now(), tell) as run, hold_archive(source.folder.journal, "a backup"):
         archived = load_manifest(source.folder.journal)
         _refuse_foreign(run, source)
         _refuse_without_room(run, source, archived)

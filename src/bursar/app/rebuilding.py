@@ -117,7 +117,7 @@ class Rebuilder:
         fresh = open_derived(next_files(stores.folder.path), stores.journal, settings)
         try:
             # What is read first and what is read last must be of one and the same archive.
-            with hold_archive(stores.folder.journal):
+            with hold_archive(stores.folder.journal, "a rebuild"):
                 self._catch_up(fresh, progress)
                 handover = self._applier.between_batches(lambda: self._take_over(fresh)).result()
         except BaseException:

@@ -91,7 +91,7 @@ class UsageStores:
         derived = self.derived
         recounter = Recounter(derived.database, self.folder.scratch, progress)
         # What is kept of dropped segments and the journal's records must be of one and the same moment.
-        with hold_archive(self.folder.journal):
+        with hold_archive(self.folder.journal, "a recount"):
             found = recounter.run(lambda seq: replay_up_to(self.folder.journal, seq), derived.index)
             found.journal_from = replay_start(self.folder.journal).after_seq + 1
         return found

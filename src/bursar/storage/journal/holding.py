@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,26 +23,47 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-PATIENCE_SECONDS = 600.0
-"""How long a finished rewrite waits for readers: a replay of a few million events ends in that time."""
+PATIENCE_SECONDS = 6 * 3600.0
+"""How long a finished rewrite waits for readers. A backup of a large ledger onto a slow disk takes hours, and
+giving up would cost the whole rewrite; meanwhile its run says for whom it waits, and can be cancelled."""
 _LOOK_SECONDS = 0.2
 
 Progress = Callable[[str, int, int | None], None]
 """Step, done and total; it may raise to stop the work."""
 
 
+_holders: Counter[tuple[Path, str]] = Counter()
+"""Who holds which archive in this process; a server is the only process on its folder."""
+_counting = threading.Lock()
+
+
 @contextmanager
-def hold_archive(journal: Path) -> Generator[None]:
+def hold_archive(journal: Path, who: str = "a replay") -> Generator[None]:
     """Keep the archive's content as it is, for a replay or a copy; several may hold it at once.
 
-    Take it before the segments are listed, and keep it over all reads that must fit together.
+    Take it before the segments are listed, and keep it over all reads that must fit together. `who` is told
+    to whom waits for it.
     """
     descriptor = os.open(journal, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    one = (journal.resolve(), who)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield
+        with _counting:
+            _holders[one] += 1
+        try:
+            yield
+        finally:
+            with _counting:
+                _holders[one] -= 1
     finally:
         os.close(descriptor)
+
+
+def holders_of(journal: Path) -> list[str]:
+    """Who holds the archive in this process, by name."""
+    path = journal.resolve()
+    with _counting:
+        return sorted(who for (held, who), count in _holders.items() if held == path and count > 0)
 
 
 @contextmanager
@@ -86,14 +108,16 @@ def when_not_held(journal: Path, progress: Progress, patience_seconds: float) ->
     Raises:
         Unavailable: it was held all the time.
     """
-    deadline = clock.monotonic() + patience_seconds
+    started = clock.monotonic()
     while True:
         with unless_held(journal) as is_free:
             if is_free:
                 yield
                 return
-        if clock.monotonic() > deadline:
-            message = "The archive is being read all the time; nothing was changed."
+        by = " and ".join(holders_of(journal)) or "another reader"
+        waited = clock.monotonic() - started
+        if waited > patience_seconds:
+            message = f"The archive is being read all the time, by {by}; nothing was changed."
             raise Unavailable(message, retry_after_seconds=60)
-        progress("waiting for readers of the archive", 0, None)
+        progress(f"waiting until {by} is done with the archive, s", round(waited), None)
         threading.Event().wait(_LOOK_SECONDS)
