@@ -8,11 +8,12 @@ import pytest
 
 from bursar.app.build import build_platform
 from bursar.app.server import Serving
+from bursar.cli import connection
 from bursar.cli.connection import HURRIED, client_of_socket, is_served, socket_of
 from bursar.cli.local_server import LocalServer
 from bursar.errors import BursarError, FolderInUse
 from bursar.settings import load_settings
-from tests.cli.command_line import bursar_process
+from tests.cli.command_line import bursar
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -52,11 +53,15 @@ def test_a_fault_of_the_running_server_is_raised_when_it_is_stopped(tmp_path: Pa
         server.stop()
 
 
-def test_a_command_waits_for_no_folder_that_another_process_holds(tmp_path: Path) -> None:
+def test_a_command_waits_in_vain_for_a_server_that_never_answers_and_says_who_holds_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "START_SECONDS", 1.0)
     with running_server(tmp_path):
         (tmp_path / "bursar.sock").unlink()
         with pytest.raises(FolderInUse):
             build_platform(load_settings({}, data_dir=tmp_path))
-        said = bursar_process("keys", "list", "--data", tmp_path)
+        said = bursar("keys", "list", "--data", tmp_path)
     assert said.code == 1
+    assert "waiting for it to answer" in said.err
     assert "in use by process" in said.err

@@ -18,6 +18,8 @@ from bursar.scheduling.run import Notice, Run, RunState, Trigger
 class NoticeOut(BaseModel):
     """That a part of Bursar is told how a run ended."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     listener: str
     told_at: datetime | None = Field(description="Null: not yet, or it failed each time.")
     attempts: int
@@ -26,13 +28,13 @@ class NoticeOut(BaseModel):
     @classmethod
     def of(cls, notice: Notice) -> NoticeOut:
         """The notice as it is shown."""
-        return cls(
-            listener=notice.listener, told_at=notice.told_at, attempts=notice.attempts, error=notice.error
-        )
+        return cls.model_validate(notice)
 
 
 class RunOut(BaseModel):
     """One execution of a job."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: str
     job_id: str
@@ -56,26 +58,7 @@ class RunOut(BaseModel):
     @classmethod
     def of(cls, run: Run) -> RunOut:
         """The run as it is shown: everything but what it saved for itself."""
-        return cls(
-            id=run.id,
-            job_id=run.job_id,
-            tenant_id=run.tenant_id,
-            state=run.state,
-            trigger=run.trigger,
-            asked_by=run.asked_by,
-            parameters=dict(run.parameters),
-            step=run.step,
-            done=run.done,
-            total=run.total,
-            result=None if run.result is None else dict(run.result),
-            error=run.error,
-            attempts=run.attempts,
-            created_at=run.created_at,
-            started_at=run.started_at,
-            finished_at=run.finished_at,
-            is_stop_asked=run.is_stop_asked,
-            journal_id=run.journal_id,
-        )
+        return cls.model_validate(run)
 
 
 class RunDetails(RunOut):

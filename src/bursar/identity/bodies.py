@@ -99,6 +99,8 @@ class KeyIn(Strict):
 class TenantOut(BaseModel):
     """A tenant as the operator sees it."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     name: str
     zone: str
@@ -108,17 +110,13 @@ class TenantOut(BaseModel):
     @classmethod
     def of(cls, tenant: Tenant) -> TenantOut:
         """The tenant as it is shown."""
-        return cls(
-            id=tenant.id,
-            name=tenant.name,
-            zone=tenant.zone,
-            state=tenant.state,
-            created_at=tenant.created_at,
-        )
+        return cls.model_validate(tenant)
 
 
 class ProjectOut(BaseModel):
     """A project as its tenant sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: str
     tenant_id: str
@@ -128,12 +126,7 @@ class ProjectOut(BaseModel):
     @classmethod
     def of(cls, project: Project) -> ProjectOut:
         """The project as it is shown."""
-        return cls(
-            id=project.id,
-            tenant_id=project.tenant_id,
-            name=project.name,
-            created_at=project.created_at,
-        )
+        return cls.model_validate(project)
 
 
 class KeyOut(BaseModel):
