@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.aim import Aim, Moment
 
 _JOURNAL = "bursar.storage.journal"
-_WRITER = f"{_JOURNAL}.writer:JournalWriter"
+_SEGMENT = f"{_JOURNAL}.last_segment:LastSegment"
 _APPLIER = "bursar.storage.duckdb.apply:DuckDBApplier"
 _COMPACTION = "bursar.storage.duckdb.compaction"
 _COMPACTS = {f"{_COMPACTION}:WORTH_COMPACTING_ROWS": 1, f"{_COMPACTION}:STEP_ROWS": 50}
@@ -36,10 +36,10 @@ def _rebuilding(name: str, target: str, moment: Moment) -> Aim:
 
 
 AIMS: tuple[Aim, ...] = (
-    Aim("a group is not yet written", f"{_WRITER}._write", "before", up_to_call=40),
-    Aim("a group is written, not yet synced", f"{_JOURNAL}.writer:write_all", "after", up_to_call=40),
-    Aim("a group is synced, nobody told", f"{_WRITER}._write", "after", up_to_call=40),
-    Aim("a segment is begun, nothing written", f"{_WRITER}._start_segment", "after", up_to_call=3),
+    Aim("a group is not yet written", f"{_SEGMENT}.append", "before", up_to_call=40),
+    Aim("a group is written, not yet synced", f"{_JOURNAL}.last_segment:write_all", "after", up_to_call=40),
+    Aim("a group is synced, nobody told", f"{_SEGMENT}.append", "after", up_to_call=40),
+    Aim("a segment is begun, nothing written", f"{_SEGMENT}._begin", "after", up_to_call=3),
     Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:LmdbKeyIndex.record", "after"),
     Aim("rows are in the transaction, not committed", f"{_APPLIER}._move_position", "after"),
     Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_usage", "after"),

@@ -1,9 +1,8 @@
 """Runs jobs: one runner among all processes, one run of a job at a time, every run in the state store.
 
 One thread decides (`pulse`): it keeps the lease, writes down what has ended, begins what is queued.
-The runs at work are in `at_work.py`, moments come from `timetable.py`. A process without the lease takes
-requests and shows runs; the one that holds it carries them out. What becomes of runs and moments that a
-dead process left behind is in `leftovers.py`.
+A process without the lease takes requests and shows runs; the one that holds it carries them out. The runs
+at work are in `at_work.py`, what dead processes left in `leftovers.py`, moments come from `timetable.py`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 `append_one` calls back instead, which spares each single post a task. One commit is in flight at a time,
 in a thread; what arrives meanwhile forms the next group, so a slow disk makes groups larger instead of a
 queue longer. What can't be made durable is refused with an error that says when to come back; it is never
-half kept.
+half kept, which `last_segment.py` sees to.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ import structlog
 
 from bursar import clock
 from bursar.errors import BursarError, DiskFull, Overloaded, Unavailable
-from bursar.storage.durable_files import sync_folder, write_all
 from bursar.storage.journal.frame import FrameKind, encode_frame
-from bursar.storage.journal.identity import JOURNAL_VERSION
-from bursar.storage.journal.segments import UNBORN_SUFFIX, SegmentHeader, encode_segment_header, segment_name
+from bursar.storage.journal.last_segment import LastSegment
 from bursar.tracing import span
 from bursar.usage.record import encode_records
 
@@ -42,7 +40,6 @@ GROUP_BYTES = 8 * 2**20
 """A group stops growing here, so that one frame stays small enough to check and apply in memory."""
 DISK_RETRY_SECONDS = 5
 _ROOM_CHECK_SECONDS = 0.2
-
 
 log = structlog.get_logger()
 
@@ -96,15 +93,10 @@ class JournalWriter:
     ) -> None:
         """Continue a recovered journal; `on_durable` is called from a thread after each commit."""
         self._folder = recovered.folder
-        self._identity = recovered.identity
+        self._segment = LastSegment(recovered, limits.segment_bytes)
         self._limits = limits
         self._on_durable = on_durable
         self._next_seq = recovered.next_seq
-        self._path = recovered.last.path if recovered.last else None
-        self._offset = recovered.last_length
-        self._descriptor: int | None = None
-        self._segment_first_seq = recovered.last.header.first_seq if recovered.last else 0
-        self._continues = recovered.continues
         self._groups: list[_Group] = []
         self._pending_bytes = 0
         self._committing: asyncio.Task[None] | None = None
@@ -113,13 +105,13 @@ class JournalWriter:
         self._room_checked = 0.0
         self._has_room = True
         self._mark_lock = threading.Lock()
-        self._mark = DurableMark(self._path, self._offset, recovered.last_seq)
+        self._mark = DurableMark(self._segment.path, self._segment.length, recovered.last_seq)
         self.counters = JournalCounters()
 
     @property
     def journal_id(self) -> str:
         """Which journal this is."""
-        return self._identity.journal_id
+        return self._segment.journal_id
 
     @property
     def mark(self) -> DurableMark:
@@ -221,9 +213,7 @@ class JournalWriter:
         if self._committing is not None:
             await self._committing
         self._thread.shutdown()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._segment.close()
 
     def _open_group(self, kind: FrameKind, first_seq: int) -> _Group:
         if self._groups:
@@ -259,98 +249,26 @@ class JournalWriter:
         frame = encode_frame(group.first_seq, group.count, group.kind, payload)
         try:
             with span("journal.commit", records=group.count, bytes=len(frame)):
-                self._write(self._segment_for(group.first_seq), frame)
+                sync_seconds = self._segment.append(group.first_seq, frame)
         except OSError:
             self.counters.failures += 1
             raise
-        self._offset += len(frame)
         counters = self.counters
+        counters.sync_seconds += sync_seconds
         counters.bytes_written += len(frame)
         counters.records += group.count
         counters.commits += 1
         with self._mark_lock:
-            self._mark = DurableMark(self._path, self._offset, group.first_seq + group.count - 1)
+            last_seq = group.first_seq + group.count - 1
+            self._mark = DurableMark(self._segment.path, self._segment.length, last_seq)
         self._on_durable()
 
-    def _write(self, descriptor: int, frame: bytes) -> None:
-        try:
-            write_all(descriptor, frame)
-        except OSError:
-            # Nothing of a half-written frame may stay: the next one must start at the good mark.
-            self._return_to_mark(descriptor)
-            raise
-        started = clock.monotonic()
-        try:
-            os.fdatasync(descriptor)
-        except OSError:
-            # After a failed sync the kernel may have dropped the pages and would report success the
-            # next time; this file is never synced again. The next segment records the good mark.
-            self._leave_segment(descriptor)
-            raise
-        self.counters.sync_seconds += clock.monotonic() - started
-
-    def _return_to_mark(self, descriptor: int) -> None:
-        try:
-            os.ftruncate(descriptor, self._offset)
-            os.lseek(descriptor, self._offset, os.SEEK_SET)
-        except OSError:
-            self._leave_segment(descriptor)
-
-    def _leave_segment(self, descriptor: int) -> None:
-        self._descriptor = None
-        os.close(descriptor)
-
-    def _segment_for(self, first_seq: int) -> int:
-        continues, self._continues = self._continues, False
-        has_room = self._offset < self._limits.segment_bytes
-        if self._descriptor is not None:
-            if has_room:
-                return self._descriptor
-            self._leave_segment(self._descriptor)
-        elif continues and has_room and self._path is not None:
-            # The first write after a start continues the recovered segment.
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-            os.lseek(self._descriptor, self._offset, os.SEEK_SET)
-            return self._descriptor
-        return self._start_segment(first_seq)
-
     def _seal(self, first_seq: int) -> None:
-        if self._path is None or self._mark.last_seq < self._segment_first_seq:
+        segment = self._segment
+        if self._mark.last_seq < segment.first_seq or not segment.begin_next(first_seq):
             return
-        sealed = self._descriptor
-        self._start_segment(first_seq)
-        self._continues = False
-        if sealed is not None:
-            os.close(sealed)
         with self._mark_lock:
-            self._mark = DurableMark(self._path, self._offset, self._mark.last_seq)
-
-    def _start_segment(self, first_seq: int) -> int:
-        path = self._folder / segment_name(first_seq)
-        header = SegmentHeader(
-            format=JOURNAL_VERSION,
-            journal_id=self.journal_id,
-            first_seq=first_seq,
-            previous=self._path.name if self._path else None,
-            previous_length=self._offset if self._path else None,
-        )
-        content = encode_segment_header(header)
-        # It gets its name when its first line is whole, because others list segments at any moment.
-        unborn = path.with_suffix(UNBORN_SUFFIX)
-        descriptor = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            write_all(descriptor, content)
-            os.fsync(descriptor)
-            unborn.rename(path)
-            sync_folder(self._folder)
-        except OSError:
-            os.close(descriptor)
-            unborn.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            raise
-        self._descriptor, self._path, self._offset = descriptor, path, len(content)
-        self._segment_first_seq = first_seq
-        return descriptor
+            self._mark = DurableMark(segment.path, segment.length, self._mark.last_seq)
 
     def _free_bytes(self) -> int:
         status = os.statvfs(self._folder)
