@@ -68,7 +68,7 @@ class ServerProcess:
         self.spawn(*faults)
         wait_until(self._is_serving, "the server serves")
         with httpx.Client() as client:
-            wait_until(lambda: client.get(f"{self.url}/ready").is_success, "the server is ready")
+            wait_until(lambda: self._is_ready(client), "the server is ready")
 
     def kill(self) -> None:
         """End the process as `kill -9` does, in the middle of whatever it does."""
@@ -136,11 +136,22 @@ class ServerProcess:
             if _SERVES in line:
                 self.url = line.partition(_SERVES)[2].split()[0]
                 return True
-        assert self._process is not None
-        if not self._process.is_alive():
+        self._refuse_ended()
+        return False
+
+    def _is_ready(self, client: httpx.Client) -> bool:
+        try:
+            return client.get(f"{self.url}/ready").is_success
+        except httpx.TransportError:
+            # Aimed kills come at any moment, at this one too.
+            wait_until(lambda: self.has_ended, "the server that doesn't answer has ended")
+            self._refuse_ended()
+            raise
+
+    def _refuse_ended(self) -> None:
+        if self.has_ended:
             self._end(signal.SIGKILL)
             raise StartRefused(self._logged.read_text())
-        return False
 
     def _end(self, number: signal.Signals) -> int:
         process, self._process = self._process, None
