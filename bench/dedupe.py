@@ -23,7 +23,7 @@ import numpy as np
 from bench.options import Options, say
 from bench.report import Line, Report, at_most
 from bursar import clock
-from bursar.storage.keyindex.index import LmdbKeyIndex
+from bursar.storage.keyindex.index import RunKeyIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def run(options: Options, report: Report) -> None:
     levels = [level for level in LEVELS if level <= largest] or [largest]
     folder = Path(tempfile.mkdtemp(dir=options.scratch))
     try:
-        index = LmdbKeyIndex(folder / "keys")
+        index = RunKeyIndex(folder / "keys")
         micros = _grow(_index_name(), levels, report, lambda batch: _record(index, batch))
         if len(micros) > 1:
             what = f"key index: cost at {levels[-1]:,} keys to that at {levels[0]:,}"
@@ -80,7 +80,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _index_name() -> str:
-    return "key index (LMDB)"
+    return "key index"
 
 
 def _grow(name: str, levels: list[int], report: Report, take: Callable[[_Batch], None]) -> list[float]:
@@ -105,7 +105,7 @@ def _grow(name: str, levels: list[int], report: Report, take: Callable[[_Batch],
     return micros
 
 
-def _say_repeats(index: LmdbKeyIndex, report: Report) -> None:
+def _say_repeats(index: RunKeyIndex, report: Report) -> None:
     """The same first keys again: all of them are repeats."""
     rng, cost, done = np.random.default_rng(1), _Cost(), 0
     stored = index.count()
@@ -137,7 +137,7 @@ def _make_batch(rng: np.random.Generator, done: int, count: int) -> _Batch:
     return _Batch(keys, seqs, seqs)
 
 
-def _record(index: LmdbKeyIndex, batch: _Batch) -> None:
+def _record(index: RunKeyIndex, batch: _Batch) -> None:
     index.record(batch.keys, batch.seqs, batch.prints)
 
 

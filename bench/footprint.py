@@ -22,6 +22,7 @@ from bench.server import BenchServer
 from bursar import clock
 from bursar.storage.folder import DataFolder
 from bursar.storage.journal.archiving import archive_sealed, archive_size
+from bursar.storage.store_files import index_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ EVENTS = 500_000
 PER_BODY = 1_000
 STORE, INDEX, ARCHIVE = at_most(150), at_most(100), at_most(150)
 BLOCK_BYTES = 512
-"""Of `st_blocks`, by stat(2); the index's file has holes, so its length says nothing."""
+"""Of `st_blocks`, by stat(2)."""
 
 
 def run(options: Options, report: Report) -> None:
@@ -66,7 +67,7 @@ def add_sizes(folder: Path, report: Report, title: str) -> None:
     raw = archive.raw_bytes / max(1, archive.records)
     for name, size, target in (
         ("DuckDB file", _bytes_of(data.store) / events, STORE),
-        ("key index", _bytes_of(data.index / "data.mdb") / events, INDEX),
+        ("key index", sum(map(_bytes_of, index_files(data.index))) / events, INDEX),
     ):
         report.add(Line(f"{title}: {name}", [size], "bytes/event", target, note=f"{events:,} events"))
     if archive.records:

@@ -40,7 +40,7 @@ AIMS: tuple[Aim, ...] = (
     Aim("a group is written, not yet synced", f"{_JOURNAL}.last_segment:write_all", "after", up_to_call=40),
     Aim("a group is synced, nobody told", f"{_SEGMENT}.append", "after", up_to_call=40),
     Aim("a segment is begun, nothing written", f"{_SEGMENT}._begin", "after", up_to_call=3),
-    Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:LmdbKeyIndex.record", "after"),
+    Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:RunKeyIndex.record", "after"),
     Aim("rows are in the transaction, not committed", f"{_APPLIER}._move_position", "after"),
     Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_usage", "after"),
     _compacting("rollups are to be compacted", f"{_COMPACTION}:RollupCompactor._replace", "before", 4),

@@ -26,7 +26,6 @@ HEAVY = frozenset(
             "fastapi",
             "genai_prices",
             "httpx",
-            "lmdb",
             "msgspec",
             "numpy",
             "opentelemetry",
@@ -117,4 +116,4 @@ def test_version_names_bursar_python_and_the_engines() -> None:
     assert shown.out.startswith("bursar ")
     assert bursar("--version") == shown
     found = bursar("version", "--json").json
-    assert {"bursar", "python", "duckdb", "lmdb", "sqlite", "genai-prices"} <= set(found)
+    assert {"bursar", "python", "duckdb", "sqlite", "genai-prices"} <= set(found)

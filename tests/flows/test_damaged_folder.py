@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -171,7 +172,7 @@ def delete_the_store(server: ServerProcess) -> None:
 
 
 def delete_the_index(server: ServerProcess) -> None:
-    (server.folder / "keys.lmdb" / "data.mdb").unlink()
+    shutil.rmtree(server.folder / "keys.index")
 
 
 def delete_both(server: ServerProcess) -> None:
@@ -180,13 +181,17 @@ def delete_both(server: ServerProcess) -> None:
     (server.folder / "keys.state").unlink()
 
 
+def newest_keys(server: ServerProcess) -> Path:
+    return next((server.folder / "keys.index").glob("*.log"))
+
+
 def corrupt_the_index(server: ServerProcess) -> None:
-    path = server.folder / "keys.lmdb" / "data.mdb"
+    path = newest_keys(server)
     path.write_bytes(os.urandom(path.stat().st_size))
 
 
 def halve_the_index(server: ServerProcess) -> None:
-    path = server.folder / "keys.lmdb" / "data.mdb"
+    path = newest_keys(server)
     os.truncate(path, path.stat().st_size // 2)
 
 

@@ -111,7 +111,7 @@ def test_after_a_rebuild_ids_are_known_as_before_and_the_next_one_works_too(serv
         asked(server, "rebuild")
         assert derived_files(server.platform.folder.path) == [
             "CURRENT",
-            f"keys-{number}.lmdb",
+            f"keys-{number}.index",
             f"keys-{number}.state",
             f"usage-{number}.duckdb",
         ]
@@ -152,7 +152,7 @@ def test_a_question_that_had_begun_ends_on_the_old_store_and_then_that_is_gone(s
         first, second = asking.result(60)
     assert (first.event_id, second.event_id) == ("e5", "e399")
     wait_until(lambda: not _open_files(platform.folder.path / "usage.duckdb"), "the old store is let go of")
-    assert not _open_files(platform.folder.path / "keys.lmdb")
+    assert not _open_files(platform.folder.path / "keys.index")
     assert not (platform.folder.path / "usage.duckdb").exists()
 
 
@@ -200,7 +200,7 @@ def test_without_room_for_a_second_store_it_is_refused_and_says_how_much_it_take
     hungry = Rebuilder(platform.stores, platform.applier, reserve_bytes=2**60)
     with pytest.raises(DiskFull, match=r"needs about 1,099,511,627,\d+ MiB of free disk space"):
         hungry.run(lambda _step, _records: None)
-    assert derived_files(platform.folder.path) == ["keys.lmdb", "keys.state", "usage.duckdb"]
+    assert derived_files(platform.folder.path) == ["keys.index", "keys.state", "usage.duckdb"]
 
 
 def test_who_leaves_ends_a_rebuild_and_nothing_is_left_of_it(
@@ -212,7 +212,7 @@ def test_who_leaves_ends_a_rebuild_and_nothing_is_left_of_it(
         assert "step" in json.loads(next(answer.iter_lines()))
     wait_until(lambda: not server.platform.rebuilder.is_at_work, "the rebuild has ended")
     assert server.platform.rebuilder.completed == 0
-    assert derived_files(server.platform.folder.path) == ["keys.lmdb", "keys.state", "usage.duckdb"]
+    assert derived_files(server.platform.folder.path) == ["keys.index", "keys.state", "usage.duckdb"]
     assert asked(server, "verify")["is_clean"]
 
 
@@ -230,5 +230,5 @@ def test_a_stop_ends_a_rebuild_and_the_next_start_finds_nothing_of_it(
         next(answer.iter_lines())
     lines.__exit__(None, None, None)
     with running_server(folder) as server:
-        assert derived_files(folder) == ["keys.lmdb", "keys.state", "usage.duckdb"]
+        assert derived_files(folder) == ["keys.index", "keys.state", "usage.duckdb"]
         assert asked(server, "verify")["events"] == 101

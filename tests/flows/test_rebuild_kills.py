@@ -114,7 +114,7 @@ def test_rebuilds_under_load_lose_nothing_and_count_nothing_twice(
             held.append(ask_for_rebuild(load.server)["result"]["held_seconds"])
         found = load.settle()
         assert found.stored >= found.acknowledged > 0
-        names = ["CURRENT", "keys-6.lmdb", "keys-6.state", "usage-6.duckdb"]
+        names = ["CURRENT", "keys-6.index", "keys-6.state", "usage-6.duckdb"]
         assert derived_files(load.server.folder) == names
     figures(f"{found.acknowledged} events acknowledged; applier held for {[f'{one:.3f}' for one in held]} s")
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.storage.keyindex.index import LmdbKeyIndex
+from bursar.storage.keyindex.index import RunKeyIndex
 from bursar.storage.keyindex.trust import IndexState, boot_id, close_index, open_index
 from bursar.usage.applying import Delivery, event_key
 from tests.support.descriptors import path_of
@@ -42,7 +42,7 @@ def sorted_keys(deliveries: Iterable[tuple[bytes, int, int]]) -> Keys:
     return [row[0] for row in rows], seqs, prints
 
 
-def record(index: LmdbKeyIndex, *deliveries: tuple[object, int, int]) -> dict[int, tuple[Delivery, int]]:
+def record(index: RunKeyIndex, *deliveries: tuple[object, int, int]) -> dict[int, tuple[Delivery, int]]:
     """Record (name, seq, fingerprint); returns outcome and first seq by seq."""
     keys, seqs, prints = sorted_keys((key(name), seq, fingerprint) for name, seq, fingerprint in deliveries)
     seen = index.record(keys, seqs, prints)
@@ -51,31 +51,31 @@ def record(index: LmdbKeyIndex, *deliveries: tuple[object, int, int]) -> dict[in
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[LmdbKeyIndex]:
-    opened = LmdbKeyIndex(tmp_path / "keys.lmdb")
+def index(tmp_path: Path) -> Iterator[RunKeyIndex]:
+    opened = RunKeyIndex(tmp_path / "keys.index")
     yield opened
     opened.close()
 
 
-def test_a_first_delivery_is_new_and_a_second_is_not(index: LmdbKeyIndex) -> None:
+def test_a_first_delivery_is_new_and_a_second_is_not(index: RunKeyIndex) -> None:
     assert record(index, ("a", 1, 7), ("b", 2, 7)) == {1: (NEW, 1), 2: (NEW, 2)}
     assert record(index, ("a", 3, 7), ("b", 4, 8)) == {3: (DUPLICATE, 1), 4: (CONFLICT, 2)}
     assert (index.find(key("a")), index.find(key("b")), index.find(key("c"))) == (1, 2, None)
 
 
-def test_of_equal_ids_in_one_batch_the_first_counts(index: LmdbKeyIndex) -> None:
+def test_of_equal_ids_in_one_batch_the_first_counts(index: RunKeyIndex) -> None:
     found = record(index, ("a", 5, 1), ("a", 6, 1), ("a", 7, 2))
     assert found == {5: (NEW, 5), 6: (DUPLICATE, 5), 7: (CONFLICT, 5)}
 
 
-def test_the_same_batch_again_gets_the_same_answer(index: LmdbKeyIndex) -> None:
+def test_the_same_batch_again_gets_the_same_answer(index: RunKeyIndex) -> None:
     batch = [("a", 5, 1), ("b", 6, 1), ("a", 7, 2)]
     first = record(index, *batch)
     assert record(index, *batch) == first
     assert index.count() == 2
 
 
-def test_the_lowest_position_wins_whatever_came_first(index: LmdbKeyIndex) -> None:
+def test_the_lowest_position_wins_whatever_came_first(index: RunKeyIndex) -> None:
     record(index, ("a", 9, 1))
     assert record(index, ("a", 4, 2)) == {4: (NEW, 4)}
     assert index.find(key("a")) == 4
@@ -87,7 +87,7 @@ def test_tenants_share_no_key() -> None:
     assert event_key("a", "b") != event_key("ab", "")
 
 
-def test_it_knows_how_far_it_has_looked(index: LmdbKeyIndex) -> None:
+def test_it_knows_how_far_it_has_looked(index: RunKeyIndex) -> None:
     assert index.position() == 0
     record(index, ("a", 5, 1))
     assert index.position() == 5
@@ -97,7 +97,7 @@ def test_it_knows_how_far_it_has_looked(index: LmdbKeyIndex) -> None:
     assert index.position() == 90
 
 
-def test_it_counts_the_keys_up_to_a_position(index: LmdbKeyIndex) -> None:
+def test_it_counts_the_keys_up_to_a_position(index: RunKeyIndex) -> None:
     record(index, ("a", 5, 1), ("b", 6, 1), ("c", 700, 1), ("a", 800, 1))
     index.advance(1000)
     assert [index.count_up_to(seq) for seq in (4, 5, 6, 699, 700, 1000)] == [0, 1, 2, 2, 3, 3]
@@ -111,7 +111,7 @@ cuts = st.lists(st.integers(0, 60), max_size=8)
 def test_runs_replayed_after_crashes_end_as_if_there_had_been_none(
     tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[int, int]], cut: list[int], data: st.DataObject
 ) -> None:
-    opened = LmdbKeyIndex(tmp_path_factory.mktemp("index"))
+    opened = RunKeyIndex(tmp_path_factory.mktemp("index"))
     journal = [(name, seq, fingerprint) for seq, (name, fingerprint) in enumerate(sent, start=1)]
     first: dict[int, tuple[int, int]] = {}
     for name, seq, fingerprint in journal:
@@ -139,7 +139,7 @@ RAW = [(key("a"), 1, 11), (key("b"), 2, 12)]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A cleanly closed index that knows what the raw rows say."""
-    path = tmp_path / "keys.lmdb"
+    path = tmp_path / "keys.index"
     opened, _ = open_index(path, JOURNAL, 2, lambda: [sorted_keys(RAW)])
     close_index(opened, path, JOURNAL)
     return path
@@ -189,20 +189,25 @@ def test_what_another_state_left_is_made_anew(folder: Path, changes: dict[str, o
     assert because in (opened_again(folder) or "")
 
 
-def flip_pages(path: Path) -> None:
-    content = bytearray((path / "data.mdb").read_bytes())
-    content[8192:] = os.urandom(len(content) - 8192)
-    (path / "data.mdb").write_bytes(content)
+def newest(path: Path) -> Path:
+    return next(path.glob("*.log"))
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(newest(path).read_bytes())
+    content[60] ^= 1
+    newest(path).write_bytes(content)
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no folder": lambda path: path.rename(path.with_name("elsewhere")),
-    "no file": lambda path: (path / "data.mdb").unlink(),
-    "empty file": lambda path: (path / "data.mdb").write_bytes(b""),
-    "noise": lambda path: (path / "data.mdb").write_bytes(os.urandom(20_000)),
-    "noise behind the first pages": flip_pages,
-    "half a page": lambda path: os.truncate(path / "data.mdb", 2000),
-    "only the first pages": lambda path: os.truncate(path / "data.mdb", 8192),
+    "no log": lambda path: newest(path).unlink(),
+    "empty log": lambda path: newest(path).write_bytes(b""),
+    "noise": lambda path: newest(path).write_bytes(os.urandom(20_000)),
+    "a bit": flip_a_bit,
+    "half a log": lambda path: os.truncate(newest(path), newest(path).stat().st_size // 2),
+    "no list of runs": lambda path: (path / "runs.json").unlink(),
+    "torn list of runs": lambda path: os.truncate(path / "runs.json", 20),
     "no state": lambda path: path.with_suffix(".state").unlink(),
     "empty state": lambda path: path.with_suffix(".state").write_bytes(b""),
     "torn state": lambda path: path.with_suffix(".state").write_bytes(b'{"version":1,'),
@@ -257,7 +262,7 @@ def test_an_index_in_use_is_marked_so_durably_before_it_is_written(
     opened.close()
 
 
-def test_what_the_index_says_otherwise_is_found_in_bulk(index: LmdbKeyIndex) -> None:
+def test_what_the_index_says_otherwise_is_found_in_bulk(index: RunKeyIndex) -> None:
     keys, seqs, prints = sorted_keys((key(f"e{i}"), i + 1, 7) for i in range(1000))
     index.record(keys, seqs, prints)
     assert index.differences(keys, seqs) == {}

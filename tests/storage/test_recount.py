@@ -166,8 +166,7 @@ def test_tampering_is_found_and_named(full: Ledger, statements: list[str], place
 
 
 def test_a_key_that_the_index_lost_is_named(full: Ledger) -> None:
-    with full.stores.index._environment.begin(write=True) as transaction:
-        assert transaction.delete(event_key("acme", "e5"))
+    full.stores.index.remove([event_key("acme", "e5")], np.array([6], np.uint64))
     found = full.recount()
     assert words(found) == f"{INDEX}: seq 6: the index says None"
 

@@ -18,7 +18,7 @@ from bursar.storage.duckdb.connection import DuckDBLimits, StoreDatabase, open_s
 from bursar.storage.duckdb.keys import read_keys
 from bursar.storage.duckdb.recount import Recount, Recounter
 from bursar.storage.journal.replay import kept_batches
-from bursar.storage.keyindex.index import LmdbKeyIndex
+from bursar.storage.keyindex.index import RunKeyIndex
 from bursar.usage.applying import Applied, BatchKind, RecordBatch
 from tests.support.ledger import ask_store, dump_store
 
@@ -92,7 +92,7 @@ class ChangedStore:
         self.database: StoreDatabase = open_store(
             folder / "usage.duckdb", DuckDBLimits(threads=1), folder / "temp"
         )
-        self.index = LmdbKeyIndex(folder / "keys.lmdb")
+        self.index = RunKeyIndex(folder / "keys.index")
         self.applier: DuckDBApplier = make_applier(
             self.database, self.index, "journal", folder / "scratch", QUARANTINE_LIMIT
         )
@@ -118,8 +118,8 @@ class ChangedStore:
     def lose_index(self) -> None:
         """Make the index anew from the store, as after a power cut."""
         self.index.close()
-        shutil.rmtree(self.folder / "keys.lmdb")
-        self.index = LmdbKeyIndex(self.folder / "keys.lmdb")
+        shutil.rmtree(self.folder / "keys.index")
+        self.index = RunKeyIndex(self.folder / "keys.index")
         for keys, seqs, prints in read_keys(self.database.cursor()):
             self.index.record(keys, seqs, prints)
         self.applier = make_applier(

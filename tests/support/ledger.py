@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.storage.duckdb.recount import Recount
-    from bursar.storage.keyindex.index import LmdbKeyIndex
+    from bursar.storage.keyindex.index import RunKeyIndex
     from bursar.usage.applying import Applied, RecordBatch
 
 RECEIVED = 1_790_000_000_000_000
@@ -135,7 +135,7 @@ def ask_store(database: StoreDatabase, sql: str) -> list[tuple[Any, ...]]:
         cursor.close()
 
 
-def dump_store(database: StoreDatabase, index: LmdbKeyIndex) -> dict[str, list[tuple[Any, ...]]]:
+def dump_store(database: StoreDatabase, index: RunKeyIndex) -> dict[str, list[tuple[Any, ...]]]:
     """All that a store and its index hold, but for when it was applied; rollups as sums."""
     tables = (
         "usage_events",

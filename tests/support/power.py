@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 _NOTES, _SHADOWS = "synced.log", "shadows"
-_LEFT_ALONE = ("state.db", "LOCK", "bursar.sock", "tmp", "keys.lmdb")
+_LEFT_ALONE = ("state.db", "LOCK", "bursar.sock", "tmp", "keys.index")
 _DUCKDB = ("usage.duckdb", "usage.duckdb.wal")
 
 
@@ -61,7 +61,7 @@ def cut_power(data: Path, beside: Path, chance: random.Random) -> None:
         place = path.relative_to(data)
         if path.is_file() and place.parts[0] not in _LEFT_ALONE:
             _cut(path, synced.get(str(path)), chance)
-    _tear_index(data / "keys.lmdb", chance)
+    _tear_index(data / "keys.index", chance)
     shutil.rmtree(beside, ignore_errors=True)
 
 
@@ -179,8 +179,9 @@ def _cut(path: Path, synced: int | None, chance: random.Random) -> None:
 
 def _tear_index(folder: Path, chance: random.Random) -> None:
     """The index is only synced when it is closed: anything may be left of it."""
-    data = folder / "data.mdb"
-    match chance.choice(("dropped", "torn", "short", "left")) if data.exists() else "left":
+    files = [path for path in sorted(folder.glob("*")) if path.stat().st_size]
+    data = chance.choice(files) if files else folder
+    match chance.choice(("dropped", "torn", "short", "left")) if files else "left":
         case "dropped":
             data.unlink()
         case "torn":

@@ -31,6 +31,7 @@ from bursar.storage.journal.identity import read_identity
 from bursar.storage.journal.manifest import load_manifest
 from bursar.storage.relational.dump import dump_state
 from bursar.storage.relational.snapshots import named_by_records
+from bursar.storage.store_files import index_files
 
 if TYPE_CHECKING:
     from bursar.app.job_ground import JobGround
@@ -45,7 +46,7 @@ Progress = Callable[[str, int], None]
 STATE = "state.jsonl.zst"
 """The state store's place in a backup."""
 STORE = "usage.duckdb"
-INDEX = "keys.lmdb/data.mdb"
+INDEX = "keys.index"
 """Where usage store and key index belong, whatever they are called in the folder they come from."""
 STATE_TRIES = 20
 """A state store in which tenants or rate cards come and go all the time is read so often at most."""
@@ -99,8 +100,10 @@ def backup_running(ground: JobGround, target: Path, tell: Progress, *, with_stor
         store_seq = derived.database.copy_to(run.path_of(STORE))
         run.note(STORE)
         tell("copying the key index", run.copied_bytes)
-        derived.index.copy_to(run.path_of(INDEX).parent)
-        run.note(INDEX)
+        keys = run.path_of(f"{INDEX}/any").parent
+        derived.index.copy_to(keys)
+        for path in index_files(keys):
+            run.note(f"{INDEX}/{path.name}")
         return store_seq
 
     source = BackupSource(
@@ -236,8 +239,9 @@ def _closed_derived(folder: DataFolder) -> Iterator[tuple[Path, str]]:
         if path.exists():
             yield path, target
     # After a power cut an index that wasn't closed may be torn; a restore makes it anew.
-    if (index / "data.mdb").exists() and b'"is_clean":true' in _content_of(index.with_suffix(".state")):
-        yield index / "data.mdb", INDEX
+    if b'"is_clean":true' in _content_of(index.with_suffix(".state")):
+        for path in index_files(index):
+            yield path, f"{INDEX}/{path.name}"
 
 
 def _content_of(path: Path) -> bytes:
@@ -268,7 +272,7 @@ def _refuse_without_room(run: BackupRun, source: BackupSource, archived: Manifes
         DiskFull: there isn't; the text says how much is missing.
     """
     folder = source.folder
-    parts = [folder.store, folder.index / "data.mdb", folder.state]
+    parts = [folder.store, *index_files(folder.index), folder.state]
     size = sum(path.stat().st_size for path in parts if path.exists())
     before = run.previous.files if run.previous else ()
     known = {one.target for one in before if one.modified is not None}

@@ -22,7 +22,7 @@ from bursar.storage.duckdb.connection import (
     read_position,
 )
 from bursar.storage.duckdb.keys import read_keys
-from bursar.storage.keyindex.index import LmdbKeyIndex
+from bursar.storage.keyindex.index import RunKeyIndex
 from bursar.storage.keyindex.trust import close_index, open_index
 from bursar.usage.applying import whole_groups
 
@@ -57,7 +57,7 @@ class DerivedStores:
     files: StoreFiles
     journal_id: str
     database: StoreDatabase
-    index: LmdbKeyIndex
+    index: RunKeyIndex
     applier: DuckDBApplier
 
     @property

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.apply import DuckDBApplier
     from bursar.storage.duckdb.connection import Database, DuckDBLimits, StoreDatabase
     from bursar.storage.folder import DataFolder
-    from bursar.storage.keyindex.index import LmdbKeyIndex
+    from bursar.storage.keyindex.index import RunKeyIndex
 
 STORE_PER_JOURNAL_BYTE = 0.5
 """How large a store becomes, for a rebuild whose old one is gone (measured at a million events: 0.3)."""
@@ -55,7 +55,7 @@ class UsageStores:
         return self.derived.database
 
     @property
-    def index(self) -> LmdbKeyIndex:
+    def index(self) -> RunKeyIndex:
         """The key index in use now."""
         return self.derived.index
 

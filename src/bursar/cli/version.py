@@ -10,7 +10,7 @@ from bursar.cli import options
 from bursar.cli.options import examples
 
 EXAMPLES = examples("bursar version", "bursar version --json")
-ENGINES = ("duckdb", "lmdb", "sqlalchemy", "genai-prices")
+ENGINES = ("duckdb", "sqlalchemy", "genai-prices")
 """The packages whose version decides what a data folder or a price means."""
 
 

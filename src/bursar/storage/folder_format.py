@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER_VERSION = 1
-KEPT = ("journal", "archive", "usage.duckdb", "keys.lmdb", "state.db")
+KEPT = ("journal", "archive", "usage.duckdb", "keys.index", "keys.lmdb", "state.db")
 """What a folder holds once it was used; none of it may be there without a FORMAT."""
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POINTER = "CURRENT"
-_NAMES = re.compile(r"(?:usage(?:-(\d+))?\.(?:duckdb(?:\.wal)?|deleted)|keys(?:-(\d+))?\.(?:lmdb|state))")
-_FORMER_NAMES = ("rebuilt.duckdb", "rebuilt.duckdb.wal", "rebuilt.lmdb", "rebuilt.state")
-"""Leftovers of rebuilds by version 0.1, which swapped by renaming."""
+_NAMES = re.compile(r"(?:usage(?:-(\d+))?\.(?:duckdb(?:\.wal)?|deleted)|keys(?:-(\d+))?\.(?:index|state))")
+_FORMER_NAMES = re.compile(r"rebuilt\.(?:duckdb|duckdb\.wal|lmdb|state)|keys(?:-\d+)?\.lmdb")
+"""Leftovers of version 0.1: of rebuilds, which swapped by renaming, and key indexes of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class StoreFiles:
     @property
     def index(self) -> Path:
         """The key index's folder; its state is beside it."""
-        return self.folder / f"keys{self._mark}.lmdb"
+        return self.folder / f"keys{self._mark}.index"
 
     @property
     def deletions(self) -> Path:
@@ -57,9 +57,10 @@ class StoreFiles:
     @property
     def size_bytes(self) -> int:
         """What they take on the disk."""
-        log, keys = self.store.with_name(f"{self.store.name}.wal"), self.index / "data.mdb"
-        # The index's file has holes, so what counts are its blocks (of 512 bytes, stat(2)).
-        return sum(path.stat().st_blocks * 512 for path in (self.store, log, keys) if path.exists())
+        log = self.store.with_name(f"{self.store.name}.wal")
+        return sum(
+            path.stat().st_size for path in (self.store, log, *index_files(self.index)) if path.exists()
+        )
 
     def remove(self) -> None:
         """Delete them; who still has them open can go on reading."""
@@ -114,10 +115,15 @@ def remove_leftovers(folder: Path) -> list[str]:
     removed: list[str] = []
     for path in sorted(folder.iterdir()):
         number = _number_of(path.name)
-        if path.name in _FORMER_NAMES or (number is not None and number != current.number):
+        if _FORMER_NAMES.fullmatch(path.name) or (number is not None and number != current.number):
             _delete(path)
             removed.append(path.name)
     return removed
+
+
+def index_files(folder: Path) -> list[Path]:
+    """The files of a key index; none where there is no index."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _number_of(name: str) -> int | None:

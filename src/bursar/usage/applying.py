@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Keys = Sequence[bytes] | NDArray[np.void]
+    """Event keys of 16 bytes (`event_key`): a few, or an array of their big-endian halves."""
+
 _HALVES = struct.Struct("<QQ")
 _KEY = struct.Struct(">QQ")
 
@@ -118,7 +121,7 @@ class Applied:
 class KeyIndex(Protocol):
     """Which event ids were counted, and at which position."""
 
-    def record(self, keys: Sequence[bytes], seqs: NDArray[np.uint64], prints: NDArray[np.uint64]) -> Seen:
+    def record(self, keys: Keys, seqs: NDArray[np.uint64], prints: NDArray[np.uint64]) -> Seen:
         """Note deliveries (sorted by key, then seq) and say which are first; idempotent."""
         ...
 
@@ -130,11 +133,11 @@ class KeyIndex(Protocol):
         """The seq of each key's first delivery, for those that were seen."""
         ...
 
-    def differences(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> dict[int, int | None]:
+    def differences(self, keys: Keys, seqs: NDArray[np.uint64]) -> dict[int, int | None]:
         """What the index says about keys whose first delivery isn't at the given seq, by their place."""
         ...
 
-    def remove(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> None:
+    def remove(self, keys: Keys, seqs: NDArray[np.uint64]) -> None:
         """Forget keys whose first delivery is at the given seq; idempotent. Keys sorted is fastest."""
         ...
 

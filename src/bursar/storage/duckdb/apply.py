@@ -15,7 +15,7 @@ from bursar.storage.duckdb.change import Changer
 from bursar.storage.duckdb.change_reader import Refusal, read_steps, runs_of
 from bursar.storage.duckdb.compaction import RollupCompactor
 from bursar.storage.duckdb.connection import fetch_columns, read_position, transaction
-from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
+from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, keys_of, sorted_by_key
 from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups, events_by_hour
 from bursar.storage.duckdb.spellings import spelled_prints
@@ -121,11 +121,10 @@ class DuckDBApplier:
         found = fetch_columns(self._connection, f"SELECT {KEY_COLUMNS} FROM {source}")
         rows = sorted_by_key(found)
         seqs = as_unsigned(rows["seq"])
-        self._index.advance(applied.last_seq)
-        if not len(seqs):
-            return []
-        keys = key_bytes(rows)
+        keys = keys_of(rows)
         seen = self._index.record(keys, seqs, as_unsigned(rows["fingerprint"]))
+        # Only now: an index that is this far has these keys.
+        self._index.advance(applied.last_seq)
         self._know_spellings(seen, keys, seqs, batches)
         repeated = seen.outcomes != Delivery.NEW
         applied.new = int(len(seqs) - repeated.sum())
@@ -142,14 +141,14 @@ class DuckDBApplier:
         return [QuarantinedRecord.of_line(line, "conflict", text) for line in lines]
 
     def _know_spellings(
-        self, seen: Seen, keys: list[bytes], seqs: NDArray[np.uint64], batches: list[RecordBatch]
+        self, seen: Seen, keys: NDArray[np.void], seqs: NDArray[np.uint64], batches: list[RecordBatch]
     ) -> None:
         """Conflicts whose own spelling of numbers is what was counted in earlier days are repeats."""
         places = {int(seqs[i]): i for i in np.flatnonzero(seen.outcomes == Delivery.CONFLICT).tolist()}
         for seq, spelled in spelled_prints(batch.payload for batch in batches) if places else ():
             if seq in places:
                 i = places[seq]
-                again = self._index.record([keys[i]], seqs[i : i + 1], np.array([spelled], np.uint64))
+                again = self._index.record(keys[i : i + 1], seqs[i : i + 1], np.array([spelled], np.uint64))
                 seen.outcomes[i] = again.outcomes[0]
 
     def forget_removed(self, by_seq: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import KEPT_TABLES, add_kept, keep_sums
-from bursar.storage.duckdb.keys import BATCH_ROWS, KEY_COLUMNS, as_unsigned, key_bytes, sorted_by_key
+from bursar.storage.duckdb.keys import BATCH_ROWS, KEY_COLUMNS, as_unsigned, keys_of, sorted_by_key
 from bursar.storage.duckdb.rollup import ROLLUPS as ROLLUP_TABLES
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Remover:
             fetch_columns(self._connection, "SELECT upper, lower, seq, fingerprint FROM tombstones")
         )
         if len(rows["seq"]):
-            self._index.record(key_bytes(rows), as_unsigned(rows["seq"]), as_unsigned(rows["fingerprint"]))
+            self._index.record(keys_of(rows), as_unsigned(rows["seq"]), as_unsigned(rows["fingerprint"]))
         self._connection.execute(
             "INSERT INTO removed SELECT seq, by_seq, upper, lower, fingerprint, true FROM tombstones"
         )
@@ -175,5 +175,5 @@ class Remover:
         page = "SELECT upper, lower, seq FROM forgotten WHERE place > ? AND place <= ? ORDER BY place"
         for start in range(0, total, BATCH_ROWS):
             rows = fetch_columns(self._connection, page, [start, start + BATCH_ROWS])
-            self._index.remove(key_bytes(rows), np.asarray(rows["seq"], dtype=np.uint64))
+            self._index.remove(keys_of(rows), np.asarray(rows["seq"], dtype=np.uint64))
         self._connection.execute("DROP TABLE forgotten")

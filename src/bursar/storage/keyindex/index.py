@@ -1,23 +1,41 @@
-"""An LMDB file that maps an event's key to its position and fingerprint: exactly-once, on disk.
+"""Maps an event's key to its position and fingerprint: exactly-once, on disk, at a cost that stays flat.
 
 The key is the MD5 of tenant and event id (16 bytes; a second preimage, which is what one tenant
-would need to shadow another's event, is out of reach). The value is the seq of the first delivery
+would need to shadow another's event, is out of reach). Beside it stand the seq of the first delivery
 and the fingerprint of what the client sent. *The lowest position wins*: a replay after a crash
 finds its own position and counts as the first delivery again.
 
-Writes are sorted and unsynced, which LMDB does in 1 to 2 µs a key. Unsynced pages survive SIGKILL
-(they are in the page cache) but not a power cut; `trust.py` notices that and rebuilds the index.
+New keys are kept sorted in memory and in a log (`tail.py`), then in files of sorted runs (`run.py`), which
+are merged into larger ones a slice at a time (`merge.py`): each key is written about five times in its life,
+always in order. A filter tells nearly always that a run doesn't have a key, so a new key touches next to
+nothing of what is stored. Nothing is synced before the end: it survives SIGKILL (it is in the page cache)
+but not a power cut; `trust.py` notices that and rebuilds the index.
 """
 
 from __future__ import annotations
 
-import struct
-from itertools import islice
+import contextlib
+import os
+import threading
 from typing import TYPE_CHECKING
 
-import lmdb
+import msgspec
 import numpy as np
 
+from bursar.storage.durable_files import sync_folder
+from bursar.storage.keyindex.merge import Merge
+from bursar.storage.keyindex.run import (
+    GONE,
+    KEY_TYPE,
+    NOTHING,
+    Run,
+    RunShape,
+    fill_file,
+    joined,
+    make_file,
+    map_file,
+)
+from bursar.storage.keyindex.tail import Frame, FrameKind, FrameLog, Tail
 from bursar.usage.applying import Delivery, Seen
 
 if TYPE_CHECKING:
@@ -26,173 +44,330 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-INDEX_VERSION = 1
+    from bursar.storage.keyindex.run import Columns, Words
+
+INDEX_VERSION = 2
 FINGERPRINT_SCHEME = 1
 """Version of how fingerprints are made; other schemes are never compared."""
-_VALUE = struct.Struct("<QQ")
-_VALUE_TYPE = np.dtype([("seq", "<u8"), ("print", "<u8")])
-_POSITION = b"position"
-"""The one key that is no event's: those have 16 bytes."""
-_READ_AT_ONCE = 100_000
-"""Values looked at together."""
-_MAP_BYTES = 2**40
-"""Address space reserved, not memory or disk: room for about ten billion keys."""
+TAIL_KEYS = 2**18
+"""Keys in memory at most, about: eight megabytes, and as much in the log."""
+_LOG_BYTES = 64 * TAIL_KEYS
+"""Removals and idle steps are in the log too."""
+FAN = 4
+"""Runs that become one of the next level."""
+LAST_LEVEL = 4
+"""Runs of this level (67 million keys, 2.3 GB) stay: no merge needs more room than that."""
+MERGED_PER_KEY = 2
+"""Each level merges so many keys for each that is added: it is done before as many runs have come again."""
+_READ_AT_ONCE = 2**20
+_MANIFEST = "runs.json"
 
 
-class LmdbKeyIndex:
-    """One LMDB environment. One thread writes; any thread may look up."""
+class DamagedIndexError(Exception):
+    """What is on disk isn't an index that can be read."""
 
-    Damaged = lmdb.Error
+
+class _Manifest(msgspec.Struct):
+    """Which files count, and how things stood when the log was begun."""
+
+    log: str
+    runs: list[RunShape]
+    position: int
+    count: int
+    names: int
+    """How many names were given to files."""
+
+
+class RunKeyIndex:
+    """One folder of sorted runs. One thread writes; any thread may look up."""
+
+    Damaged = DamagedIndexError
     """What opening a damaged index raises."""
 
     def __init__(self, folder: Path) -> None:
         """Open or make the index in this folder.
 
         Raises:
-            LmdbKeyIndex.Damaged: it can't be read.
+            RunKeyIndex.Damaged: it can't be read.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self._environment = lmdb.open(
-            str(folder),
-            map_size=_MAP_BYTES,
-            sync=False,
-            metasync=False,
-            max_readers=512,
-            subdir=True,
-            lock=True,
-            readahead=False,
-        )
-        pages, size = self._environment.info()["last_pgno"] + 1, (folder / "data.mdb").stat().st_size
-        if pages * self._environment.stat()["psize"] > size:
-            # LMDB would end the process (SIGBUS) as soon as it looked at a page that isn't there.
-            self._environment.close()
-            message = f"{folder} has {pages} pages, but its file is shorter"
-            raise lmdb.CorruptedError(message)
+        self._folder = folder
+        self._snapshot = threading.Lock()
+        """Held while what belongs together changes, so that a copy has it as it was at one moment."""
+        self._files: tuple[Run, ...] = ()
+        self._tail: Tail = Tail()
+        self._merges: dict[int, Merge] = {}
+        self._position: int = 0
+        self._count: int = 0
+        self._names: int = 0
+        if not (folder / _MANIFEST).exists():
+            self._log: FrameLog = FrameLog(folder / self._new_name("log"))
+            self._save()
+        else:
+            try:
+                self._read()
+            except (ValueError, OSError, KeyError, msgspec.MsgspecError) as error:
+                message = f"{folder}: {error}"
+                raise DamagedIndexError(message) from error
+        self._remove_unknown()
 
-    def record(self, keys: Sequence[bytes], seqs: NDArray[np.uint64], prints: NDArray[np.uint64]) -> Seen:
+    def record(
+        self,
+        keys: Sequence[bytes] | NDArray[np.void],
+        seqs: NDArray[np.uint64],
+        prints: NDArray[np.uint64],
+    ) -> Seen:
         """Note deliveries and say for each whether it is the first of its key.
 
         Keys must be sorted, equal keys by seq. Calling it again with the same deliveries gives the
         same answer.
         """
-        values = np.empty(len(seqs), dtype=_VALUE_TYPE)
-        values["seq"], values["print"] = seqs, prints
-        raw = values.tobytes()
-        items = [(key, raw[i * _VALUE.size : (i + 1) * _VALUE.size]) for i, key in enumerate(keys)]
-        with self._environment.begin(write=True) as transaction:
-            self._note_position(transaction, int(seqs.max()) if len(seqs) else 0)
-            cursor = transaction.cursor()
-            _, added = cursor.putmulti(items, overwrite=False)
-            if added == len(items):
-                return Seen(np.zeros(len(items), np.uint8), seqs)
-            stored = _stored(cursor, keys)
-            if self._claim_earlier(transaction, items, np.flatnonzero(stored["seq"] > seqs).tolist()):
-                stored = _stored(cursor, keys)
+        upper, lower = _halves(keys)
+        if not len(upper):
+            return Seen(np.zeros(0, np.uint8), seqs)
+        leads = np.concatenate(([True], (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])))
+        known, known_prints = self._look_up(upper, lower)
+        wins = leads & (known > seqs)
+        claimed = np.flatnonzero(wins & (known != GONE))
+        if len(claimed):
+            self._drop(upper[claimed], lower[claimed], known[claimed])
+        self._add((upper[wins], lower[wins], seqs[wins], prints[wins]), int(seqs.max()))
+        if wins.all():
+            return Seen(np.zeros(len(seqs), np.uint8), seqs)
+        of = np.maximum.accumulate(np.where(leads, np.arange(len(leads)), 0))
+        first = np.where(wins, seqs, known)[of]
+        first_prints = np.where(wins, prints, known_prints)[of]
         outcomes = np.where(
-            stored["seq"] == seqs,
+            first == seqs,
             Delivery.NEW,
-            np.where(stored["print"] == prints, Delivery.DUPLICATE, Delivery.CONFLICT),
+            np.where(first_prints == prints, Delivery.DUPLICATE, Delivery.CONFLICT),
         )
-        return Seen(outcomes.astype(np.uint8), stored["seq"].astype(np.uint64))
+        return Seen(outcomes.astype(np.uint8), first)
 
     def find(self, key: bytes) -> int | None:
         """The seq of a key's first delivery, if it was seen."""
-        with self._environment.begin() as transaction:
-            value = transaction.get(key)
-        return None if value is None else int(_VALUE.unpack(value)[0])
+        return self.find_all([key]).get(key)
 
     def find_all(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         """The seq of each key's first delivery, for those that were seen."""
-        with self._environment.begin() as transaction:
-            values = {key: transaction.get(key) for key in keys}
-        return {key: int(_VALUE.unpack(value)[0]) for key, value in values.items() if value is not None}
+        known, _ = self._look_up(*_halves(keys))
+        return {keys[i]: int(known[i]) for i in np.flatnonzero(known != GONE).tolist()}
 
-    def differences(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> dict[int, int | None]:
+    def differences(
+        self, keys: Sequence[bytes] | NDArray[np.void], seqs: NDArray[np.uint64]
+    ) -> dict[int, int | None]:
         """What the index says about keys whose first delivery isn't at the given seq, by their place.
 
         Sorted keys are found fastest.
         """
-        with self._environment.begin() as transaction:
-            found = transaction.cursor().getmulti(keys)
-        stored = np.frombuffer(b"".join(value for _, value in found), dtype=_VALUE_TYPE)["seq"]
-        if len(found) == len(keys):
-            return {i: int(stored[i]) for i in np.flatnonzero(stored != seqs).tolist()}
-        known = dict(zip((key for key, _ in found), stored.tolist(), strict=True))
+        known, _ = self._look_up(*_halves(keys))
         return {
-            i: known.get(key)
-            for i, (key, seq) in enumerate(zip(keys, seqs.tolist(), strict=True))
-            if known.get(key) != seq
+            i: None if known[i] == GONE else int(known[i]) for i in np.flatnonzero(known != seqs).tolist()
         }
 
-    def remove(self, keys: Sequence[bytes], seqs: NDArray[np.uint64]) -> None:
+    def remove(self, keys: Sequence[bytes] | NDArray[np.void], seqs: NDArray[np.uint64]) -> None:
         """Forget keys whose first delivery is at the given seq; others, of later deliveries, stay.
 
         Call it only when everything before the record that removes them is committed: then a repeat
         after a crash finds nothing to remove, and nothing before it is applied again.
         """
-        with self._environment.begin(write=True) as transaction:
-            for key, seq in zip(keys, seqs.tolist(), strict=True):
-                value = transaction.get(key)
-                if value is not None and _VALUE.unpack(value)[0] == seq:
-                    transaction.delete(key)
+        upper, lower = _halves(keys)
+        known, _ = self._look_up(upper, lower)
+        there = np.flatnonzero((known == seqs) & (known != GONE))
+        if len(there):
+            self._drop(upper[there], lower[there], known[there])
+            self._tidy(len(there))
 
     def items(self) -> Iterator[tuple[bytes, int, int]]:
-        """Every key with the seq and the fingerprint of its first delivery, sorted by key."""
-        with self._environment.begin() as transaction:
-            for key, value in transaction.cursor():
-                if len(value) == _VALUE.size:
-                    yield (bytes(key), *_VALUE.unpack(value))
+        """Every key with the seq and the fingerprint of its first delivery, sorted by key; all in memory."""
+        upper, lower, seqs, prints = joined([run.columns for run in self._runs])
+        for i in np.lexsort((lower, upper)).tolist():
+            if seqs[i] != GONE:
+                key = int(upper[i]).to_bytes(8, "big") + int(lower[i]).to_bytes(8, "big")
+                yield key, int(seqs[i]), int(prints[i])
 
     def count(self) -> int:
         """How many keys are known."""
-        return max(int(self._environment.stat()["entries"]) - 1, 0)
+        return self._count
 
     def count_up_to(self, seq: int) -> int:
         """How many keys have their first delivery at or before `seq`; reads the whole index."""
-        with self._environment.begin() as transaction:
-            values = transaction.cursor().iternext(keys=False, values=True)
-            count = 0
-            while part := b"".join(one for one in islice(values, _READ_AT_ONCE) if len(one) == _VALUE.size):
-                count += int((np.frombuffer(part, dtype=_VALUE_TYPE)["seq"] <= seq).sum())
-            return count
+        return sum(
+            int((run.seqs[start : start + _READ_AT_ONCE] <= np.uint64(seq)).sum())
+            for run in self._runs
+            for start in range(0, len(run), _READ_AT_ONCE)
+        )
 
     def position(self) -> int:
         """The highest seq that was ever recorded."""
-        with self._environment.begin() as transaction:
-            value = transaction.get(_POSITION)
-        return 0 if value is None else int.from_bytes(value, "little")
+        return self._position
 
     def advance(self, seq: int) -> None:
         """Note that everything up to `seq` has been looked at."""
-        with self._environment.begin(write=True) as transaction:
-            self._note_position(transaction, seq)
+        if seq > self._position:
+            self._add(NOTHING, seq)
 
     def copy_to(self, folder: Path) -> None:
-        """Write a compact copy as it is at one moment, beside the writer, into an empty folder."""
-        self._environment.copy(str(folder), compact=True)
+        """Write a copy as it is at one moment, beside the writer, into an empty folder."""
+        with self._snapshot:
+            files, tail, position, count = self._files, self._tail.runs, self._position, self._count
+        copied: list[RunShape] = []
+        for run in files:
+            shape = _shape_of(run)
+            copy = make_file(folder, shape.name, shape.room, shape.level)
+            fill_file(copy, run)
+            copied.append(shape)
+        log = FrameLog(folder / "copied.log")
+        try:
+            for run in tail:
+                log.append(Frame(FrameKind.ADDED, run.columns, position, count))
+        finally:
+            log.close()
+        _write_manifest(folder, _Manifest(log.path.name, copied, position, count, self._names))
 
     def close(self) -> None:
         """Write everything to disk and close."""
-        self._environment.sync(True)  # noqa: FBT003 - LMDB's own signature
-        self._environment.close()
+        self._merges.clear()
+        self._remove_unknown()
+        for path in self._folder.iterdir():
+            _sync(path)
+        sync_folder(self._folder)
+        self._log.close()
 
-    @staticmethod
-    def _note_position(transaction: lmdb.Transaction, seq: int) -> None:
-        stored = transaction.get(_POSITION)
-        if stored is None or int.from_bytes(stored, "little") < seq:
-            transaction.put(_POSITION, seq.to_bytes(8, "little"))
+    @property
+    def _runs(self) -> tuple[Run, ...]:
+        with self._snapshot:
+            return (*self._files, *self._tail.runs)
 
-    @staticmethod
-    def _claim_earlier(
-        transaction: lmdb.Transaction, items: Sequence[tuple[bytes, bytes]], later: Sequence[int]
-    ) -> bool:
-        """Let deliveries take keys over that are stored with a later position; False if there are none."""
-        # Of equal keys the earliest comes first, so it is written last.
-        for i in reversed(later):
-            transaction.put(items[i][0], items[i][1])
-        return len(later) > 0
+    def _look_up(self, upper: Words, lower: Words) -> tuple[Words, Words]:
+        """Position and fingerprint of each key; `GONE` where it isn't known."""
+        seqs, prints = np.full(len(upper), GONE), np.zeros(len(upper), np.uint64)
+        for run in self._runs:
+            asked, at = run.places_of(upper, lower)
+            earlier = run.seqs[at] < seqs[asked]
+            asked, at = asked[earlier], at[earlier]
+            seqs[asked], prints[asked] = run.seqs[at], run.prints[at]
+        return seqs, prints
+
+    def _add(self, columns: Columns, position: int) -> None:
+        keys = len(columns[0])
+        position, count = max(position, self._position), self._count + keys
+        if keys or position > self._position:
+            self._log.append(Frame(FrameKind.ADDED, columns, position, count))
+        tail = self._tail.with_more(columns) if keys else self._tail
+        with self._snapshot:
+            self._tail, self._position, self._count = tail, position, count
+        self._tidy(keys)
+
+    def _drop(self, upper: Words, lower: Words, seqs: Words) -> None:
+        count = self._count - len(seqs)
+        columns = (upper, lower, seqs, np.zeros(len(seqs), np.uint64))
+        self._log.append(Frame(FrameKind.REMOVED, columns, self._position, count))
+        self._mark_gone(upper, lower, seqs)
+        self._count = count
+
+    def _mark_gone(self, upper: Words, lower: Words, seqs: Words) -> None:
+        for run in (*self._runs, *(merge.result() for merge in self._merges.values())):
+            asked, at = run.places_of(upper, lower)
+            run.seqs[at[run.seqs[at] == seqs[asked]]] = GONE
+
+    def _tidy(self, keys: int) -> None:
+        """Move a full tail into a file and go on with merges; a full disk lets both wait."""
+        with contextlib.suppress(OSError):
+            if len(self._tail) >= TAIL_KEYS or self._log.size > _LOG_BYTES:
+                self._flush()
+            for level in range(LAST_LEVEL):
+                self._merge_some(level, keys * MERGED_PER_KEY)
+
+    def _flush(self) -> None:
+        """Begin a new log; what the old one had becomes a file."""
+        whole = self._tail.whole() if len(self._tail) else None
+        added: tuple[Run, ...] = ()
+        if whole is not None and len(whole):
+            file = make_file(self._folder, self._new_name("run"), len(whole), 0)
+            fill_file(file, whole)
+            added = (file,)
+        old, new = self._log, FrameLog(self._folder / self._new_name("log"))
+        self._save((*self._files, *added), new)
+        with self._snapshot:
+            self._files, self._tail, self._log = (*self._files, *added), Tail(), new
+        old.close()
+        old.path.unlink(missing_ok=True)
+
+    def _merge_some(self, level: int, keys: int) -> None:
+        merge = self._merges.get(level)
+        if merge is None:
+            runs = [run for run in self._files if _shape_of(run).level == level]
+            if len(runs) < FAN:
+                return
+            merge = self._merges[level] = Merge(runs[:FAN], self._folder, self._new_name("run"), level + 1)
+        while keys > 0 and not merge.is_done:
+            keys -= max(1, merge.step())
+        if merge.is_done:
+            files = (*(run for run in self._files if run not in merge.runs), merge.result())
+            self._save(files)
+            del self._merges[level]
+            with self._snapshot:
+                self._files = files
+            for run in merge.runs:
+                (self._folder / _shape_of(run).name).unlink(missing_ok=True)
+
+    def _new_name(self, kind: str) -> str:
+        self._names += 1
+        return f"{self._names:08}.{kind}"
+
+    def _save(self, files: Sequence[Run] = (), log: FrameLog | None = None) -> None:
+        """Say which files count from now on, and which log goes on from there."""
+        name = (log or self._log).path.name
+        shapes = [_shape_of(run) for run in files]
+        # The log that is in use says more; these count where it is empty.
+        manifest = _Manifest(name, shapes, self._position, self._count, self._names)
+        _write_manifest(self._folder, manifest)
+
+    def _read(self) -> None:
+        manifest = msgspec.json.decode((self._folder / _MANIFEST).read_bytes(), type=_Manifest)
+        self._names, self._position, self._count = manifest.names, manifest.position, manifest.count
+        self._files = tuple(map_file(self._folder, shape) for shape in manifest.runs)
+        path = self._folder / manifest.log
+        if not path.exists():
+            message = f"{path} is missing"
+            raise ValueError(message)
+        self._log = FrameLog(path)
+        for frame in self._log.read():
+            if frame.kind is FrameKind.REMOVED:
+                self._mark_gone(*frame.columns[:3])
+            elif len(frame.columns[0]):
+                self._tail = self._tail.with_more(frame.columns)
+            self._position, self._count = frame.position, frame.count
+
+    def _remove_unknown(self) -> None:
+        """Delete what a merge or a flush that was cut short left behind."""
+        known = {_MANIFEST, self._log.path.name, *(_shape_of(run).name for run in self._files)}
+        for path in self._folder.iterdir():
+            if path.name not in known:
+                path.unlink()
 
 
-def _stored(cursor: lmdb.Cursor, keys: Sequence[bytes]) -> NDArray[np.void]:
-    """The values of keys that are all known to be there."""
-    return np.frombuffer(b"".join(value for _, value in cursor.getmulti(keys)), dtype=_VALUE_TYPE)
+def _halves(keys: Sequence[bytes] | NDArray[np.void]) -> tuple[Words, Words]:
+    """Keys as numbers."""
+    array = keys if isinstance(keys, np.ndarray) else np.frombuffer(b"".join(keys), KEY_TYPE)
+    return array["upper"].astype(np.uint64), array["lower"].astype(np.uint64)
+
+
+def _shape_of(run: Run) -> RunShape:
+    assert run.shape is not None  # noqa: S101 - only asked of files
+    return run.shape
+
+
+def _write_manifest(folder: Path, manifest: _Manifest) -> None:
+    fresh = folder / f"{_MANIFEST}.new"
+    fresh.write_bytes(msgspec.json.encode(manifest))
+    fresh.replace(folder / _MANIFEST)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,7 @@
 """Whether the key index on disk can be believed after the last stop, and how it is made anew.
 
-LMDB is written without syncs. That is safe while the operating system keeps running, whatever
-happens to the process. After a power cut its pages may be older than the raw rows or torn, so the
+It is written without syncs. That is safe while the operating system keeps running, whatever
+happens to the process. After a power cut its files may be older than the raw rows or torn, so the
 machine's boot id is kept beside it: another boot without a clean close means rebuilding. An index
 that lags behind the store's position is rebuilt too.
 """
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bursar.storage.durable_files import sync_folder, write_durably
-from bursar.storage.keyindex.index import FINGERPRINT_SCHEME, INDEX_VERSION, LmdbKeyIndex
+from bursar.storage.keyindex.index import FINGERPRINT_SCHEME, INDEX_VERSION, RunKeyIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    Keys = tuple[list[bytes], NDArray[np.uint64], NDArray[np.uint64]]
+    Keys = tuple[Sequence[bytes] | NDArray[np.void], NDArray[np.uint64], NDArray[np.uint64]]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -45,7 +45,7 @@ def boot_id() -> str:
 
 def open_index(
     folder: Path, journal_id: str, applied_seq: int, raw_keys: Callable[[], Iterable[Keys]]
-) -> tuple[LmdbKeyIndex, str | None]:
+) -> tuple[RunKeyIndex, str | None]:
     """The index, made anew from the raw rows where it can't be believed; and why it was, if so.
 
     Args:
@@ -63,12 +63,12 @@ def open_index(
 
 def _rebuild(
     folder: Path, journal_id: str, applied_seq: int, raw_keys: Callable[[], Iterable[Keys]]
-) -> LmdbKeyIndex:
+) -> RunKeyIndex:
     """A new index with the keys of all raw rows; without its state it isn't believed until it is whole."""
     _state_path(folder).unlink(missing_ok=True)
     sync_folder(folder.parent)
     shutil.rmtree(folder, ignore_errors=True)
-    index = LmdbKeyIndex(folder)
+    index = RunKeyIndex(folder)
     try:
         for keys, seqs, prints in raw_keys():
             index.record(keys, seqs, prints)
@@ -80,28 +80,23 @@ def _rebuild(
     return index
 
 
-def _open_trusted(folder: Path, journal_id: str, applied_seq: int) -> tuple[LmdbKeyIndex | None, str | None]:
+def _open_trusted(folder: Path, journal_id: str, applied_seq: int) -> tuple[RunKeyIndex | None, str | None]:
     """The index as it is on disk, or why it can't be believed."""
     distrust = _distrust(folder, journal_id)
     if distrust is not None:
         return None, distrust
     try:
-        index = LmdbKeyIndex(folder)
-    except LmdbKeyIndex.Damaged as error:
+        index = RunKeyIndex(folder)
+    except RunKeyIndex.Damaged as error:
         return None, f"it can't be opened ({error})"
-    try:
-        position = index.position()
-    except LmdbKeyIndex.Damaged as error:
-        distrust = f"it can't be read ({error})"
-    else:
-        if position >= applied_seq:
-            return index, None
-        distrust = f"it is at {position}, the store at {applied_seq}"
+    if index.position() >= applied_seq:
+        return index, None
+    distrust = f"it is at {index.position()}, the store at {applied_seq}"
     index.close()
     return None, distrust
 
 
-def close_index(index: LmdbKeyIndex, folder: Path, journal_id: str) -> None:
+def close_index(index: RunKeyIndex, folder: Path, journal_id: str) -> None:
     """Write everything to disk and note that it was."""
     index.close()
     _note(folder, journal_id, is_clean=True)

@@ -1,0 +1,69 @@
+"""Several runs become one, slice by slice, so that no single call takes long however large they are.
+
+A slice is a part of the key space, about as many keys as a batch has. What is removed meanwhile is marked
+in the new run too, as far as it is filled. A merge that is cut short left a file that nobody knows: it is
+deleted at the next start and begun again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from bursar.storage.keyindex.run import Run, fill_filter, joined, make_file, sorted_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SLICE_KEYS = 65_536
+"""Two megabytes of columns, which stay in the processor's cache while they are sorted."""
+
+
+class Merge:
+    """One merge under way, in the thread that writes."""
+
+    def __init__(self, runs: Sequence[Run], folder: Path, name: str, level: int) -> None:
+        """Begin to merge these runs into a file of this name.
+
+        Raises:
+            OSError: there is no room on the disk for it.
+        """
+        self.runs = tuple(runs)
+        keys = sum(len(run) for run in runs)
+        slices = 1 << (keys // SLICE_KEYS).bit_length()
+        starts = np.arange(1, slices, dtype=np.uint64) << np.uint64(64 - slices.bit_length() + 1)
+        self._bounds = [[0, *np.searchsorted(run.upper, starts).tolist(), len(run)] for run in runs]
+        self._slices, self._done, self._filled = slices, 0, 0
+        self._into = make_file(folder, name, keys, level)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all slices are merged."""
+        return self._done == self._slices
+
+    def step(self) -> int:
+        """Merge the next slice; returns how many keys were read."""
+        parts = joined(
+            [
+                run.part(bounds[self._done], bounds[self._done + 1])
+                for run, bounds in zip(self.runs, self._bounds, strict=True)
+            ]
+        )
+        piece, start = sorted_run(parts), self._filled
+        self._filled += len(piece)
+        for to, content in zip(self._into.part(start, self._filled), piece.columns, strict=True):
+            to[:] = content
+        assert self._into.filter is not None  # noqa: S101 - every file has one
+        fill_filter(self._into.filter, piece.upper)
+        self._done += 1
+        return len(parts[0])
+
+    def result(self) -> Run:
+        """The new run, as far as it is filled."""
+        shape = self._into.shape
+        assert shape is not None  # noqa: S101 - it is a file's
+        filled = msgspec.structs.replace(shape, keys=self._filled)
+        return Run(*self._into.part(0, self._filled), filter=self._into.filter, shape=filled)
