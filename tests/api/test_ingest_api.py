@@ -306,8 +306,10 @@ def test_a_body_over_the_limit_or_a_bomb_is_refused_before_it_is_read(tmp_path: 
 
 
 def test_bodies_that_are_only_announced_shut_nobody_out(tmp_path: Path) -> None:
-    limits = {"max_body_bytes": 2**20, "max_inflated_bytes": 2**20, "pending_bytes_limit": 2**20}
-    with running_server(tmp_path, **limits) as server:
+    size = 2**20
+    with running_server(
+        tmp_path, max_body_bytes=size, max_inflated_bytes=size, pending_bytes_limit=size
+    ) as server:
         address = (server.platform.settings.host, int(server.url.rpartition(":")[2]))
         head = (
             f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nX-API-Key: {ADMIN_KEY}\r\nContent-Length: 1000000\r\n\r\n"

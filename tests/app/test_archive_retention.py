@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DAYS = {"scheduler": False, "retention_events_days": 40}
+DAYS = 40
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
     """A server whose first archived segment holds expired events, and nothing else but their expiry."""
-    with running_server(tmp_path / "data", **DAYS) as running:
+    with running_server(tmp_path / "data", retention_events_days=DAYS) as running:
         running.client.put("/api/v1/retention", json={"events_days": 200}).raise_for_status()
         for name in ("old-one", "old-two"):
             send(running, name, days_ago=100, user_id="ada")
@@ -83,7 +83,7 @@ def test_what_has_expired_is_dropped_and_every_replay_begins_with_its_sums(
 
 def test_a_folder_whose_journal_begins_later_is_rebuilt_and_opened_without_its_store(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with running_server(data, **DAYS) as server:
+    with running_server(data, retention_events_days=DAYS) as server:
         send(server, "not-so-old", days_ago=39)
         server.client.put("/api/v1/retention", json={"events_days": 36}).raise_for_status()
         retain(server)
@@ -96,7 +96,7 @@ def test_a_folder_whose_journal_begins_later_is_rebuilt_and_opened_without_its_s
     files = DataFolder(data).derived
     assert files.store.exists()
     files.remove()
-    with running_server(data, **DAYS) as server:
+    with running_server(data, retention_events_days=DAYS) as server:
         assert server.platform.changes.wait_applied(server.platform.changes.durable_seq, 30)
         assert totals(server) == before
         verify(server)

@@ -32,8 +32,9 @@ LARGE = 200 * KIB
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    limits = {"pending_bytes_limit": MEMORY, "max_inflated_bytes": MEMORY, "max_body_bytes": 2 * LARGE}
-    with running_server(tmp_path / "data", **limits) as running:
+    with running_server(
+        tmp_path / "data", pending_bytes_limit=MEMORY, max_inflated_bytes=MEMORY, max_body_bytes=2 * LARGE
+    ) as running:
         yield running
 
 
