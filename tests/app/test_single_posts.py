@@ -168,7 +168,7 @@ def request(body: Any, *more: str) -> bytes:  # noqa: ANN401 - any JSON value, o
     return "\r\n".join((*lines, "", "")).encode() + content
 
 
-async def answer_on(line: Line) -> Answered:
+async def answer_on(line: Line, *, without_body: bool = False) -> Answered:
     """The next whole answer on the line, which is taken off it."""
     while True:
         head, end, rest = line.written.partition(b"\r\n\r\n")
@@ -177,7 +177,9 @@ async def answer_on(line: Line) -> Answered:
         length = int(dict(headers).get("content-length", "0"))
         if end and len(rest) >= length:
             line.written = rest[length:]
-            return Answered(int(status.split()[1]), headers, json.loads(rest[:length]))
+            return Answered(
+                int(status.split()[1]), headers, None if without_body else json.loads(rest[:length])
+            )
         line.changed.clear()
         await asyncio.wait_for(line.changed.wait(), 30)
 
@@ -274,6 +276,22 @@ def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
             ids = [(await answer_on(line)).body["event_id"] for _ in events]
             assert ids == [one["event_id"] for one in events]
             assert len(built.asked) == 1
+
+    asyncio.run(story())
+
+
+def test_a_post_that_comes_in_parts_behind_another_starts_at_once(tmp_path: Path) -> None:
+    # Else a client that waits to be told to go on waited for ever, and one that sends no more had no end.
+    async def story() -> None:
+        async with house(tmp_path) as built:
+            protocol, line = built.connect()
+            second = request(PRICED | {"event_id": "second"}, "Expect: 100-continue")
+            protocol.data_received(request(PRICED) + second[:-20])
+            assert (await answer_on(line)).status == 202
+            assert (await answer_on(line, without_body=True)).status == 100
+            protocol.data_received(second[-20:])
+            assert (await answer_on(line)).body["event_id"] == "second"
+            assert built.asked == ["POST"]
 
     asyncio.run(story())
 

@@ -32,10 +32,15 @@ class PostProtocol(HttpToolsProtocol):
         self._posts = posts
         self._held: RequestResponseCycle | None = None
         """A post whose body isn't whole yet."""
+        self._is_reading = False
 
     def data_received(self, data: bytes) -> None:
         """Take what was sent; a post that didn't come in one piece starts at once."""
-        super().data_received(data)
+        self._is_reading = True
+        try:
+            super().data_received(data)
+        finally:
+            self._is_reading = False
         if self._held is not None:
             held, self._held = self._held, None
             super()._start_asgi_task(held, self._app)
@@ -51,8 +56,11 @@ class PostProtocol(HttpToolsProtocol):
         # Another app than ours refuses: there are too many connections.
         if app is not self._app or not _may_be_taken(cycle):
             super()._start_asgi_task(cycle, app)
-        elif cycle.more_body:
+        elif cycle.more_body and self._is_reading:
             self._held = cycle
+        elif cycle.more_body:
+            # It waited behind another request. Only a task bids it continue, and waits so long.
+            super()._start_asgi_task(cycle, app)
         else:
             self._take_or_start(cycle)
 
