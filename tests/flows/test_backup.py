@@ -6,8 +6,11 @@ import json
 import stat
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from bursar.storage.keyindex.index import RunKeyIndex
+from bursar.usage.applying import event_key
 from tests.cli.command_line import Ran, bursar
 from tests.support.patience import wait_until
 from tests.support.released import totals_of
@@ -105,6 +108,27 @@ def test_a_second_run_copies_only_what_is_new_and_drops_what_is_gone(
     named = json.loads((target / "BACKUP.json").read_text())["files"]
     assert files_below(target) == sorted([*(target / one["place"] for one in named), target / "BACKUP.json"])
     assert restore(target, tmp_path / "restored").json["recount"]["events"] == 240
+
+
+def test_keys_removed_between_the_copies_of_store_and_index_are_not_missing_after_a_restore(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_to, repeated = RunKeyIndex.copy_to, some_events("first-0")
+
+    def copied_late(index: RunKeyIndex, folder: Path) -> None:
+        # Behind the store's copy: repeats of events that it has, and then what an expiry does to their keys.
+        server.client.post("/api/v1/events?wait=applied", json=repeated).raise_for_status()
+        keys = sorted(event_key("default", str(one["event_id"])) for one in repeated)
+        index.remove(keys, np.array([index.find(key) for key in keys], np.uint64))
+        copy_to(index, folder)
+
+    monkeypatch.setattr(RunKeyIndex, "copy_to", copied_late)
+    totals = totals_of(server, "default")
+    backup(server, tmp_path / "backup")
+    restored = restore(tmp_path / "backup", tmp_path / "restored")
+    assert restored.code == 0, restored.err
+    with running_server(tmp_path / "restored") as other:
+        assert totals_of(other, "default") == totals
 
 
 def test_nothing_in_a_backup_is_readable_by_others_or_opens_the_ledger(

@@ -16,7 +16,7 @@ import pytest
 from bursar.storage.keyindex import index as index_module
 from bursar.storage.keyindex import merge as merge_module
 from bursar.storage.keyindex.index import RunKeyIndex
-from bursar.storage.keyindex.run import fill_filter, filter_bits, filter_size, filter_words
+from bursar.storage.keyindex.run import fill_filter, filter_bits, filter_size, filter_words, make_file
 from bursar.storage.keyindex.trust import close_index, open_index
 from bursar.usage.applying import Delivery, event_key
 
@@ -148,6 +148,56 @@ def test_without_room_for_files_keys_stay_in_memory_and_go_on(
     assert list((tmp_path / "keys").glob("*.run"))
     compare(index, known)
     index.close()
+
+
+def test_what_is_begun_and_not_finished_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, known = RunKeyIndex(tmp_path / "keys"), Known()
+    with monkeypatch.context() as full:
+        full.setattr(index_module, "write_manifest", _no_room)
+        for i in range(100):
+            record(index, known, [(event_key("acme", str(i)), i + 1, 1)])
+    assert {path.suffix for path in (tmp_path / "keys").iterdir()} == {".log", ".json"}
+    assert len(list((tmp_path / "keys").iterdir())) == 2
+    compare(index, known)
+    index.close()
+
+
+def test_a_file_is_not_begun_that_would_take_the_last_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda *given: asked.append(given[2]))
+    disk = os.statvfs(tmp_path)
+    room = disk.f_bavail * disk.f_frsize // 32
+    with pytest.raises(OSError, match="No space left"):
+        make_file(tmp_path, "a.run", room, 4)
+    assert asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removed_keys_leave_the_largest_files_too(tmp_path: Path) -> None:
+    index, known = RunKeyIndex(tmp_path / "keys"), Known()
+    for start in range(0, 6000, 20):
+        keys = [event_key("acme", str(i)) for i in range(start, start + 20)]
+        record(index, known, [(key, start + i, 1) for i, key in enumerate(keys, start=1)])
+    before = _bytes_of(tmp_path / "keys")
+    oldest = sorted(known, key=known.__getitem__)[:5500]
+    for start in range(0, len(oldest), 50):
+        remove(index, known, sorted(oldest[start : start + 50]))
+    for i in range(6000, 6600):
+        record(index, known, [(event_key("acme", str(i)), i + 1, 1)])
+    compare(index, known)
+    assert _bytes_of(tmp_path / "keys") < before / 2
+    index.close()
+    index = RunKeyIndex(tmp_path / "keys")
+    compare(index, known)
+    index.close()
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.run"))
 
 
 def _no_room(*_: object) -> None:

@@ -1,7 +1,8 @@
 """`bursar backup`: copies a ledger into a folder, beside a running server or without one.
 
 What makes the copies fit together is their order. The usage store comes first, then the key index, which
-may be ahead of it but not behind; then the journal, which must reach as far as both. The state store is
+may be ahead of it but not behind, and is left out where keys were removed meanwhile (a restore then makes it
+anew); then the journal, which must reach as far as both. The state store is
 read between two looks at the journal's tail: if no tenant and no rate card came or went around it, then
 every record up to the second look finds its tenant and its rate card there. A restore applies what the
 journal has and the store's copy hasn't; for that, no archived file is rewritten from before the first copy
@@ -97,11 +98,15 @@ def backup_running(ground: JobGround, target: Path, tell: Progress, *, with_stor
         if not with_store:
             return None
         tell("copying the usage store", run.copied_bytes)
+        removals = derived.index.removals()
         store_seq = derived.database.copy_to(run.path_of(STORE))
         run.note(STORE)
         tell("copying the key index", run.copied_bytes)
         keys = run.path_of(f"{INDEX}/any").parent
         derived.index.copy_to(keys)
+        if derived.index.removals() != removals:
+            # The store's copy has events whose keys this one may lack: their repeats would count again.
+            shutil.rmtree(keys)
         for path in index_files(keys):
             run.note(f"{INDEX}/{path.name}")
         return store_seq

@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from bursar.storage.durable_files import sync_folder
+from bursar.storage.keyindex.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from bursar.storage.keyindex.merge import Merge
 from bursar.storage.keyindex.run import (
     GONE,
@@ -60,22 +61,10 @@ LAST_LEVEL = 4
 MERGED_PER_KEY = 2
 """Each level merges so many keys for each that is added: it is done before as many runs have come again."""
 _READ_AT_ONCE = 2**20
-_MANIFEST = "runs.json"
 
 
 class DamagedIndexError(Exception):
     """What is on disk isn't an index that can be read."""
-
-
-class _Manifest(msgspec.Struct):
-    """Which files count, and how things stood when the log was begun."""
-
-    log: str
-    runs: list[RunShape]
-    position: int
-    count: int
-    names: int
-    """How many names were given to files."""
 
 
 class RunKeyIndex:
@@ -100,7 +89,10 @@ class RunKeyIndex:
         self._position: int = 0
         self._count: int = 0
         self._names: int = 0
-        if not (folder / _MANIFEST).exists():
+        self._removals: int = 0
+        self._gone: dict[RunShape, int] = {}
+        """Keys removed from runs of the last level, of those that lost some since the start."""
+        if not (folder / MANIFEST).exists():
             self._log: FrameLog = FrameLog(folder / self._new_name("log"))
             self._save()
         else:
@@ -198,6 +190,10 @@ class RunKeyIndex:
             for start in range(0, len(run), _READ_AT_ONCE)
         )
 
+    def removals(self) -> int:
+        """How often keys were taken out since it was opened; what was copied meanwhile may lack some."""
+        return self._removals
+
     def position(self) -> int:
         """The highest seq that was ever recorded."""
         return self._position
@@ -208,7 +204,7 @@ class RunKeyIndex:
             self._add(NOTHING, seq)
 
     def copy_to(self, folder: Path) -> None:
-        """Write a copy as it is at one moment, beside the writer, into an empty folder."""
+        """Write a copy into an empty folder; it is whole if `removals` is the same afterwards."""
         with self._snapshot:
             files, tail, position, count = self._files, self._tail.runs, self._position, self._count
         copied: list[RunShape] = []
@@ -223,7 +219,7 @@ class RunKeyIndex:
                 log.append(Frame(FrameKind.ADDED, run.columns, position, count))
         finally:
             log.close()
-        _write_manifest(folder, _Manifest(log.path.name, copied, position, count, self._names))
+        write_manifest(folder, Manifest(log.path.name, copied, position, count, self._names))
 
     def close(self) -> None:
         """Write everything to disk and close."""
@@ -260,6 +256,7 @@ class RunKeyIndex:
         self._tidy(keys)
 
     def _drop(self, upper: Words, lower: Words, seqs: Words) -> None:
+        self._removals += 1
         count = self._count - len(seqs)
         columns = (upper, lower, seqs, np.zeros(len(seqs), np.uint64))
         self._log.append(Frame(FrameKind.REMOVED, columns, self._position, count))
@@ -269,15 +266,25 @@ class RunKeyIndex:
     def _mark_gone(self, upper: Words, lower: Words, seqs: Words) -> None:
         for run in (*self._runs, *(merge.result() for merge in self._merges.values())):
             asked, at = run.places_of(upper, lower)
-            run.seqs[at[run.seqs[at] == seqs[asked]]] = GONE
+            gone = at[run.seqs[at] == seqs[asked]]
+            run.seqs[gone] = GONE
+            if len(gone) and run.shape is not None and run.shape.level == LAST_LEVEL:
+                self._note_gone(run, run.shape, len(gone))
+
+    def _note_gone(self, run: Run, shape: RunShape, keys: int) -> None:
+        before = self._gone.get(shape)
+        self._gone[shape] = int((run.seqs == GONE).sum()) if before is None else before + keys
 
     def _tidy(self, keys: int) -> None:
         """Move a full tail into a file and go on with merges; a full disk lets both wait."""
-        with contextlib.suppress(OSError):
+        try:
             if len(self._tail) >= TAIL_KEYS or self._log.size > _LOG_BYTES:
                 self._flush()
-            for level in range(LAST_LEVEL):
+            for level in range(LAST_LEVEL + 1):
                 self._merge_some(level, keys * MERGED_PER_KEY)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._remove_unknown()
 
     def _flush(self) -> None:
         """Begin a new log; what the old one had becomes a file."""
@@ -297,20 +304,36 @@ class RunKeyIndex:
     def _merge_some(self, level: int, keys: int) -> None:
         merge = self._merges.get(level)
         if merge is None:
-            runs = [run for run in self._files if _shape_of(run).level == level]
-            if len(runs) < FAN:
+            merge = self._next_merge(level)
+            if merge is None:
                 return
-            merge = self._merges[level] = Merge(runs[:FAN], self._folder, self._new_name("run"), level + 1)
+            self._merges[level] = merge
         while keys > 0 and not merge.is_done:
             keys -= max(1, merge.step())
         if merge.is_done:
-            files = (*(run for run in self._files if run not in merge.runs), merge.result())
+            result = merge.result()
+            files = (
+                *(run for run in self._files if run not in merge.runs),
+                *([result] if len(result) else ()),
+            )
             self._save(files)
             del self._merges[level]
             with self._snapshot:
                 self._files = files
-            for run in merge.runs:
-                (self._folder / _shape_of(run).name).unlink(missing_ok=True)
+            self._remove_unknown()
+
+    def _next_merge(self, level: int) -> Merge | None:
+        """The merge that is due on this level; on the last, of a run alone of which half is gone."""
+        runs = [run for run in self._files if _shape_of(run).level == level]
+        if level == LAST_LEVEL:
+            runs = [run for run in runs if 2 * self._gone.get(_shape_of(run), 0) >= len(run)][:1]
+            if not runs:
+                return None
+            self._gone.pop(_shape_of(runs[0]))
+            return Merge(runs, self._folder, self._new_name("run"), level)
+        if len(runs) < FAN:
+            return None
+        return Merge(runs[:FAN], self._folder, self._new_name("run"), level + 1)
 
     def _new_name(self, kind: str) -> str:
         self._names += 1
@@ -321,11 +344,11 @@ class RunKeyIndex:
         name = (log or self._log).path.name
         shapes = [_shape_of(run) for run in files]
         # The log that is in use says more; these count where it is empty.
-        manifest = _Manifest(name, shapes, self._position, self._count, self._names)
-        _write_manifest(self._folder, manifest)
+        manifest = Manifest(name, shapes, self._position, self._count, self._names)
+        write_manifest(self._folder, manifest)
 
     def _read(self) -> None:
-        manifest = msgspec.json.decode((self._folder / _MANIFEST).read_bytes(), type=_Manifest)
+        manifest = read_manifest(self._folder)
         self._names, self._position, self._count = manifest.names, manifest.position, manifest.count
         self._files = tuple(map_file(self._folder, shape) for shape in manifest.runs)
         path = self._folder / manifest.log
@@ -333,16 +356,21 @@ class RunKeyIndex:
             message = f"{path} is missing"
             raise ValueError(message)
         self._log = FrameLog(path)
+        added: list[Columns] = []
         for frame in self._log.read():
             if frame.kind is FrameKind.REMOVED:
+                self._tail, added = self._tail.with_more(joined(added)), []
                 self._mark_gone(*frame.columns[:3])
-            elif len(frame.columns[0]):
-                self._tail = self._tail.with_more(frame.columns)
+            else:
+                added.append(frame.columns)
             self._position, self._count = frame.position, frame.count
+        # A quiet ledger's log has a frame for each key or two.
+        self._tail = self._tail.with_more(joined(added))
 
     def _remove_unknown(self) -> None:
-        """Delete what a merge or a flush that was cut short left behind."""
-        known = {_MANIFEST, self._log.path.name, *(_shape_of(run).name for run in self._files)}
+        """Delete what was merged, and what a merge or a flush that was cut short left behind."""
+        runs = (*self._files, *(merge.result() for merge in self._merges.values()))
+        known = {MANIFEST, self._log.path.name, *(_shape_of(run).name for run in runs)}
         for path in self._folder.iterdir():
             if path.name not in known:
                 path.unlink()
@@ -357,12 +385,6 @@ def _halves(keys: Sequence[bytes] | NDArray[np.void]) -> tuple[Words, Words]:
 def _shape_of(run: Run) -> RunShape:
     assert run.shape is not None  # noqa: S101 - only asked of files
     return run.shape
-
-
-def _write_manifest(folder: Path, manifest: _Manifest) -> None:
-    fresh = folder / f"{_MANIFEST}.new"
-    fresh.write_bytes(msgspec.json.encode(manifest))
-    fresh.replace(folder / _MANIFEST)
 
 
 def _sync(path: Path) -> None:

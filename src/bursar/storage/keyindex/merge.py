@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from bursar.storage.keyindex.run import Run, fill_filter, joined, make_file, sorted_run
+from bursar.storage.keyindex.run import GONE, Run, fill_filter, joined, make_file, sorted_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,9 @@ class Merge:
         starts = np.arange(1, slices, dtype=np.uint64) << np.uint64(64 - slices.bit_length() + 1)
         self._bounds = [[0, *np.searchsorted(run.upper, starts).tolist(), len(run)] for run in runs]
         self._slices, self._done, self._filled = slices, 0, 0
-        self._into = make_file(folder, name, keys, level)
+        # Of one run alone half is gone, whose room is to be free. Counting all of several would take long.
+        room = keys if len(runs) > 1 else int((runs[0].seqs != GONE).sum())
+        self._into = make_file(folder, name, room, level)
 
     @property
     def is_done(self) -> bool:

@@ -7,6 +7,7 @@ the filter that speaks of a key is found by shifting, and sorted keys go through
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ _KEYS_PER_WORD = 4
 """At most, on average: 2 to 4 bytes a key; 1 to 5 of 1,000 unknown keys pass (measured)."""
 _BITS = tuple(np.uint64(shift) for shift in (0, 6, 12, 18))
 """Where in a key the numbers of its bits in the filter stand; the lowest bits of the upper half."""
+_LEFT_FREE_BYTES = 64 * 2**20
+"""On the disk, for the journal."""
 _ONE, _SIX_BITS = np.uint64(1), np.uint64(63)
 
 
@@ -146,13 +149,17 @@ def make_file(folder: Path, name: str, room: int, level: int) -> Run:
         OSError: there is no room on the disk. (Without asking for it first, writing would end the process.)
     """
     path = folder / name
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < _bytes_of(room) + _LEFT_FREE_BYTES:
+        # Asking for more than there is would take all that is left for a moment, from the journal too.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     try:
         with path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, _bytes_of(room))
+        return map_file(folder, RunShape(name, room, room, level))
     except OSError:
         path.unlink(missing_ok=True)
         raise
-    return map_file(folder, RunShape(name, room, room, level))
 
 
 def map_file(folder: Path, shape: RunShape) -> Run:
