@@ -168,7 +168,11 @@ def test_a_file_is_not_begun_that_would_take_the_last_of_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(os, "posix_fallocate", lambda *given: asked.append(given[2]))
+
+    def noting(_file: int, _start: int, size: int) -> None:
+        asked.append(size)
+
+    monkeypatch.setattr(os, "posix_fallocate", noting)
     disk = os.statvfs(tmp_path)
     room = disk.f_bavail * disk.f_frsize // 32
     with pytest.raises(OSError, match="No space left"):
