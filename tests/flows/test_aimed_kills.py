@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIFECYCLE = ("backup", "expiry", "erasure")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "aims",
     [
