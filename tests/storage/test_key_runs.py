@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import structlog
 
-from bursar.storage.keyindex import index as index_module
+from bursar.storage.keyindex import files as files_module
+from bursar.storage.keyindex import levels as levels_module
 from bursar.storage.keyindex import merge as merge_module
 from bursar.storage.keyindex.index import RunKeyIndex
 from bursar.storage.keyindex.run import fill_filter, filter_bits, filter_size, filter_words, make_file
@@ -21,8 +24,6 @@ from bursar.storage.keyindex.trust import close_index, open_index
 from bursar.usage.applying import Delivery, event_key
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 Known = dict[bytes, tuple[int, int]]
@@ -30,8 +31,8 @@ Known = dict[bytes, tuple[int, int]]
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "TAIL_KEYS", 16)
-    monkeypatch.setattr(index_module, "LAST_LEVEL", 3)
+    monkeypatch.setattr(files_module, "TAIL_KEYS", 16)
+    monkeypatch.setattr(levels_module, "LAST_LEVEL", 3)
     monkeypatch.setattr(merge_module, "SLICE_KEYS", 8)
 
 
@@ -138,14 +139,37 @@ def test_without_room_for_files_keys_stay_in_memory_and_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index, known = RunKeyIndex(tmp_path / "keys"), Known()
-    with monkeypatch.context() as full:
+    with monkeypatch.context() as full, structlog.testing.capture_logs() as lines:
         full.setattr(os, "posix_fallocate", _no_room)
         for i in range(100):
             record(index, known, [(event_key("acme", str(i)), i + 1, 1)])
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "the key index can't be tidied; it will be retried")
+    ]
+    assert "No space left on device" in lines[0]["error"]
     compare(index, known)
     assert not list((tmp_path / "keys").glob("*.run"))
     record(index, known, [(event_key("acme", "more"), 200, 1)])
     assert list((tmp_path / "keys").glob("*.run"))
+    compare(index, known)
+    index.close()
+
+
+def test_each_trouble_of_tidying_is_logged_once_until_it_succeeds_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, known = RunKeyIndex(tmp_path / "keys"), Known()
+    for start in (1, 51):
+        with monkeypatch.context() as full, structlog.testing.capture_logs() as lines:
+            full.setattr(files_module, "write_manifest", _no_room)
+            full.setattr(Path, "unlink", _not_allowed)
+            for seq in range(start, start + 49):
+                record(index, known, [(event_key("acme", str(seq)), seq, 1)])
+        assert [line["event"] for line in lines] == [
+            "the key index can't be tidied; it will be retried",
+            "the key index has files that can't be deleted yet",
+        ]
+        record(index, known, [(event_key("acme", str(start + 49)), start + 49, 1)])
     compare(index, known)
     index.close()
 
@@ -155,7 +179,7 @@ def test_what_is_begun_and_not_finished_leaves_no_file(
 ) -> None:
     index, known = RunKeyIndex(tmp_path / "keys"), Known()
     with monkeypatch.context() as full:
-        full.setattr(index_module, "write_manifest", _no_room)
+        full.setattr(files_module, "write_manifest", _no_room)
         for i in range(100):
             record(index, known, [(event_key("acme", str(i)), i + 1, 1)])
     assert {path.suffix for path in (tmp_path / "keys").iterdir()} == {".log", ".json"}
@@ -206,6 +230,10 @@ def _bytes_of(folder: Path) -> int:
 
 def _no_room(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def _not_allowed(*_: object, **__: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
 
 
 def test_a_filter_passes_every_known_key_and_few_others() -> None:

@@ -5,38 +5,21 @@ would need to shadow another's event, is out of reach). Beside it stand the seq 
 and the fingerprint of what the client sent. *The lowest position wins*: a replay after a crash
 finds its own position and counts as the first delivery again.
 
-New keys are kept sorted in memory and in a log (`tail.py`), then in files of sorted runs (`run.py`), which
-are merged into larger ones a slice at a time (`merge.py`): each key is written about five times in its life,
-always in order. A filter tells nearly always that a run doesn't have a key, so a new key touches next to
-nothing of what is stored. Nothing is synced before the end: it survives SIGKILL (it is in the page cache)
-but not a power cut; `trust.py` notices that and rebuilds the index.
+New keys are kept sorted in memory and in a log (`tail.py`), then in files of sorted runs (`files.py`,
+`run.py`), which are merged into larger ones a slice at a time (`levels.py`, `merge.py`): each key is written
+about five times in its life, always in order. A filter tells nearly always that a run doesn't have a key, so
+a new key touches next to nothing of what is stored. Nothing is synced before the end: it survives SIGKILL (it
+is in the page cache) but not a power cut; `trust.py` notices that and rebuilds the index.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from bursar.storage.durable_files import sync_folder
-from bursar.storage.keyindex.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-from bursar.storage.keyindex.merge import Merge
-from bursar.storage.keyindex.run import (
-    GONE,
-    KEY_TYPE,
-    NOTHING,
-    Run,
-    RunShape,
-    fill_file,
-    joined,
-    make_file,
-    map_file,
-)
-from bursar.storage.keyindex.tail import Frame, FrameKind, FrameLog, Tail
+from bursar.storage.keyindex.files import DamagedIndexError, IndexFiles
+from bursar.storage.keyindex.run import GONE, KEY_TYPE, NOTHING, joined
 from bursar.usage.applying import Delivery, Seen
 
 if TYPE_CHECKING:
@@ -50,21 +33,7 @@ if TYPE_CHECKING:
 INDEX_VERSION = 2
 FINGERPRINT_SCHEME = 1
 """Version of how fingerprints are made; other schemes are never compared."""
-TAIL_KEYS = 2**18
-"""Keys in memory at most, about: eight megabytes, and as much in the log."""
-_LOG_BYTES = 64 * TAIL_KEYS
-"""Removals and idle steps are in the log too."""
-FAN = 4
-"""Runs that become one of the next level."""
-LAST_LEVEL = 4
-"""Runs of this level (67 million keys, 2.3 GB) stay: no merge needs more room than that."""
-MERGED_PER_KEY = 2
-"""Each level merges so many keys for each that is added: it is done before as many runs have come again."""
 _READ_AT_ONCE = 2**20
-
-
-class DamagedIndexError(Exception):
-    """What is on disk isn't an index that can be read."""
 
 
 class RunKeyIndex:
@@ -79,29 +48,8 @@ class RunKeyIndex:
         Raises:
             RunKeyIndex.Damaged: it can't be read.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._snapshot = threading.Lock()
-        """Held while what belongs together changes, so that a copy has it as it was at one moment."""
-        self._files: tuple[Run, ...] = ()
-        self._tail: Tail = Tail()
-        self._merges: dict[int, Merge] = {}
-        self._position: int = 0
-        self._count: int = 0
-        self._names: int = 0
+        self._files = IndexFiles(folder)
         self._removals: int = 0
-        self._gone: dict[RunShape, int] = {}
-        """Keys removed from runs of the last level, of those that lost some since the start."""
-        if not (folder / MANIFEST).exists():
-            self._log: FrameLog = FrameLog(folder / self._new_name("log"))
-            self._save()
-        else:
-            try:
-                self._read()
-            except (ValueError, OSError, KeyError, msgspec.MsgspecError) as error:
-                message = f"{folder}: {error}"
-                raise DamagedIndexError(message) from error
-        self._remove_unknown()
 
     def record(
         self,
@@ -168,11 +116,11 @@ class RunKeyIndex:
         there = np.flatnonzero((known == seqs) & (known != GONE))
         if len(there):
             self._drop(upper[there], lower[there], known[there])
-            self._tidy(len(there))
+            self._files.tidy(len(there))
 
     def items(self) -> Iterator[tuple[bytes, int, int]]:
         """Every key with the seq and the fingerprint of its first delivery, sorted by key; all in memory."""
-        upper, lower, seqs, prints = joined([run.columns for run in self._runs])
+        upper, lower, seqs, prints = joined([run.columns for run in self._files.now.runs])
         for i in np.lexsort((lower, upper)).tolist():
             if seqs[i] != GONE:
                 key = int(upper[i]).to_bytes(8, "big") + int(lower[i]).to_bytes(8, "big")
@@ -180,13 +128,13 @@ class RunKeyIndex:
 
     def count(self) -> int:
         """How many keys are known."""
-        return self._count
+        return self._files.now.count
 
     def count_up_to(self, seq: int) -> int:
         """How many keys have their first delivery at or before `seq`; reads the whole index."""
         return sum(
             int((run.seqs[start : start + _READ_AT_ONCE] <= np.uint64(seq)).sum())
-            for run in self._runs
+            for run in self._files.now.runs
             for start in range(0, len(run), _READ_AT_ONCE)
         )
 
@@ -196,49 +144,25 @@ class RunKeyIndex:
 
     def position(self) -> int:
         """The highest seq that was ever recorded."""
-        return self._position
+        return self._files.now.position
 
     def advance(self, seq: int) -> None:
         """Note that everything up to `seq` has been looked at."""
-        if seq > self._position:
+        if seq > self._files.now.position:
             self._add(NOTHING, seq)
 
     def copy_to(self, folder: Path) -> None:
         """Write a copy into an empty folder; it is whole if `removals` is the same afterwards."""
-        with self._snapshot:
-            files, tail, position, count = self._files, self._tail.runs, self._position, self._count
-        copied: list[RunShape] = []
-        for run in files:
-            shape = _shape_of(run)
-            copy = make_file(folder, shape.name, shape.room, shape.level)
-            fill_file(copy, run)
-            copied.append(shape)
-        log = FrameLog(folder / "copied.log")
-        try:
-            for run in tail:
-                log.append(Frame(FrameKind.ADDED, run.columns, position, count))
-        finally:
-            log.close()
-        write_manifest(folder, Manifest(log.path.name, copied, position, count, self._names))
+        self._files.copy_to(folder)
 
     def close(self) -> None:
         """Write everything to disk and close."""
-        self._merges.clear()
-        self._remove_unknown()
-        for path in self._folder.iterdir():
-            _sync(path)
-        sync_folder(self._folder)
-        self._log.close()
-
-    @property
-    def _runs(self) -> tuple[Run, ...]:
-        with self._snapshot:
-            return (*self._files, *self._tail.runs)
+        self._files.close()
 
     def _look_up(self, upper: Words, lower: Words) -> tuple[Words, Words]:
         """Position and fingerprint of each key; `GONE` where it isn't known."""
         seqs, prints = np.full(len(upper), GONE), np.zeros(len(upper), np.uint64)
-        for run in self._runs:
+        for run in self._files.now.runs:
             asked, at = run.places_of(upper, lower)
             earlier = run.seqs[at] < seqs[asked]
             asked, at = asked[earlier], at[earlier]
@@ -246,150 +170,15 @@ class RunKeyIndex:
         return seqs, prints
 
     def _add(self, columns: Columns, position: int) -> None:
-        keys = len(columns[0])
-        position, count = max(position, self._position), self._count + keys
-        if keys or position > self._position:
-            self._log.append(Frame(FrameKind.ADDED, columns, position, count))
-        tail = self._tail.with_more(columns) if keys else self._tail
-        with self._snapshot:
-            self._tail, self._position, self._count = tail, position, count
-        self._tidy(keys)
+        self._files.add(columns, position)
+        self._files.tidy(len(columns[0]))
 
     def _drop(self, upper: Words, lower: Words, seqs: Words) -> None:
         self._removals += 1
-        count = self._count - len(seqs)
-        columns = (upper, lower, seqs, np.zeros(len(seqs), np.uint64))
-        self._log.append(Frame(FrameKind.REMOVED, columns, self._position, count))
-        self._mark_gone(upper, lower, seqs)
-        self._count = count
-
-    def _mark_gone(self, upper: Words, lower: Words, seqs: Words) -> None:
-        for run in (*self._runs, *(merge.result() for merge in self._merges.values())):
-            asked, at = run.places_of(upper, lower)
-            gone = at[run.seqs[at] == seqs[asked]]
-            run.seqs[gone] = GONE
-            if len(gone) and run.shape is not None and run.shape.level == LAST_LEVEL:
-                self._note_gone(run, run.shape, len(gone))
-
-    def _note_gone(self, run: Run, shape: RunShape, keys: int) -> None:
-        before = self._gone.get(shape)
-        self._gone[shape] = int((run.seqs == GONE).sum()) if before is None else before + keys
-
-    def _tidy(self, keys: int) -> None:
-        """Move a full tail into a file and go on with merges; a full disk lets both wait."""
-        try:
-            if len(self._tail) >= TAIL_KEYS or self._log.size > _LOG_BYTES:
-                self._flush()
-            for level in range(LAST_LEVEL + 1):
-                self._merge_some(level, keys * MERGED_PER_KEY)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._remove_unknown()
-
-    def _flush(self) -> None:
-        """Begin a new log; what the old one had becomes a file."""
-        whole = self._tail.whole() if len(self._tail) else None
-        added: tuple[Run, ...] = ()
-        if whole is not None and len(whole):
-            file = make_file(self._folder, self._new_name("run"), len(whole), 0)
-            fill_file(file, whole)
-            added = (file,)
-        old, new = self._log, FrameLog(self._folder / self._new_name("log"))
-        self._save((*self._files, *added), new)
-        with self._snapshot:
-            self._files, self._tail, self._log = (*self._files, *added), Tail(), new
-        old.close()
-        old.path.unlink(missing_ok=True)
-
-    def _merge_some(self, level: int, keys: int) -> None:
-        merge = self._merges.get(level)
-        if merge is None:
-            merge = self._next_merge(level)
-            if merge is None:
-                return
-            self._merges[level] = merge
-        while keys > 0 and not merge.is_done:
-            keys -= max(1, merge.step())
-        if merge.is_done:
-            result = merge.result()
-            files = (
-                *(run for run in self._files if run not in merge.runs),
-                *([result] if len(result) else ()),
-            )
-            self._save(files)
-            del self._merges[level]
-            with self._snapshot:
-                self._files = files
-            self._remove_unknown()
-
-    def _next_merge(self, level: int) -> Merge | None:
-        """The merge that is due on this level; on the last, of a run alone of which half is gone."""
-        runs = [run for run in self._files if _shape_of(run).level == level]
-        if level == LAST_LEVEL:
-            runs = [run for run in runs if 2 * self._gone.get(_shape_of(run), 0) >= len(run)][:1]
-            if not runs:
-                return None
-            self._gone.pop(_shape_of(runs[0]))
-            return Merge(runs, self._folder, self._new_name("run"), level)
-        if len(runs) < FAN:
-            return None
-        return Merge(runs[:FAN], self._folder, self._new_name("run"), level + 1)
-
-    def _new_name(self, kind: str) -> str:
-        self._names += 1
-        return f"{self._names:08}.{kind}"
-
-    def _save(self, files: Sequence[Run] = (), log: FrameLog | None = None) -> None:
-        """Say which files count from now on, and which log goes on from there."""
-        name = (log or self._log).path.name
-        shapes = [_shape_of(run) for run in files]
-        # The log that is in use says more; these count where it is empty.
-        manifest = Manifest(name, shapes, self._position, self._count, self._names)
-        write_manifest(self._folder, manifest)
-
-    def _read(self) -> None:
-        manifest = read_manifest(self._folder)
-        self._names, self._position, self._count = manifest.names, manifest.position, manifest.count
-        self._files = tuple(map_file(self._folder, shape) for shape in manifest.runs)
-        path = self._folder / manifest.log
-        if not path.exists():
-            message = f"{path} is missing"
-            raise ValueError(message)
-        self._log = FrameLog(path)
-        added: list[Columns] = []
-        for frame in self._log.read():
-            if frame.kind is FrameKind.REMOVED:
-                self._tail, added = self._tail.with_more(joined(added)), []
-                self._mark_gone(*frame.columns[:3])
-            else:
-                added.append(frame.columns)
-            self._position, self._count = frame.position, frame.count
-        # A quiet ledger's log has a frame for each key or two.
-        self._tail = self._tail.with_more(joined(added))
-
-    def _remove_unknown(self) -> None:
-        """Delete what was merged, and what a merge or a flush that was cut short left behind."""
-        runs = (*self._files, *(merge.result() for merge in self._merges.values()))
-        known = {MANIFEST, self._log.path.name, *(_shape_of(run).name for run in runs)}
-        for path in self._folder.iterdir():
-            if path.name not in known:
-                path.unlink()
+        self._files.drop(upper, lower, seqs)
 
 
 def _halves(keys: Sequence[bytes] | NDArray[np.void]) -> tuple[Words, Words]:
     """Keys as numbers."""
     array = keys if isinstance(keys, np.ndarray) else np.frombuffer(b"".join(keys), KEY_TYPE)
     return array["upper"].astype(np.uint64), array["lower"].astype(np.uint64)
-
-
-def _shape_of(run: Run) -> RunShape:
-    assert run.shape is not None  # noqa: S101 - only asked of files
-    return run.shape
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

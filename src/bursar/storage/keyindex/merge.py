@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from bursar.storage.keyindex.run import GONE, Run, fill_filter, joined, make_file, sorted_run
+from bursar.storage.keyindex.run import GONE, RunFile, fill_filter, joined, make_file, sorted_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ SLICE_KEYS = 65_536
 class Merge:
     """One merge under way, in the thread that writes."""
 
-    def __init__(self, runs: Sequence[Run], folder: Path, name: str, level: int) -> None:
+    def __init__(self, runs: Sequence[RunFile], folder: Path, name: str, level: int) -> None:
         """Begin to merge these runs into a file of this name.
 
         Raises:
@@ -58,14 +58,11 @@ class Merge:
         self._filled += len(piece)
         for to, content in zip(self._into.part(start, self._filled), piece.columns, strict=True):
             to[:] = content
-        assert self._into.filter is not None  # noqa: S101 - every file has one
         fill_filter(self._into.filter, piece.upper)
         self._done += 1
         return len(parts[0])
 
-    def result(self) -> Run:
+    def result(self) -> RunFile:
         """The new run, as far as it is filled."""
-        shape = self._into.shape
-        assert shape is not None  # noqa: S101 - it is a file's
-        filled = msgspec.structs.replace(shape, keys=self._filled)
-        return Run(*self._into.part(0, self._filled), filter=self._into.filter, shape=filled)
+        filled = msgspec.structs.replace(self._into.shape, keys=self._filled)
+        return RunFile(*self._into.part(0, self._filled), self._into.filter, filled)

@@ -54,15 +54,12 @@ class RunShape(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Keys in order of their upper halves, each with its position and fingerprint."""
+    """Keys in order of their upper halves, each with its position and fingerprint; in memory."""
 
     upper: Words
     lower: Words
     seqs: Words
     prints: Words
-    filter: Words | None = None
-    shape: RunShape | None = None
-    """Of its file; None in memory."""
 
     def __len__(self) -> int:
         """How many keys, with those removed."""
@@ -79,7 +76,7 @@ class Run:
 
     def places_of(self, upper: Words, lower: Words) -> tuple[Places, Places]:
         """Which of the given keys it has, and where; removed ones too. Sorted keys are found fastest."""
-        asked = np.arange(len(upper)) if self.filter is None else self._possible(upper)
+        asked = self._possible(upper)
         at = np.searchsorted(self.upper, upper[asked])
         found: list[tuple[Places, Places]] = []
         while len(asked):
@@ -95,8 +92,26 @@ class Run:
             return np.empty(0, np.intp), np.empty(0, np.intp)
         return np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
 
+    def mark_gone(self, upper: Words, lower: Words, seqs: Words) -> int:
+        """Mark those of the given keys that stand at the given positions; returns how many."""
+        asked, at = self.places_of(upper, lower)
+        gone = at[self.seqs[at] == seqs[asked]]
+        self.seqs[gone] = GONE
+        return len(gone)
+
     def _possible(self, upper: Words) -> Places:
-        assert self.filter is not None  # noqa: S101 - the only caller asked
+        """Which of the given keys it may have."""
+        return np.arange(len(upper))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunFile(Run):
+    """A run in a file, with the filter that stands there too."""
+
+    filter: Words
+    shape: RunShape
+
+    def _possible(self, upper: Words) -> Places:
         bits = filter_bits(upper)
         return np.flatnonzero((self.filter[filter_words(upper, len(self.filter))] & bits) == bits)
 
@@ -142,7 +157,7 @@ def fill_filter(words: Words, upper: Words) -> None:
     words[of[starts]] |= np.bitwise_or.reduceat(filter_bits(upper), starts)
 
 
-def make_file(folder: Path, name: str, room: int, level: int) -> Run:
+def make_file(folder: Path, name: str, room: int, level: int) -> RunFile:
     """An empty run in a new file with room for so many keys; its columns are mapped to be written.
 
     Raises:
@@ -162,7 +177,7 @@ def make_file(folder: Path, name: str, room: int, level: int) -> Run:
         raise
 
 
-def map_file(folder: Path, shape: RunShape) -> Run:
+def map_file(folder: Path, shape: RunShape) -> RunFile:
     """The run of a file.
 
     Raises:
@@ -177,18 +192,17 @@ def map_file(folder: Path, shape: RunShape) -> Run:
     upper, lower, seqs, prints = (
         content[i * shape.room : i * shape.room + shape.keys] for i in range(_COLUMNS)
     )
-    return Run(upper, lower, seqs, prints, filter=content[_COLUMNS * shape.room :], shape=shape)
+    return RunFile(upper, lower, seqs, prints, content[_COLUMNS * shape.room :], shape)
 
 
-def fill_file(file: Run, run: Run) -> None:
+def fill_file(file: RunFile, run: Run) -> None:
     """Copy a run into a file that has room for it."""
     for to, content in zip(file.columns, run.columns, strict=True):
         to[: len(run)] = content
-    assert file.filter is not None  # noqa: S101 - every file has one
-    if run.filter is None:
-        fill_filter(file.filter, run.upper)
-    else:
+    if isinstance(run, RunFile):
         file.filter[:] = run.filter
+    else:
+        fill_filter(file.filter, run.upper)
 
 
 def _bytes_of(room: int) -> int:
