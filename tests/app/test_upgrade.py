@@ -121,6 +121,14 @@ def test_a_new_folder_needs_no_backup(tmp_path: Path) -> None:
     assert backups_beside(tmp_path / "data") == []
 
 
+def test_a_state_store_that_was_never_used_is_no_older_version_that_needs_a_backup(data: Path) -> None:
+    for path in data.glob("state.db*"):
+        path.unlink()
+    start(data)
+    assert backups_beside(data) == []
+    assert events_in(data) == 20
+
+
 def test_an_upgrade_that_fails_leaves_the_work_to_the_next_start(
     data: Path, later_store: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,7 @@ def back_up_before_upgrade(
         NewerFormat: a part is newer than this Bursar reads.
         ConfigurationError: the backup failed; the text says how to go on. Nothing was changed.
     """
-    is_older = any(part.is_older for part in versions_of(folder)) or status(engine).pending
+    is_older = any(part.is_older for part in versions_of(folder)) or status(engine).is_older
     if not is_older or not settings.upgrade_backup or read_identity(folder.journal) is None:
         return None
     place = backup_place(settings)

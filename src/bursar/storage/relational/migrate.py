@@ -37,6 +37,11 @@ class MigrationStatus:
     pending: tuple[str, ...]
     """The steps that `upgrade` would do, in order."""
 
+    @property
+    def is_older(self) -> bool:
+        """Whether an older Bursar made its tables; an empty store has none that could be lost."""
+        return self.current is not None and bool(self.pending)
+
 
 def upgrade(engine: Engine) -> MigrationStatus:
     """Do every pending step, all or none, and answer where the store stands then.
