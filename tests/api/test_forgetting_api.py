@@ -142,6 +142,38 @@ def test_a_person_leaves_a_providers_usage_object_whatever_its_fields_are_called
     assert tenant.totals() == before
 
 
+def test_a_figure_that_is_written_like_an_identifier_names_nobody(
+    server: RunningServer, tenant: Tenant
+) -> None:
+    counted = {"prompt_tokens": 4711, "completion_tokens": 3, "total_tokens": 4714}
+    spent = tenant.send(user_id="bob", usage=counted, input_tokens=None, message="a long answer")
+    asked = {**CALL, "event_id": spent, "usage": counted, "input_tokens": None, "model": "gpt-4o"}
+    conflict = tenant.ask("POST", EVENTS, json={**asked, "user_id": "bob"}, params={"wait": "applied"})
+    assert conflict.json()["events"][0]["outcome"] == "conflict"
+    plain = tenant.send(user_id="bob", input_tokens=4711, latency_ms=4711)
+    theirs = tenant.send(user_id="4711", usage={**counted, "caller": 4711}, input_tokens=None)
+    before = tenant.totals()
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "4711", "reason": WHY}))
+    assert (run["result"]["events"], run["result"]["left"]) == (1, 0), run
+    for event_id in (spent, plain):
+        assert tenant.ask("GET", f"{EVENTS}/{event_id}").json()["user_id"] == "bob"
+    assert tenant.ask("GET", f"{EVENTS}/{theirs}").json()["usage"] == counted
+    kept = tenant.ask("GET", f"{EVENTS}/quarantine").json()["items"]
+    assert kept[0]["record"]["event"]["user_id"] == "bob"
+    assert tenant.totals() == before
+    verify(server)
+
+
+def test_an_identifier_of_another_alphabet_is_no_part_of_a_longer_one(tenant: Tenant) -> None:
+    kept = [tenant.send(user_id=user) for user in ("жанна", "zoë")]
+    gone = [tenant.send(user_id=user) for user in ("анна", "zo")]
+    body = {"identifiers": ["анна", "zo"], "reason": WHY}
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=body))
+    assert (run["result"]["events"], run["result"]["left"]) == (2, 0)
+    users = [tenant.ask("GET", f"{EVENTS}/{one}").json()["user_id"] for one in (*kept, *gone)]
+    assert users == ["жанна", "zoë", None, None]
+
+
 def words_in(server: RunningServer, word: str) -> list[str]:
     """Files of state store and pads that hold a word."""
     folder = server.platform.folder

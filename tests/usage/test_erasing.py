@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bursar.usage.changes import KeptRows
 from bursar.usage.erasing import PERSON_FIELDS, erased_line, fields_naming, names_person, tombstone_for
 from bursar.usage.figures import figures_of
-from bursar.usage.person import person_pattern
+from bursar.usage.person import Person
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
 
 
@@ -94,12 +95,60 @@ def test_a_usage_object_keeps_its_figures_and_nothing_that_a_caller_said() -> No
 
 
 def test_a_line_that_still_names_somebody_says_in_which_fields() -> None:
-    person = re.compile(person_pattern(["mara"]).encode())
+    person = Person(["mara"])
     usage = a_usage("for mara", event={"operation": "of mara", "model": "x"})
     assert set(fields_naming(line_of(usage), person)) == {"event_id", "operation"}
     assert set(fields_naming(line_of(a_correction("for mara", usage)), person)) == {"event_id", "operation"}
     assert fields_naming(line_of(a_void("a", reason="mara said so")), person) == ["reason"]
     assert fields_naming(b"of mara, and no JSON", person) == ["record"]
+
+
+def test_a_figure_is_nobodys_name() -> None:
+    kept = KeptRows(["user_id", "input_text"], [[None, "4711"]])
+    figures: dict[str, Any] = {"prompt_tokens": 4711}
+    event = {"latency_ms": 4711, "usage": figures}
+    usage = a_usage("a", event=event) | {"seq": 4711, "units": {"input_text": 4711}, "cost": "4711"}
+    person = Person(["4711"])
+    assert fields_naming(line_of(usage), person) == []
+    assert fields_naming(line_of(a_change("expire", kept={"usage_by_user_day": kept})), person) == []
+    kept.rows[0][0] = "4711"
+    assert fields_naming(line_of(a_change("expire", kept={"usage_by_user_day": kept})), person) == ["kept"]
+    figures["caller"] = 4711
+    assert fields_naming(line_of(usage), person) == ["usage"]
+
+
+ALONE = (
+    "so sagt zoë.",
+    "„zoë“",
+    "zoë…",
+    "zoë's",
+    "—zoë—",
+    "请问zoë在吗",
+    "user:zoë",
+    "zoe\u0308 once",
+    "zoë\u00a0",
+)
+PARTS = ("zoëé", "àzoë", "zoëlle", "жzoë", "zoë-2", "ÿ.zoë", "zoe", "zo", "zoe\u0308\u0301")
+
+
+@pytest.mark.parametrize("text", [*ALONE, *PARTS])
+def test_letters_of_every_alphabet_belong_to_a_word(text: str) -> None:
+    person = Person(["zoë"])
+    for content in (json.dumps([text], ensure_ascii=False), text):
+        assert (person.is_in_text(content), person.is_in(content.encode())) == (text in ALONE,) * 2
+        found = duckdb.execute("SELECT regexp_matches(?, ?)", [content, person.pattern]).fetchall()
+        assert found == [(text in ALONE,)]
+
+
+@pytest.mark.parametrize(("name", "other"), [("zo", "zoë"), ("анна", "жанна"), ("νίκος", "νίκοςα")])
+def test_a_name_is_not_found_in_a_longer_one_of_its_alphabet(name: str, other: str) -> None:
+    assert not Person([name]).is_in(other.encode())
+    assert Person([name]).is_in(name.encode())
+
+
+def test_where_words_have_no_spaces_between_them_a_name_is_found_wherever_it_stands() -> None:
+    assert Person(["张伟"]).is_in("请联系张伟谢谢".encode())
+    assert Person(["أحمد"]).is_in("لأحمد".encode())
 
 
 NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
@@ -126,6 +175,13 @@ NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
     "a word of a tag": ({"tags": {"who": "for mara", "team": "x"}}, ["who"]),
     "a line of the message": ({"message": "so said\nmara"}, []),
     "a line in metadata": ({"metadata": {"note": "by\tmara"}}, []),
+    "a figure of usage": (
+        {"usage": {"prompt_tokens": 4711, "details": {"total_tokens": 4711}}, "latency_ms": 4711},
+        None,
+    ),
+    "a number beside the figures": ({"usage": {"prompt_tokens": 3, "caller": 4711}}, []),
+    "a field of usage": ({"usage": {"4711": {"tokens": 3}}}, []),
+    "a number in metadata": ({"metadata": {"account": 4711}}, []),
     "a user that is no text": ({"user_id": 5, "tags": ["mara"]}, None),
 }
 
@@ -133,7 +189,7 @@ NAMING: dict[str, tuple[dict[str, Any], list[str] | None]] = {
 @pytest.mark.parametrize(("event", "tags"), NAMING.values(), ids=NAMING)
 def test_a_line_names_a_person_by_whole_words(event: dict[str, Any], tags: list[str] | None) -> None:
     usage = a_usage("a", event=event)
-    person = re.compile(person_pattern(["other", "mara"]).encode())
+    person = Person(["other", "mara", "4711"])
     assert names_person(line_of(usage), person) == tags
     assert names_person(line_of(a_correction("a", usage)), person) == tags
     assert names_person(line_of(a_void("mara")), person) is None
@@ -146,7 +202,7 @@ TEXTS_OF_ADDRESS = (ADDRESS, f"<{ADDRESS}>", f"mail {ADDRESS}.", f"to\n{ADDRESS}
 
 @pytest.mark.parametrize("text", TEXTS_OF_ADDRESS)
 def test_a_mail_address_is_found_wherever_it_stands_alone(text: str) -> None:
-    pattern = person_pattern([ADDRESS])
+    pattern = Person([ADDRESS]).pattern
     assert re.search(pattern, text)
     assert re.search(pattern, json.dumps({"note": text}))
     assert duckdb.execute("SELECT regexp_matches(?, ?)", [json.dumps([text]), pattern]).fetchall() == [
@@ -156,6 +212,6 @@ def test_a_mail_address_is_found_wherever_it_stands_alone(text: str) -> None:
 
 @pytest.mark.parametrize("text", OTHERS_ADDRESSES)
 def test_a_mail_address_is_not_found_in_the_longer_one_of_somebody_else(text: str) -> None:
-    pattern = person_pattern([ADDRESS])
+    pattern = Person([ADDRESS]).pattern
     assert not re.search(pattern, f"for {text} only")
     assert duckdb.execute("SELECT regexp_matches(?, ?)", [text, pattern]).fetchall() == [(False,)]

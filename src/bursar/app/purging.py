@@ -7,7 +7,6 @@ keeps deleted bytes in its free blocks. Each step can be repeated.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from bursar.storage.duckdb.tenant_sql import rows_of_tenant
 from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.relational.runs import RelationalRuns
 from bursar.usage.changes import RESET, TOMBSTONE
-from bursar.usage.erasing import fields_naming
-from bursar.usage.person import person_pattern
+from bursar.usage.erasing import fields_naming, texts_of
+from bursar.usage.person import Person
 from bursar.usage.revising.purging import PlacesLeft
 
 if TYPE_CHECKING:
@@ -82,23 +81,26 @@ class Purger:
         self, run: RunContext, tenant_id: str, identifiers: Collection[str], through_seq: int
     ) -> PlacesLeft:
         """See `Purges.places_left`."""
-        pattern = person_pattern(identifiers)
-        person = re.compile(pattern.encode())
+        person = Person(identifiers)
         left: set[tuple[str, int]] = set()
         for number, line in enumerate(self._lines(0, through_seq)):
             if number % 10_000 == 0:
                 run.progress("looking whether anything is left", 100 * number // max(through_seq, 1), 100)
-            if person.search(line) and _read(line).tenant_id == tenant_id:
+            if person.is_in(line) and _read(line).tenant_id == tenant_id:
                 left |= {(name, _read(line).seq) for name in fields_naming(line, person)}
         with self._cursor() as cursor:
-            left |= rows_naming(cursor, tenant_id, pattern, through_seq)
+            left |= rows_naming(cursor, tenant_id, person, through_seq)
         fields = Counter(name for name, _ in left)
         return PlacesLeft(len({seq for _, seq in left}), dict(sorted(fields.items())))
 
     def conceal_runs(self, tenant_id: str, identifiers: Collection[str]) -> int:
         """See `Purges.conceal_runs`."""
-        is_named = re.compile(person_pattern(identifiers)).search
-        return RelationalRuns(self.ground.engine).conceal_ended(tenant_id, lambda text: bool(is_named(text)))
+        person = Person(identifiers)
+
+        def is_named(content: str) -> bool:
+            return any(map(person.is_in_text, texts_of(content.encode())))
+
+        return RelationalRuns(self.ground.engine).conceal_ended(tenant_id, is_named)
 
     def rows_left(self, tenant_id: str) -> dict[str, int]:
         """See `Purges.rows_left`."""

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bursar.usage.changes import TOMBSTONE, Tombstone
-from bursar.usage.figures import figures_of
+from bursar.usage.changes import TOMBSTONE, KeptRows, Tombstone
+from bursar.usage.figures import besides_figures, figures_of
+from bursar.usage.json_shape import is_list, is_object
 from bursar.usage.record import RECORD_VERSION
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Collection
+
+    from bursar.usage.person import Person
 
 PERSON_FIELDS = (
     "user_id",
@@ -33,6 +35,8 @@ PERSON_FIELDS = (
     "metadata",
 )
 """Fields of an event that become null: who it was, ids that lead there, and free words."""
+_NO_NAMES = frozenset({"tenant_id", "cost", "reported_cost"})
+"""Fields that hold the tenant's own id, or an amount as a text."""
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -45,6 +49,8 @@ class _NamedLine(_NamedUsage):
     usage: _NamedUsage | None = None
 
 
+_KEPT_NAMES = frozenset({"user_id", "project_id", "provider", "model", "service_type"})
+_decode_kept = msgspec.json.Decoder(dict[str, KeptRows]).decode
 _decode_named = msgspec.json.Decoder(_NamedLine).decode
 
 
@@ -70,26 +76,30 @@ def erased_line(line: bytes, tags: Collection[str]) -> bytes:
     return _encode(record) + end
 
 
-def names_person(line: bytes, person: re.Pattern[bytes]) -> list[str] | None:
+def names_person(line: bytes, person: Person) -> list[str] | None:
     """Names of the tags whose values lead to the person, where a line names them; None where it doesn't.
 
-    A line names a person where the pattern (`person.py`) is found in a tag's value, in `PERSON_FIELDS`,
-    or in the provider's usage object.
+    A line names a person where one of the identifiers is found in a tag's value, in `PERSON_FIELDS`, or in
+    what the provider's usage object has beside figures.
     """
-    if not person.search(line):
+    if not person.is_in(line):
         return None
     try:
         found = _decode_named(line)
         event = _decode_object(found.usage.event if found.usage else found.event)
     except msgspec.DecodeError:
         return None
-    named = [name for name, value in _texts(event.get("tags")) if person.search(value.encode())]
-    fields = (event[name] for name in (*PERSON_FIELDS, "usage") if name in event)
-    return named if named or any(person.search(bytes(field)) for field in fields) else None
+    named = [name for name, value in _texts(event.get("tags")) if person.is_in_text(value)]
+    pieces = [bytes(event[name]) for name in PERSON_FIELDS if name in event]
+    pieces += besides_figures(bytes(event.get("usage", b"null")))
+    return named if named or any(person.is_in(piece) for piece in pieces) else None
 
 
-def fields_naming(line: bytes, person: re.Pattern[bytes]) -> list[str]:
-    """Names of the fields in which a line that names somebody does so: of the event, or of the record."""
+def fields_naming(line: bytes, person: Person) -> list[str]:
+    """Names of the fields in which a line names somebody: of the event, or of the record.
+
+    A number names nobody, but in metadata and in what a usage object has beside figures.
+    """
     try:
         record = _decode_object(line)
         for part in ("usage", "event"):
@@ -98,9 +108,39 @@ def fields_naming(line: bytes, person: re.Pattern[bytes]) -> list[str]:
                 inner = record.pop(part, None)
                 record |= _decode_object(inner) if inner is not None and _is_object(inner) else {}
     except msgspec.DecodeError:
-        return ["record"]
-    named = [name for name, value in record.items() if name != "tenant_id" and person.search(bytes(value))]
-    return named or ["record"]
+        return ["record"] if person.is_in(line) else []
+    return [name for name, value in record.items() if is_named_in(name, bytes(value), person)]
+
+
+def is_named_in(name: str, value: bytes, person: Person) -> bool:
+    """Whether a field of an event or a record, as JSON, names somebody."""
+    if name in _NO_NAMES or not person.is_in(value):
+        return False
+    if name == "metadata":
+        return True
+    if name == "kept":
+        return any(map(person.is_in_text, _names_kept(value)))
+    pieces = besides_figures(value) if name == "usage" else []
+    return any(map(person.is_in, pieces)) or any(map(person.is_in_text, texts_of(value)))
+
+
+def texts_of(content: bytes) -> list[str]:
+    """All texts in JSON, and names of fields; what is no JSON is one text."""
+    try:
+        waiting: list[Any] = [msgspec.json.decode(content)]
+    except (msgspec.DecodeError, RecursionError):
+        return [content.decode("utf-8", "replace")]
+    texts: list[str] = []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            texts.append(value)
+        elif is_list(value):
+            waiting += value
+        elif is_object(value):
+            texts += value
+            waiting += value.values()
+    return texts
 
 
 def tombstone_for(
@@ -116,6 +156,21 @@ def tombstone_for(
         fingerprint=fingerprint,
     )
     return _encode(stone) + (b"\n" if line.endswith(b"\n") else b"")
+
+
+def _names_kept(value: bytes) -> list[str]:
+    """Names in an expiry's kept sums, whose figures are texts as well."""
+    try:
+        kept: dict[str, KeptRows] = _decode_kept(value)
+    except msgspec.DecodeError:
+        return texts_of(value)
+    return [
+        one
+        for table in kept.values()
+        for row in table.rows
+        for column, one in zip(table.columns, row, strict=False)
+        if column in _KEPT_NAMES and isinstance(one, str)
+    ]
 
 
 def _texts(tags: msgspec.Raw | None) -> list[tuple[str, str]]:

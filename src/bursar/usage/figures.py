@@ -53,17 +53,45 @@ def figures_of(content: bytes) -> bytes:
         return b"null"
 
 
+def besides_figures(content: bytes) -> list[bytes]:
+    """What `figures_of` leaves out, piece by piece: fields with their names, and texts."""
+    pieces: list[bytes] = []
+    try:
+        _leave_out(content.strip(), pieces)
+    except (msgspec.DecodeError, RecursionError):
+        return [content]
+    return pieces
+
+
+def _leave_out(text: bytes, pieces: list[bytes]) -> None:
+    if text.startswith(b"{"):
+        for name, value in _decode_object(text).items():
+            if not _is_kept(name, bytes(value)):
+                pieces.append(_encode(name) + b":" + bytes(value))
+            elif name not in ABOUT_THE_SERVICE:
+                _leave_out(bytes(value), pieces)
+    elif text.startswith(b"["):
+        for value in _decode_list(text):
+            _leave_out(bytes(value), pieces)
+    elif not _A_FIGURE.fullmatch(text):
+        pieces.append(text)
+
+
 def _figures_of(text: bytes) -> bytes:
     if text.startswith(b"{"):
         parts: Iterable[bytes] = (
             _encode(name) + b":" + (bytes(value) if name in ABOUT_THE_SERVICE else _figures_of(bytes(value)))
             for name, value in _decode_object(text).items()
-            if (_A_WORD.fullmatch(bytes(value)) if name in ABOUT_THE_SERVICE else _is_figure(name))
+            if _is_kept(name, bytes(value))
         )
         return b"{%b}" % b",".join(parts)
     if text.startswith(b"["):
         return b"[%b]" % b",".join(_figures_of(bytes(value)) for value in _decode_list(text))
     return text if _A_FIGURE.fullmatch(text) else b"null"
+
+
+def _is_kept(name: str, value: bytes) -> bool:
+    return _A_WORD.fullmatch(value) is not None if name in ABOUT_THE_SERVICE else _is_figure(name)
 
 
 @lru_cache(maxsize=1024)

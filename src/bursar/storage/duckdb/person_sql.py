@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from bursar.usage.erasing import PERSON_FIELDS
-from bursar.usage.person import PersonFound, person_pattern
+from bursar.storage.duckdb.erase import UNREADABLE
+from bursar.usage.erasing import PERSON_FIELDS, fields_naming, is_named_in, names_person
+from bursar.usage.figures import besides_figures
+from bursar.usage.person import Person, PersonFound
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,49 +18,44 @@ _TAGS = (
     "list_transform(list_filter(coalesce(map_entries(tags), []),"
     " lambda t: regexp_matches(t.value, $pattern)), lambda t: t.key)"
 )
-_NAMES = " OR ".join(f'regexp_matches("{name}"::VARCHAR, $pattern)' for name in (*PERSON_FIELDS, "usage"))
-
-_NO_WORDS = frozenset({"tenant_id", "seq", "revised_seq", "ended_seq", "fingerprint"})
-"""Columns that hold the tenant's own id, or numbers."""
-
-
-class _Event(msgspec.Struct):
-    tags: dict[str, Any] | None = None
-
-
-class _Usage(msgspec.Struct):
-    event: _Event | None = None
-
-
-class _Line(msgspec.Struct):
-    event: _Event | None = None
-    usage: _Usage | None = None
-
-
-_decode = msgspec.json.Decoder(_Line).decode
+_NAMES = " OR ".join(
+    f'coalesce(regexp_matches("{name}"::VARCHAR, $pattern), false)' for name in PERSON_FIELDS
+)
+_AS_JSON = {"VARCHAR": 'to_json("{}")', "JSON": '"{}"', "MAP(VARCHAR, VARCHAR)": 'to_json("{}")'}
+_AS_JSON["MAP(VARCHAR, BIGINT)"] = 'to_json(map_keys("{}"))'
+"""SQL for the columns of a type that may hold words, as JSON; others hold numbers and moments."""
+_NO_WORDS = frozenset({"tenant_id", "record"})
+"""The tenant's own id; and a whole line, which is looked through field by field."""
 
 
 def find_person(
     cursor: duckdb.DuckDBPyConnection, tenant_id: str, identifiers: Collection[str]
 ) -> PersonFound:
     """Where the identifiers stand in this tenant's usage; a scan of all of it."""
-    values = {"tenant": tenant_id, "pattern": person_pattern(identifiers)}
+    person = Person(identifiers)
+    values = {"tenant": tenant_id, "pattern": person.pattern}
     found: dict[int, set[str]] = {}
     for table in ("usage_events", "usage_history"):
         rows = cursor.execute(
-            f"SELECT place, named FROM (SELECT coalesce(revised_seq, seq) AS place, {_TAGS} AS named,"
-            f" {_NAMES} AS is_named FROM {table}"
-            " WHERE tenant_id = $tenant) WHERE coalesce(is_named, false) OR len(named) > 0",
+            f"SELECT place, named, CASE WHEN NOT is_named THEN usage END FROM"
+            f" (SELECT coalesce(revised_seq, seq) AS place, {_TAGS} AS named, usage::VARCHAR AS usage,"
+            f" len(named) > 0 OR {_NAMES} AS is_named FROM {table} WHERE tenant_id = $tenant)"
+            " WHERE is_named OR regexp_matches(usage, $pattern)",
             values,
         ).fetchall()
-        for seq, tags in rows:
-            found.setdefault(int(seq), set()).update(tags or ())
+        for seq, tags, usage in rows:
+            # A figure is nobody's name.
+            if usage is None or any(map(person.is_in, besides_figures(usage.encode()))):
+                found.setdefault(int(seq), set()).update(tags or ())
     aside = cursor.execute(
-        "SELECT seq, record FROM quarantine WHERE tenant_id = $tenant AND regexp_matches(record, $pattern)",
+        "SELECT seq, record, reason FROM quarantine"
+        " WHERE tenant_id = $tenant AND regexp_matches(record, $pattern)",
         values,
     ).fetchall()
-    for seq, record in aside:
-        found.setdefault(int(seq), set()).update(_tags_of(record, values["pattern"]))
+    for seq, record, reason in aside:
+        tags = names_person(record.encode(), person)
+        if tags is not None or reason == UNREADABLE:
+            found.setdefault(int(seq), set()).update(tags or ())
     kept = cursor.execute(
         "SELECT by_seq, place FROM kept_by_user_day"
         " WHERE tenant_id = $tenant AND regexp_matches(user_id, $pattern) ORDER BY ALL",
@@ -73,39 +67,34 @@ def find_person(
     )
 
 
-def _tags_of(record: str, pattern: str) -> list[str]:
-    try:
-        line = _decode(record.encode())
-    except msgspec.DecodeError:
-        return []
-    event = line.event or (line.usage.event if line.usage else None)
-    tags = (event.tags if event else None) or {}
-    return [name for name, value in tags.items() if isinstance(value, str) and re.search(pattern, value)]
-
-
 def rows_naming(
-    cursor: duckdb.DuckDBPyConnection, tenant_id: str, pattern: str, through_seq: int
+    cursor: duckdb.DuckDBPyConnection, tenant_id: str, person: Person, through_seq: int
 ) -> set[tuple[str, int]]:
     """Columns that still match, each with the place of its row, up to a place; sums by user are place 0."""
     left: set[tuple[str, int]] = set()
-    values = {"tenant": tenant_id, "pattern": pattern, "last": through_seq}
+    values = {"tenant": tenant_id, "pattern": person.pattern, "last": through_seq}
     for table in ("usage_events", "usage_history", "quarantine"):
-        columns = [
-            row[0] for row in cursor.execute(f"DESCRIBE {table}").fetchall() if row[0] not in _NO_WORDS
-        ]
-        named = ", ".join(
-            f"CASE WHEN regexp_matches(\"{name}\"::VARCHAR, $pattern) THEN '{name}' END" for name in columns
-        )
-        rows = cursor.execute(
-            f"SELECT unnest(list_filter([{named}], lambda name: name IS NOT NULL)) AS name, seq"
-            f" FROM {table} t WHERE tenant_id = $tenant AND seq <= $last"
-            " AND regexp_matches(t::VARCHAR, $pattern)",
-            values,
-        ).fetchall()
-        left |= {(name, int(seq)) for name, seq in rows}
+        columns = {
+            str(row[0]): _AS_JSON[row[1]].format(row[0])
+            for row in cursor.execute(f"DESCRIBE {table}").fetchall()
+            if row[1] in _AS_JSON and row[0] not in _NO_WORDS
+        }
+        for name, content in columns.items():
+            rows = cursor.execute(
+                f"SELECT seq, {content}::VARCHAR AS content FROM {table}"
+                " WHERE tenant_id = $tenant AND seq <= $last AND regexp_matches(content, $pattern)",
+                values,
+            ).fetchall()
+            left |= {(name, int(seq)) for seq, text in rows if is_named_in(name, text.encode(), person)}
+    aside = cursor.execute(
+        "SELECT seq, record FROM quarantine"
+        " WHERE tenant_id = $tenant AND seq <= $last AND regexp_matches(record, $pattern)",
+        values,
+    ).fetchall()
+    left |= {("record", int(seq)) for seq, line in aside if fields_naming(line.encode(), person)}
     kept = cursor.execute(
         "SELECT 1 FROM kept_by_user_day"
         " WHERE tenant_id = $tenant AND regexp_matches(user_id, $pattern) LIMIT 1",
-        {"tenant": tenant_id, "pattern": pattern},
+        {"tenant": tenant_id, "pattern": person.pattern},
     ).fetchall()
     return left | ({("user_id", 0)} if kept else set())

@@ -12,7 +12,6 @@ of positions, then a search for the tenant in the line's bytes.
 
 from __future__ import annotations
 
-import re
 from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +24,7 @@ from bursar.storage.duckdb.kept import read_kept
 from bursar.usage.applying import event_key
 from bursar.usage.changes import TOMBSTONE
 from bursar.usage.erasing import erased_line, names_person, tombstone_for
-from bursar.usage.person import person_pattern
+from bursar.usage.person import Person
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -217,7 +216,7 @@ class _ErasureDecider:
         self._last = max(by_seqs)
         self._tenant_id = tenant_id
         self._mark = _tenant_mark(tenant_id)
-        self._person = re.compile(person_pattern(identifiers).encode()) if identifiers else None
+        self._person = Person(identifiers) if identifiers else None
         self._removed = [_Removed(database, by_seq) for by_seq in by_seqs]
         self._tags = _erased_tags(database, by_seqs)
         self._kept = _kept_of_tenant(database, tenant_id, self._last)
