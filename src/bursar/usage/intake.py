@@ -138,11 +138,7 @@ class Intake:
         measured = measure_usage(event)
         costed = cost_event(self.maker.book, event, measured, time or receipt.now)
         tenant_id = event.tenant_id or receipt.caller.tenant_id
-        # The record says both, so the caller's part needn't; the time is in the fingerprint all the same.
-        event.tenant_id = event.time = None
-        if event.message is not None:
-            event.message = redact_text(event.message)
-        content = encode_event(event)
+        content = _kept_part(event)
         if check_json_parts(event, content):
             return False
         said = None if time is None else micros
@@ -210,6 +206,15 @@ class Intake:
         except Invalid as refusal:
             reasons += refusal.reasons
         return tuple(reasons)
+
+
+def _kept_part(event: UsageEvent) -> bytes:
+    """The caller's part as it is kept, redacted; what the record says is taken out of the event."""
+    # The time is in the fingerprint all the same.
+    event.tenant_id = event.time = None
+    if event.message is not None:
+        event.message = redact_text(event.message)
+    return encode_event(event)
 
 
 def _encoded(event: UsageEvent) -> bytes:

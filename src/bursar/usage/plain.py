@@ -53,13 +53,9 @@ class ShortWay:
         It isn't where its record would say more, where its cost isn't a plain sum of whole products,
         and where something might be wrong with it.
         """
-        receipt, time, named = self._receipt, event.time, event.tenant_id
+        receipt, time = self._receipt, event.time
         micros = receipt.received if time is None else clock.to_micros(time)
-        if not (
-            receipt.oldest <= micros <= receipt.newest
-            and _is_plain(event)
-            and (named is None or named == self._tenant_id)
-        ):
+        if not self._is_plain(event, micros):
             return None
         prices = self._prices_for(event, time or receipt.now)
         if prices is None:
@@ -67,10 +63,8 @@ class ShortWay:
         units, picos = _rated(event, prices)
         if not 0 < picos < PICOS_PER_UNIT:
             return None
-        event.tenant_id = event.time = None
         content = _content_of(event)
         if content is None:
-            event.tenant_id, event.time = named, time
             return None
         self._used[prices.card.id] = prices.card
         # By place: the names would take half as long again.
@@ -93,6 +87,18 @@ class ShortWay:
             Raw(content),
         )
 
+    def _is_plain(self, event: UsageEvent, micros: int) -> bool:
+        """Whether nothing is said that needs a closer look, and nothing left out that must be found out."""
+        receipt, named = self._receipt, event.tenant_id
+        return (
+            receipt.oldest <= micros <= receipt.newest
+            and event.units is event.usage is event.cost is event.message is None
+            and event.event_id is not None
+            and event.provider is not None
+            and event.model is not None
+            and (named is None or named == self._tenant_id)
+        )
+
     def _prices_for(self, event: UsageEvent, moment: datetime) -> TokenPrices | None:
         tariff = self._book.tariff(
             (
@@ -109,16 +115,6 @@ class ShortWay:
             context = event.context_tokens
             quote = tariff.quote_at(moment, (event.input_tokens or 0) if context is None else context)
         return quote.tokens
-
-
-def _is_plain(event: UsageEvent) -> bool:
-    """Whether nothing is said that needs a closer look, and nothing left out that must be found out."""
-    return (
-        event.units is event.usage is event.cost is event.message is None
-        and event.event_id is not None
-        and event.provider is not None
-        and event.model is not None
-    )
 
 
 def _rated(event: UsageEvent, prices: TokenPrices) -> tuple[TokenUnits, int]:
@@ -141,14 +137,21 @@ def _rated(event: UsageEvent, prices: TokenPrices) -> tuple[TokenUnits, int]:
 
 
 def _content_of(event: UsageEvent) -> bytes | None:
-    """The event as it is kept; None where its metadata isn't plain, or too deep to be written."""
+    """The caller's part as it is kept; what the record says is taken out of the event.
+
+    None, and the event untouched, where its metadata isn't plain, or too deep to be written.
+    """
+    named, time, metadata = event.tenant_id, event.time, event.metadata
+    event.tenant_id = event.time = None
     try:
         content = encode_event(event)
     except RecursionError:
-        return None
-    metadata = event.metadata
-    if metadata is None:
+        content = None
+    if content is not None and (
+        metadata is None
+        or (len(content) <= JSON_BYTES_LIMIT and _SCALARS.issuperset(map(type, metadata.values())))
+        or not (check_json_parts(event, content) or holds_decimals(metadata))
+    ):
         return content
-    if len(content) <= JSON_BYTES_LIMIT and _SCALARS.issuperset(map(type, metadata.values())):
-        return content
-    return None if check_json_parts(event, content) or holds_decimals(metadata) else content
+    event.tenant_id, event.time = named, time
+    return None
