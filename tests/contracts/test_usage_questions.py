@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bursar.storage.duckdb.planner import Plan, Reach, Reading, plan_question
 from bursar.storage.duckdb.questions import CursorQuestions
 from bursar.usage.periods import Grain
-from bursar.usage.query import EventPage, Filter, FilterOp, Order, UsageQuery
+from bursar.usage.query import MEASURES_LIMIT, EventPage, Filter, FilterOp, Order, UsageQuery
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Percentile
 from bursar.window import Window, parse_zone
@@ -147,6 +147,16 @@ def test_no_events_give_no_rows_and_totals_of_nothing() -> None:
     assert answer.totals.amounts == {"cost": {}}
     assert answer.totals.figures["events"] == answer.totals.figures["unique_users"] == 0
     assert answer.totals.figures["error_rate"] is answer.totals.figures["latency_p50_ms"] is None
+
+
+@pytest.mark.parametrize("last", ["seconds", "unique_users"])
+def test_as_many_measures_as_may_be_asked_for_have_totals_too(last: str) -> None:
+    measures = (*(f"unit:{number}" for number in range(MEASURES_LIMIT - 1)), last)
+    events = [an_event(model=model, user_id=model, custom_units={"7": 1_500_000}) for model in ("a", "b")]
+    answer = ask(Ledger(), *events).answer("acme", UsageQuery(OCTOBER, measures, ("model",), limit=1))
+    assert answer.has_more
+    assert answer.totals.figures["unit:7"] == 3
+    assert (answer.totals.events, answer.totals.unpriced_events) == (2, 2)
 
 
 def test_events_that_were_taken_out_leave_no_row_behind() -> None:

@@ -13,22 +13,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bursar.clock import rfc3339
+from bursar.storage.duckdb.binding import naive
 from bursar.storage.duckdb.kept import keep_sums
 from bursar.storage.duckdb.questions import CursorQuestions
+from bursar.storage.duckdb.rollup import ROLLUPS
 from bursar.usage.asked import Asked
 from bursar.usage.partial import Partial, worst_of
+from bursar.usage.periods import Grain
+from bursar.usage.query import UsageQuery
 from bursar.usage.query_reader import Asker
 from bursar.usage.views.cost_breakdown import read_cost_breakdown_view
 from bursar.usage.views.cost_summary import read_cost_summary_view
 from bursar.usage.views.events import read_usage_list_view
 from bursar.usage.views.top import read_top_view
 from bursar.usage.views.trends import read_trends_view
+from bursar.window import ALL
 from tests.support.random_usage import END, START, queries, random_events
 from tests.support.usage_rows import Ledger
 
 if TYPE_CHECKING:
     from bursar.usage.api import ReadView
-    from bursar.usage.query import UsageQuery
 
 EVENTS = random_events(seed=11, count=1200)
 TAKEN_OUT = [f"evt-{index}" for index in range(0, 1200, 40)]
@@ -76,6 +80,24 @@ def test_an_answer_that_lacks_nothing_is_what_it_was_before_the_expiry(
     else:
         assert after.partial == Partial(HORIZON, "events_expired")
         assert query.window.start < HORIZON
+
+
+@pytest.mark.parametrize("has_later", [True, False])
+def test_all_of_time_by_period_says_that_its_beginning_is_gone(*, has_later: bool) -> None:
+    ledger = _filled()
+    for table, at in (
+        ("usage_events", "time"),
+        *((rollup, next(iter(of))) for rollup, of in ROLLUPS.items()),
+    ):
+        ledger.connection.execute(f"DELETE FROM {table} WHERE {at} < ? OR NOT ?", [naive(HORIZON), has_later])
+    ledger.connection.execute("INSERT INTO horizons VALUES ('acme', 'rollups', ?, 1)", [naive(HORIZON)])
+    # What is left is narrowed down to its own days, but the question was about all of them.
+    for dimensions in ((), ("operation",)):
+        query = UsageQuery(ALL, ("events",), dimensions, grain=Grain.DAY)
+        answer, rows = ask(ledger).answer("acme", query), ask(ledger).rows("acme", query)
+        assert answer.partial == rows.partial == Partial(HORIZON, "rollups_expired")
+        assert bool(answer.totals.events) is has_later
+    assert ask(ledger).answer("other", UsageQuery(ALL, ("events",), grain=Grain.DAY)).partial is None
 
 
 SUMMARY, BREAKDOWN, TRENDS, TOP, USAGE = (

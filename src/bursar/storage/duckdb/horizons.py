@@ -35,15 +35,16 @@ def horizons_of(cursor: duckdb.DuckDBPyConnection, tenant_id: str) -> dict[str, 
     return {**events, **{what: found[what] for what in (ROLLUPS, QUARANTINE) if what in found}}
 
 
-def partial_of(horizons: dict[str, datetime], plans: Iterable[Plan]) -> Partial | None:
-    """What an answer by these plans lacks, if anything."""
+def partial_of(horizons: dict[str, datetime], start: datetime, plans: Iterable[Plan]) -> Partial | None:
+    """What an answer by these plans to a question from `start` on lacks, if anything.
+
+    Plans may begin later than the question, where nothing is left before (`extent.py`).
+    """
     readings = [reading for plan in plans for reading in plan.readings]
     events, rollups = horizons.get(EVENTS), horizons.get(ROLLUPS)
     if events and any(reading.first_raw and reading.first_raw < events for reading in readings):
         return Partial(events, "events_expired")
-    if rollups and any(reading.first_summed and reading.first_summed < rollups for reading in readings):
-        return Partial(rollups, "rollups_expired")
-    return None
+    return Partial(rollups, "rollups_expired") if rollups and start < rollups else None
 
 
 def listing_partial(horizons: dict[str, datetime], start: datetime) -> Partial | None:

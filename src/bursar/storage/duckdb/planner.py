@@ -92,11 +92,6 @@ class Reading:
         """The earliest moment of the window that is read from raw rows."""
         return min((*self.split, *(window.start for window in self.raw)), default=None)
 
-    @property
-    def first_summed(self) -> datetime | None:
-        """The earliest moment that a rollup answers."""
-        return self.bulk.start if self.bulk else None
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

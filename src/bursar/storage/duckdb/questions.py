@@ -72,16 +72,16 @@ class CursorQuestions:
     def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
         """The figures that a query asks for, with totals over everything it selects."""
         with span("usage.answer", dimensions=len(query.dimensions), measures=len(query.measures)):
-            query = narrowed(self._cursor, tenant_id, query)
+            start, query = query.window.start, narrowed(self._cursor, tenant_id, query)
             plan = self._plan(tenant_id, query)
             found = self._found(tenant_id, query, plan)
-            has_more, partial = len(found) > query.limit, self._partial(tenant_id, plan)
+            has_more, partial = len(found) > query.limit, self._partial(tenant_id, start, plan)
             if has_more or query.offset or partial or not adds_up(query):
                 # A total may be read from sums where its rows must be read from what has expired.
                 asked = totals_queries(query)
                 plans = [self._plan(tenant_id, one) for one in asked]
                 totals = self._totals(tenant_id, asked, plans)
-                partial = self._partial(tenant_id, plan, *plans)
+                partial = self._partial(tenant_id, start, plan, *plans)
             else:
                 totals = sum_up(query, found)
             rows = tuple(map(_RowReader(query).read, found[: query.limit]))
@@ -90,11 +90,11 @@ class CursorQuestions:
     def rows(self, tenant_id: str, query: UsageQuery) -> UsageRows:
         """The rows alone, at most `query.limit` of them."""
         with span("usage.rows", dimensions=len(query.dimensions), measures=len(query.measures)):
-            query = narrowed(self._cursor, tenant_id, query)
+            start, query = query.window.start, narrowed(self._cursor, tenant_id, query)
             plan = self._plan(tenant_id, query)
             found = self._found(tenant_id, query, plan)
             rows = tuple(map(_RowReader(query).read, found[: query.limit]))
-            return UsageRows(rows, len(found) > query.limit, self._partial(tenant_id, plan))
+            return UsageRows(rows, len(found) > query.limit, self._partial(tenant_id, start, plan))
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
         """One page of single events, newest first."""
@@ -153,13 +153,14 @@ class CursorQuestions:
         if adds_up(asked[0]):
             return sum_up(asked[0], found[0])
         figures = _RowReader(asked[0]).read(found[0][0]) if found[0] else _nothing(asked[0])
+        counts = dict(zip(parts_of(asked[0]), found[0][0], strict=False)) if found[0] else {}
         amounts: Mapping[str, Mapping[str, Value]] = {}
         if len(asked) > 1:
             amounts = sum_up(asked[1], found[1]).amounts
-        return Totals(_count(figures["events"]), _count(figures["unpriced_events"]), figures, amounts)
+        return Totals(int(counts.get("events", 0)), int(counts.get("unpriced", 0)), figures, amounts)
 
-    def _partial(self, tenant_id: str, *plans: Plan) -> Partial | None:
-        return partial_of(self._horizons_of(tenant_id), plans)
+    def _partial(self, tenant_id: str, start: datetime, *plans: Plan) -> Partial | None:
+        return partial_of(self._horizons_of(tenant_id), start, plans)
 
     def _plan(self, tenant_id: str, query: UsageQuery) -> Plan:
         return self._make_plan(query, Reach(self._now, self._horizons_of(tenant_id).get(EVENTS)))
@@ -206,7 +207,3 @@ def _nothing(query: UsageQuery) -> Mapping[str, Value]:
     parts: dict[str, Number | None] = dict.fromkeys(parts_of(query), 0)
     parts.update({f"p{percent}": None for percent in percents_of(query)}, users=0)
     return {measure.name: read_figure(measure, parts) for measure in query.asked_measures}
-
-
-def _count(value: Value) -> int:
-    return value if isinstance(value, int) else 0

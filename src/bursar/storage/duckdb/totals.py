@@ -39,11 +39,10 @@ def adds_up(query: UsageQuery) -> bool:
 
 def totals_queries(query: UsageQuery) -> tuple[UsageQuery, ...]:
     """What must be asked for the totals of a query: everything by currency, unless that doesn't add up."""
-    every = tuple(dict.fromkeys((*_ALWAYS, *query.measures)))
     if adds_up(query):
-        return (replace(query, measures=every, **_WITHOUT_ROWS),)
+        return (replace(query, **_WITHOUT_ROWS),)
     money = tuple(measure.name for measure in query.asked_measures if measure.is_money)
-    plain = tuple(name for name in every if name not in money)
+    plain = tuple(name for name in query.measures if name not in money)
     asked = (plain, money) if money else (plain,)
     return tuple(replace(query, measures=measures, **_WITHOUT_ROWS) for measures in asked)
 
