@@ -73,6 +73,12 @@ def run_expiry(server: RunningServer, key: str, **parameters: Any) -> Any:  # no
     return ended["result"]
 
 
+def events_counted(server: RunningServer, key: str) -> int:
+    body = {"measures": ["events"], "window": "all"}
+    answer = ask(server, key, "POST", "/api/v1/query", json=body).raise_for_status().json()
+    return int(answer["totals"]["events"])
+
+
 def journal_lines(server: RunningServer) -> list[bytes]:
     journal = server.platform.folder.journal
     batches = batches_up_to(journal, server.platform.changes.durable_seq)
@@ -168,6 +174,19 @@ def test_an_expiry_removes_events_keeps_their_sums_and_lets_none_of_them_back(se
     ask(server, keys["admin"], "PUT", PATH, json={"events_days": 0}).raise_for_status()
     refusal = import_events(server, keys["admin"], 41)
     assert [error["code"] for error in refusal["rejected"][0]["errors"]] == ["beyond_retention"]
+
+
+def test_sums_expire_too_each_kind_at_its_own_horizon(server: RunningServer) -> None:
+    key = a_tenant(server, "sums")["admin"]
+    import_events(server, key, 100, 50, 3)
+    ask(server, key, "PUT", PATH, json={"events_days": 40, "rollups_days": 60}).raise_for_status()
+
+    counted = run_expiry(server, key, dry_run=True)
+    assert [one["what"] for one in counted["expired"]] == ["events", "rollups"]
+
+    run_expiry(server, key)
+    assert events_counted(server, key) == 2
+    assert run_expiry(server, key, dry_run=True)["expired"] == []
 
 
 def test_a_restart_keeps_choice_and_horizon(tmp_path: Path) -> None:

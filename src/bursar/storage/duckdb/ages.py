@@ -75,11 +75,12 @@ def seqs_to_rewrite(cursor: duckdb.DuckDBPyConnection) -> list[int]:
 
 def _oldest_sum() -> str:
     tables = [
-        f"SELECT min({next(iter(ROLLUPS[rollup]))})::TIMESTAMP AS at FROM {table} WHERE tenant_id = $tenant"
+        f"SELECT min({next(iter(ROLLUPS[rollup]))})::TIMESTAMP AS begins FROM {table}"
+        " WHERE tenant_id = $tenant"
         for rollup, kept in KEPT_TABLES.items()
         for table in (rollup, kept)
     ]
-    return f"SELECT min(at) FROM ({' UNION ALL '.join(tables)})"
+    return f"SELECT min(begins) FROM ({' UNION ALL '.join(tables)})"
 
 
 _OLDEST = {
