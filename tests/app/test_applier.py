@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import structlog
 
 from bursar.app import applier
 from bursar.app.applier import Applier
@@ -105,7 +106,12 @@ def test_what_failed_is_tried_again_until_it_works_and_counts_once(ledger: Ledge
             await both.send(a_usage("a"))
             rename("usage_by_hour", "hidden")
             waiting = asyncio.create_task(both.send(a_usage("a"), a_usage("b")))
-            await both.until(lambda: both.applier.state.errors > 1)
+            with structlog.testing.capture_logs() as lines:
+                await both.until(lambda: len(lines) > 1)
+            assert {(line["event"], line["log_level"]) for line in lines} == {
+                ("applying failed; it will be retried", "error")
+            }
+            assert all("usage_by_hour" in line["error"] for line in lines)
             assert "usage_by_hour" in (both.applier.state.failing or "")
             rename("hidden", "usage_by_hour")
             # Outcomes may have been lost with the failure, and nobody is told a wrong one.
@@ -116,6 +122,33 @@ def test_what_failed_is_tried_again_until_it_works_and_counts_once(ledger: Ledge
     asyncio.run(play())
     assert ledger.ask("SELECT event_id FROM usage_events ORDER BY seq") == [("a",), ("b",)]
     assert ledger.recount().is_clean
+
+
+def test_a_store_that_cant_be_used_yet_is_logged_and_tried_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        message = "the disk is full"
+        raise OSError(message)
+
+    async def play() -> None:
+        async with following(ledger) as both:
+            with monkeypatch.context() as failing, structlog.testing.capture_logs() as lines:
+                failing.setattr(ledger.stores.applier, "apply", broken)
+                failing.setattr(ledger.stores.applier, "recover", broken)
+                waiting = asyncio.create_task(both.send(a_usage("a")))
+                await both.until(lambda: len(lines) > 2)
+            assert [line["event"] for line in lines[:3]] == [
+                "applying failed; it will be retried",
+                "the usage store can't be used yet; it will be retried",
+                "applying failed; it will be retried",
+            ]
+            assert [bool(line.get("exc_info")) for line in lines[:3]] == [True, False, False]
+            assert await waiting is None
+            await both.until(lambda: both.applier.state.failing is None)
+
+    asyncio.run(play())
+    assert ledger.ask("SELECT event_id FROM usage_events") == [("a",)]
 
 
 def test_what_comes_after_a_pause_is_applied_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +199,12 @@ def test_compaction_that_fails_stops_no_batch_and_is_tried_again(
     async def play() -> None:
         async with following(ledger) as both:
             ledger.stores.database.execute("ALTER TABLE compacted RENAME TO hidden")
-            for i in range(4):
-                assert await both.send(a_usage(f"e{i}")) == {}
+            with structlog.testing.capture_logs() as lines:
+                for i in range(4):
+                    assert await both.send(a_usage(f"e{i}")) == {}
+                await both.until(lambda: len(lines) > 0)
+            assert {line["event"] for line in lines} == {"compaction failed; it will be retried"}
+            assert all("compacted" in line["error"] for line in lines)
             assert both.applier.state.errors == 0
             ledger.stores.database.execute("ALTER TABLE hidden RENAME TO compacted")
             await both.send(a_usage("last"))

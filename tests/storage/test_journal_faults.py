@@ -13,19 +13,33 @@ import os
 import resource
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+import structlog
 
 from bursar.errors import DiskFull, Unavailable
+from bursar.storage.journal import last_segment
 from bursar.storage.journal.recover import recover_journal
 from bursar.storage.journal.segments import segment_paths
+from bursar.storage.journal.writer import JournalWriter
+from bursar.usage.record import UsageRecord
 from tests.support.descriptors import path_of
-from tests.support.journal import Follower, journal_writer, names_in, read_records, some_records, write_groups
+from tests.support.journal import (
+    LIMITS,
+    Follower,
+    journal_writer,
+    names_in,
+    read_records,
+    some_records,
+    write_groups,
+)
+from tests.support.ledger import a_usage
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from bursar.storage.journal.writer import JournalWriter
+    from bursar.errors import BursarError
 
 
 class FailingSync:
@@ -58,6 +72,10 @@ async def append(writer: JournalWriter, name: str) -> int:
     first_seq, durable = writer.append(some_records(name), usage_only=True)
     await durable
     return first_seq
+
+
+def a_line(event_id: str) -> UsageRecord:
+    return msgspec.json.decode(msgspec.json.encode({"seq": 0, **a_usage(event_id)}), type=UsageRecord)
 
 
 def test_a_failed_sync_is_told_to_all_who_wait_and_never_tried_again(
@@ -133,6 +151,63 @@ def test_syncs_that_go_on_failing_give_each_write_a_segment_of_its_own(
     assert len(set(disk.failed)) == 3
     assert names_in(tmp_path) == ["kept0", "kept1", "kept2"]
     assert recover_journal(tmp_path).last_seq == 12
+
+
+def test_a_failure_that_nobody_foresaw_is_logged_and_told_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_written(descriptor: int, content: bytes) -> None:
+        os.write(descriptor, content[: len(content) // 2])
+        raise MemoryError
+
+    async def write() -> None:
+        async with journal_writer(tmp_path) as writer:
+            await append(writer, "a")
+            with monkeypatch.context() as broken, structlog.testing.capture_logs() as lines:
+                broken.setattr(last_segment, "write_all", half_written)
+                with pytest.raises(Unavailable, match="nothing was accepted"):
+                    await append(writer, "lost")
+            assert [(line["event"], line["log_level"]) for line in lines] == [
+                ("a commit of the journal failed", "error")
+            ]
+            assert lines[0]["exc_info"]
+            assert writer.counters.failures == 1
+            await append(writer, "b")
+
+    asyncio.run(write())
+    assert names_in(tmp_path) == ["a0", "a1", "a2", "b0", "b1", "b2"]
+
+
+def test_a_listener_that_fails_takes_back_nothing_that_is_durable(tmp_path: Path) -> None:
+    def failing() -> None:
+        raise RuntimeError
+
+    async def write() -> None:
+        writer = JournalWriter(recover_journal(tmp_path), LIMITS, on_durable=failing)
+        with structlog.testing.capture_logs() as lines:
+            await append(writer, "a")
+        assert [line["event"] for line in lines] == ["nobody was told that records are durable"]
+        await writer.close()
+
+    asyncio.run(write())
+    assert names_in(tmp_path) == ["a0", "a1", "a2"]
+
+
+def test_an_answer_that_fails_keeps_no_other_from_its_own(tmp_path: Path) -> None:
+    def failing(_: BursarError | None) -> None:
+        raise RuntimeError
+
+    async def write() -> None:
+        async with journal_writer(tmp_path) as writer:
+            with structlog.testing.capture_logs() as lines:
+                told: list[BursarError | None] = []
+                writer.append_one(a_line("a"), failing)
+                writer.append_one(a_line("b"), told.append)
+                await append(writer, "after")
+            assert told == [None]
+            assert [line["event"] for line in lines] == ["an answer to what is durable failed"]
+
+    asyncio.run(write())
 
 
 def test_a_sync_that_fails_for_want_of_space_is_a_full_disk(

@@ -219,8 +219,9 @@ class Applier:
                 self._apply_all()
                 failures = 0
                 self.state.failing = None
-            except Exception as error:  # noqa: BLE001 - see the next line
-                # Whatever failed (a full disk, most often) may pass; the journal keeps the records.
+            except Exception as error:  # noqa: BLE001 - of any kind, and `_note_failure` logs it
+                # It may pass (a full disk, most often). The journal keeps the records, and the store what was
+                # committed; a thread that ended would leave the ledger accepting what nobody ever sees.
                 self._note_failure(error)
                 if not self._stopping:
                     threading.Event().wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
@@ -231,6 +232,7 @@ class Applier:
                 return
 
     def _note_failure(self, error: Exception) -> None:
+        is_first = self.state.failing is None
         self.state.errors += 1
         self.state.failing = f"{type(error).__name__}: {error}"
         self._reader.rewind(self.state.applied_seq)
@@ -238,13 +240,17 @@ class Applier:
         with self._lock:
             for watch in self._watches:
                 watch.is_spoiled = True
-        log.error("applying failed; it will be retried", error=self.state.failing)
+        # Where it came from is told once, not with every retry.
+        log.error(
+            "applying failed; it will be retried", error=self.state.failing, exc_info=is_first and error
+        )
 
     def _recover_store(self) -> None:
         try:
             self._store.recover()
         except Exception as error:  # noqa: BLE001 - as when applying: it may work the next time
-            log.warning("the usage store can't be used yet", error=f"{type(error).__name__}: {error}")
+            message = "the usage store can't be used yet; it will be retried"
+            log.warning(message, error=f"{type(error).__name__}: {error}")
 
     def _apply_all(self) -> None:
         gather = True

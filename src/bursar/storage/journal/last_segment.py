@@ -44,8 +44,9 @@ class LastSegment:
         descriptor = self._open_for(first_seq)
         try:
             write_all(descriptor, frame)
-        except OSError:
-            # Nothing of a half-written frame may stay: the next one must start at the good mark.
+        except BaseException:
+            # Nothing of a half-written frame may stay, whatever cut it short (the memory may be full too):
+            # the next one must start at the good mark.
             self._return_to_good(descriptor)
             raise
         started = clock.monotonic()

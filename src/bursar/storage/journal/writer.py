@@ -237,7 +237,8 @@ class JournalWriter:
             except OSError as error:
                 failure = _refusal(error)
             except Exception:
-                # Waiters must hear of it whatever it was, or they and all after them would hang.
+                # Nothing of the group is kept, whatever it was (see `LastSegment`), so the next may follow;
+                # and who waits must hear of it, or they and all after them would hang.
                 log.exception("a commit of the journal failed")
                 failure = Unavailable("The journal could not be written; nothing was accepted.")
             self._pending_bytes -= group.size
@@ -250,7 +251,7 @@ class JournalWriter:
         try:
             with span("journal.commit", records=group.count, bytes=len(frame)):
                 sync_seconds = self._segment.append(group.first_seq, frame)
-        except OSError:
+        except Exception:
             self.counters.failures += 1
             raise
         counters = self.counters
@@ -261,7 +262,11 @@ class JournalWriter:
         with self._mark_lock:
             last_seq = group.first_seq + group.count - 1
             self._mark = DurableMark(self._segment.path, self._segment.length, last_seq)
-        self._on_durable()
+        try:
+            self._on_durable()
+        except Exception:
+            # It is durable all the same: to refuse it now would have it sent, and counted, once more.
+            log.exception("nobody was told that records are durable")
 
     def _seal(self, first_seq: int) -> None:
         segment = self._segment
@@ -284,7 +289,7 @@ def _tell(waiters: Sequence[WhenDurable], failure: BursarError | None) -> None:
         try:
             waiter(failure)
         except Exception:
-            # The others have nothing to do with it.
+            # It is on disk, or refused, all the same; the others have nothing to do with it.
             log.exception("an answer to what is durable failed")
 
 
