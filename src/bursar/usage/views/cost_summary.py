@@ -7,7 +7,7 @@ how many events are in it with no price.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime  # noqa: TC003 - FastAPI reads the annotations
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bursar.described import DESCRIBED
 from bursar.usage.csv_table import Cell, text_cell, write_csv
 from bursar.usage.partial import Partial, worst_of
-from bursar.usage.query import ROWS_LIMIT, Order, UsageQuery
+from bursar.usage.query import ROWS_LIMIT, Filter, FilterOp, Order, UsageQuery
 from bursar.usage.query_answer import (
     Amount,
     Row,
@@ -141,8 +141,27 @@ class CostSummaryView:
         """Cost by one dimension, the largest first: summed up from the cells if they say it."""
         if not cells.has_more and dimension in (*CELLS, "currency"):
             return UsageRows(_group(cells.rows, dimension), has_more=False, partial=cells.partial)
-        query = self._query(("cost", "unpriced_events"), (dimension,), ENTRIES_LIMIT + 1)
-        return store.rows(self.tenant_id, query)
+        query = self._query(("cost", "unpriced_events"), (dimension,), ENTRIES_LIMIT)
+        found, amounts = store.rows(self.tenant_id, query), cells.totals.amounts["cost"]
+        if not found.has_more or len(amounts) == 1:
+            return found
+        return self._largest(store, dimension, choose_currency(amounts))
+
+    def _largest(self, store: UsageQuestions, dimension: str, currency: str) -> UsageRows:
+        """The largest of one currency, each with all of its events of unknown cost in any currency."""
+        query = self._query(("cost",), (dimension,), ENTRIES_LIMIT)
+        only = Filter("currency", FilterOp.IN, (currency,))
+        found = store.rows(self.tenant_id, replace(query, filters=(*query.filters, only)))
+        names = tuple(None if row[dimension] is None else str(row[dimension]) for row in found.rows)
+        if not names:
+            return UsageRows((), has_more=True, partial=found.partial)
+        named = (*query.filters, Filter(dimension, FilterOp.IN, names))
+        counted = store.rows(
+            self.tenant_id, replace(query, measures=("unpriced_events",), filters=named, order=())
+        )
+        unpriced = {row[dimension]: row["unpriced_events"] for row in counted.rows}
+        rows = tuple({**row, "unpriced_events": unpriced.get(row[dimension])} for row in found.rows)
+        return UsageRows(rows, has_more=True, partial=worst_of([found.partial, counted.partial]))
 
     def _query(self, measures: tuple[str, ...], dimensions: tuple[str, ...], limit: int) -> UsageQuery:
         return UsageQuery(
@@ -183,10 +202,13 @@ def _sum_costs(cells: Sequence[Row]) -> Decimal | None:
 
 
 def _break_down(part: UsageRows, dimension: str, currency: str) -> _Breakdown:
-    """Cost by the names of a dimension; names that cost only in other currencies are left out."""
+    """Cost by the names of a dimension; names that cost only in other currencies are left out.
+
+    Names are cut off, never a part of what one has: events of unknown cost are counted in any currency.
+    """
     costs: dict[str, str | None] = {}
     unpriced: dict[str, int] = {}
-    for row in part.rows[:ENTRIES_LIMIT]:
+    for row in part.rows:
         key = ABSENT_KEY if row[dimension] is None else str(row[dimension])
         if row["currency"] == currency:
             costs[key] = render_decimal(row["cost"])
@@ -194,7 +216,13 @@ def _break_down(part: UsageRows, dimension: str, currency: str) -> _Breakdown:
             costs.setdefault(key, None)
         if count := _whole(row["unpriced_events"]):
             unpriced[key] = unpriced.get(key, 0) + count
-    return _Breakdown(costs, unpriced, len(part.rows) > ENTRIES_LIMIT)
+    names = [*costs, *(name for name in unpriced if name not in costs)]
+    shown = names[:ENTRIES_LIMIT]
+    return _Breakdown(
+        {name: costs[name] for name in shown if name in costs},
+        {name: unpriced[name] for name in shown if name in unpriced},
+        is_truncated=part.has_more or len(names) > ENTRIES_LIMIT,
+    )
 
 
 def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
