@@ -69,6 +69,16 @@ def test_a_key_for_no_server_is_refused_unless_the_environment_has_it(tmp_path: 
         assert bursar("tenants", "list", "--data", folder, BURSAR_API_KEY="bur_something").code == 0
 
 
+def test_a_key_exported_for_requests_changes_nothing_in_a_folder_without_a_server(tmp_path: Path) -> None:
+    with running_server(tmp_path):
+        made = bursar("keys", "create", "--label", "r", "--scope", "read", "--data", tmp_path)
+        before = bursar("keys", "list", "--json", "--data", tmp_path).json
+    for key in (made.out.strip(), "bur_of-another-server"):
+        listed = bursar_process("keys", "list", "--json", "--data", tmp_path, BURSAR_API_KEY=key)
+        assert listed.code == 0, listed.err
+        assert [one["id"] for one in listed.json] == [one["id"] for one in before]
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     said = bursar_process("serve", "--port", "0", "--data", tmp_path)

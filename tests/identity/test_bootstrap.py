@@ -138,6 +138,17 @@ def test_a_setting_can_not_change_the_rights_of_a_key_that_exists(store: Identit
     assert keys_in(store) == before
 
 
+def test_the_operators_key_may_stand_in_the_api_key_setting_and_stays_the_operators(
+    store: IdentityStore,
+) -> None:
+    secret = bootstrap(store, NOTHING, NOON).generated
+    assert secret
+    before = caller_of(store, secret)
+    assert bootstrap(store, ConfiguredKeys(api_key=secret), NOON) == Bootstrap()
+    bootstrap(store, ConfiguredKeys(api_key="another"), NOON)
+    assert caller_of(store, secret) == before
+
+
 @pytest.mark.parametrize("secret", ["", "with space", "tab\t", "schlüssel", "x" * 513])
 def test_a_key_that_no_header_can_carry_is_refused_by_name(store: IdentityStore, secret: str) -> None:
     with pytest.raises(ConfigurationError, match="INGEST_KEY must"):

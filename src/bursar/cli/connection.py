@@ -54,7 +54,8 @@ def open_ledger(target: Target, retries: RetryPolicy = HURRIED) -> Generator[Bur
             yield client
         return
     _refuse_idle_key(target.key)
-    settings = load_settings(data_dir=target.data)
+    # What a command presents to a server elsewhere names no key to be made in a folder here.
+    settings = load_settings(data_dir=target.data).model_copy(update={"api_key": None})
     path = socket_of(settings)
     if not is_served(path):
         refuse_missing_folder(settings)

@@ -111,9 +111,10 @@ def _find_fitting(store: IdentityStore, setting: str, secret: str) -> ApiKey | N
     found = store.credentials((secret_hash,)).get(secret_hash)
     if found is None:
         return None
-    if not _fits(found.key, _terms_of(setting)):
+    if not _includes(found.key, _terms_of(setting)):
         message = (
-            f"{setting} names a key that exists already with other rights ({found.key.id}); choose another."
+            f"{setting} names a key that exists already with other rights ({found.key.id});"
+            " choose another, or unset it."
         )
         raise ConfigurationError(message)
     return found.key
@@ -125,7 +126,7 @@ def _follow_setting(store: IdentityStore, setting: str, secret: str, now: dateti
     if named is None:
         named = key_of(secret, _terms_of(setting), now)
         store.add_key(named, hash_key(secret))
-    elif named.revocation is not Revocation.BY_CALLER:
+    elif named.revocation is not Revocation.BY_CALLER and _fits(named, _terms_of(setting)):
         store.adopt_key(named.terms.tenant_id, named.id, setting)
     for key in store.keys_from_setting(DEFAULT_TENANT_ID, setting):
         if key.revoked_at is None and key.id != named.id:
@@ -151,6 +152,18 @@ def _fits(key: ApiKey, terms: KeyTerms) -> bool:
     held = key.terms
     rights = (held.tenant_id, held.scopes, held.is_operator, held.expires_at)
     return rights == (terms.tenant_id, terms.scopes, terms.is_operator, terms.expires_at)
+
+
+def _includes(key: ApiKey, terms: KeyTerms) -> bool:
+    """Whether a key has the rights, or is the operator's, where an admin's are asked for.
+
+    Whoever has exported the operator's key for requests may start a server in the same terminal. The
+    key stays what it is: a later change of the setting doesn't revoke it.
+    """
+    held = key.terms
+    if terms.is_operator or Scope.ADMIN not in terms.scopes or not held.is_operator:
+        return _fits(key, terms)
+    return (held.tenant_id, held.scopes, held.expires_at) == (terms.tenant_id, terms.scopes, None)
 
 
 def _operator_terms(label: str, setting: str | None = None) -> KeyTerms:
