@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from bursar.app.usage_stores import UsageStores
     from bursar.errors import BursarError
-    from bursar.usage.record import UsageLine
+    from bursar.usage.record import UnnumberedLines, UsageLine
 
 PATTERNS = 20_000
 BATCH_EVENTS = 3 * ROW_GROUP_ROWS
@@ -72,16 +72,22 @@ class _Patterns:
 
     def append_usage(self, records: Sequence[UsageLine]) -> tuple[int, asyncio.Future[None]]:
         """Keep records as patterns."""
-        lines: list[bytes] = encode_records(records).splitlines()
-        self.records += [_pattern_of(line) for line in lines]
-        done = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return 1, done
+        return self._keep(encode_records(records))
+
+    def append_lines(self, parts: Sequence[UnnumberedLines]) -> tuple[int, asyncio.Future[None]]:
+        """Keep records that are encoded already."""
+        return self._keep(b"".join([part.numbered(1) for part in parts]))
 
     def append_one(self, record: UsageLine, when_durable: Callable[[BursarError | None], None]) -> None:
         """Keep a record as a pattern."""
         self.append_usage([record])
         when_durable(None)
+
+    def _keep(self, lines: bytes) -> tuple[int, asyncio.Future[None]]:
+        self.records += [_pattern_of(line) for line in lines.splitlines()]
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return 1, done
 
     def save(self, card_id: str, document: str) -> None:
         """Explanations aren't measured."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
     from bursar.errors import BursarError
     from bursar.usage.ingest import Accepted
     from bursar.usage.intake import EventAnswer, Rejection
+    from bursar.usage.turns import Turns
 
 StoredCosts = Callable[[Collection[str], Sequence[int]], dict[int, CostAnswer]]
 """Costs of these tenants' stored events by seq: what a repeated delivery is answered with."""
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body."""
-_SLICE = 512
+_SLICE = 1_000
 """Answers encoded before the event loop gets its turn: under 1 ms."""
 
 _SINGLE_ANSWER = (
@@ -34,9 +34,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def answer_accepted(
-    accepted: Accepted, *, applied: bool | None, wants_events: bool, batch: bool
+    accepted: Accepted, turns: Turns, *, applied: bool | None, wants_events: bool, batch: bool
 ) -> Answer:
-    """202 when durable, 200 when applied; `applied` is None where nobody asked to wait."""
+    """202 when durable, 200 when applied; `applied` is None where nobody asked to wait.
+
+    The answers by event are used up.
+    """
     parts = [b'{"accepted":%d,"rejected":%b' % (accepted.count, _encode(_rejected(accepted)))]
     if applied is not None:
         parts.append(b',"applied":%b' % (b"true" if applied else b"false"))
@@ -45,7 +48,7 @@ async def answer_accepted(
     if batch:
         parts.append(b"," + _encode(_batch(accepted))[1:-1])
     if wants_events:
-        parts += [b',"events":[', b",".join(await _events(accepted)), b"]"]
+        parts += [b',"events":[', b",".join(await _events(accepted.answers, turns)), b"]"]
     parts.append(b"}")
     return (200 if applied else 202), _headers(), b"".join(parts)
 
@@ -122,13 +125,16 @@ def _batch(accepted: Accepted) -> dict[str, Any]:
     }
 
 
-async def _events(accepted: Accepted) -> list[bytes]:
-    answers = accepted.answers
+async def _events(answers: list[EventAnswer], turns: Turns) -> list[bytes]:
     encoded: list[bytes] = []
-    for start in range(0, len(answers), _SLICE):
-        if start:
-            await asyncio.sleep(0)
-        encoded.append(_encode(answers[start : start + _SLICE])[1:-1])
+    turn = turns.of_large_body()
+    answers.reverse()
+    while answers:
+        part = answers[: -_SLICE - 1 : -1]
+        del answers[-_SLICE:]
+        encoded.append(_encode(part)[1:-1])
+        if answers:
+            await turn.end()
     return encoded
 
 

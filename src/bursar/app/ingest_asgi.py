@@ -159,7 +159,11 @@ class IngestDoor:
             for one in watches:
                 parts.applier.forget(one)
         return await answer_accepted(
-            accepted, applied=applied, wants_events=ask.wants_events, batch=ask.path == BATCH
+            accepted,
+            parts.ingestor.turns,
+            applied=applied,
+            wants_events=ask.wants_events,
+            batch=ask.path == BATCH,
         )
 
     def _refusal(self, scope: Connection) -> Reason | None:

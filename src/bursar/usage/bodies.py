@@ -25,9 +25,9 @@ from bursar.usage.translate import translate_body
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-SLICE_ITEMS = 256
-"""Items decoded before the event loop gets its turn: about 1 ms of work on a 2-core machine. Single posts
-wait for one slice of every body of more than `WHOLE_ITEMS` in each of their three turns."""
+SLICE_ITEMS = 128
+"""Items of a large body decoded before the event loop gets its turn: with their records about 1 ms of work
+on a 2-core machine (`turns.py`)."""
 BULK_BYTES = 512 * 1024
 """Bodies up to this size are decoded in one call (1 to 2 ms); larger ones are split first."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from bursar.usage.intake import EventAnswer, Intake, RecordMaker, Rejection
+from bursar.usage.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bursar.usage.bodies import Items
     from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
-    from bursar.usage.record import UsageLine
+    from bursar.usage.record import UnnumberedLines, UsageLine
 
 
 WHOLE_ITEMS = 1_000
@@ -38,6 +39,10 @@ class EventJournal(Protocol):
 
     def append_usage(self, records: Sequence[UsageLine]) -> tuple[int, asyncio.Future[None]]:
         """Give records consecutive seqs; the future is done when all of them are durable."""
+        ...
+
+    def append_lines(self, parts: Sequence[UnnumberedLines]) -> tuple[int, asyncio.Future[None]]:
+        """Like `append_usage`, for records that are encoded already."""
         ...
 
     def append_one(self, record: UsageLine, when_durable: Callable[[BursarError | None], None]) -> None:
@@ -124,6 +129,8 @@ class Ingestor:
         self._snapshots = snapshots
         self._maker = RecordMaker(book)
         self._saved_cards: set[str] = set()
+        self.turns = Turns()
+        """Shared by everything that works on large bodies."""
         self.counters = IngestCounters()
 
     async def accept(self, items: Items, receipt: Receipt, options: AcceptOptions) -> Accepted:
@@ -136,15 +143,15 @@ class Ingestor:
         intake = Intake(
             self._maker, receipt, options.idempotency_key, wants_answers=options.wants_answers or items.single
         )
-        await _take_all(items, intake)
+        lines = await self._take_all(items, intake)
         accepted = Accepted(items.single)
         refusal = options.admit()
         if refusal is not None:
             accepted.rejections = [Rejection(i, (refusal,)) for i in range(items.count)]
         else:
             accepted.rejections = intake.rejections
-            if intake.records:
-                await self._keep(intake, accepted, options)
+            if intake.records or intake.encoded:
+                await self._keep(intake, lines, accepted, options)
         self.counters.add(receipt.door, accepted.count, len(accepted.rejections), intake.unpriced)
         return accepted
 
@@ -163,12 +170,14 @@ class Ingestor:
         Raises:
             DiskFull, Overloaded, Unavailable: the journal takes nothing.
         """
+        self.turns.posts += 1
         intake = Intake(self._maker, receipt)
         intake.take((event,))
         if intake.rejections or not self._saved_cards.issuperset(intake.cards):
             return None
 
         def settle(failure: BursarError | None) -> None:
+            self.turns.posts += 1
             if failure is None:
                 self.counters.add(receipt.door, 1, unpriced=intake.unpriced)
             when_durable(failure)
@@ -179,19 +188,41 @@ class Ingestor:
     async def prepare(self, items: Items, receipt: Receipt) -> Prepared:
         """Check, measure and cost items as `accept` does, and journal nothing: corrections begin so."""
         intake = Intake(self._maker, receipt)
-        await _take_all(items, intake)
+        turn = self.turns.of_large_body()
+        for part in items.slices:
+            intake.take(part)
+            if items.count > WHOLE_ITEMS:
+                await turn.end()
         await self._save_cards(intake)
         return Prepared(intake.records, intake.answers, intake.rejections)
 
-    async def _keep(self, intake: Intake, accepted: Accepted, options: AcceptOptions) -> None:
-        """Journal the records; returns when they are durable."""
-        accepted.count = len(intake.records)
+    async def _take_all(self, items: Items, intake: Intake) -> list[UnnumberedLines]:
+        """Make records of all items; those of large bodies are encoded, a slice in each turn of the loop."""
+        lines: list[UnnumberedLines] = []
+        turn = self.turns.of_large_body()
+        for part in items.slices:
+            intake.take(part)
+            if items.count > WHOLE_ITEMS:
+                if intake.records:
+                    lines.append(intake.encode())
+                await turn.end()
+        return lines
+
+    async def _keep(
+        self, intake: Intake, lines: list[UnnumberedLines], accepted: Accepted, options: AcceptOptions
+    ) -> None:
+        """Journal the records, all at once; returns when they are durable."""
+        accepted.count = len(intake.records) + intake.encoded
         accepted.answers = intake.answers
         accepted.tenants = intake.tenants
         await self._save_cards(intake)
-        accepted.first_seq, durable = self._journal.append_usage(intake.records)
+        if lines:
+            accepted.first_seq, durable = self._journal.append_lines(lines)
+        else:
+            accepted.first_seq, durable = self._journal.append_usage(intake.records)
         # They are lines of the journal now, and need not be held until the disk has them.
         intake.records.clear()
+        lines.clear()
         if options.on_appended is not None:
             options.on_appended(accepted.first_seq, accepted.count)
         await durable
@@ -201,10 +232,3 @@ class Ingestor:
             if card.id not in self._saved_cards:
                 await asyncio.to_thread(self._snapshots.save, card.id, card.to_json())
                 self._saved_cards.add(card.id)
-
-
-async def _take_all(items: Items, intake: Intake) -> None:
-    for part in items.slices:
-        intake.take(part)
-        if items.count > WHOLE_ITEMS:
-            await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from bursar.usage.checks import check_event, check_json_parts
 from bursar.usage.costing import cost_event, parts_of, reported_picos
 from bursar.usage.measure import measure_usage
 from bursar.usage.plain import ShortWay
-from bursar.usage.record import RECORD_VERSION, USAGE, UsageRecord, encode_event, fingerprint
+from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRecord, encode_event, fingerprint
 from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
 from bursar.usage.redact import redact_text
 from bursar.usage.respelling import respelled
@@ -76,7 +76,7 @@ class RecordMaker:
 
 @dataclass(slots=True)
 class Intake:
-    """One body on its way into records; every item is in `records` or in `rejections`."""
+    """One body on its way into records; every item is in `records`, in lines of them, or in `rejections`."""
 
     maker: RecordMaker
     receipt: Receipt
@@ -87,6 +87,8 @@ class Intake:
     answers: list[EventAnswer] = field(default_factory=list[EventAnswer])
     """One for each record, unless nobody wants them."""
     rejections: list[Rejection] = field(default_factory=list[Rejection])
+    encoded: int = 0
+    """How many records left `records` as lines; they came before those that are in it."""
     cards: dict[str, RateCard] = field(default_factory=dict["str", "RateCard"])
     """Rate cards that the records name, by id: they must be kept before the records are."""
     tenants: set[str] = field(init=False)
@@ -104,7 +106,7 @@ class Intake:
     def take(self, items: Sequence[Item]) -> None:
         """Make records of the next items of the body."""
         records, record_of = self.records, self._short_way.record_of
-        for index, item in enumerate(items, len(records) + len(self.rejections)):
+        for index, item in enumerate(items, self.encoded + len(records) + len(self.rejections)):
             record = None if isinstance(item, Refused) else record_of(item)
             if record is None:
                 self.take_carefully(item, index)
@@ -113,6 +115,13 @@ class Intake:
             if self.wants_answers:
                 cost = CostAnswer(record.cost_status, record.currency, shown_amount(record.cost))
                 self.answers.append(EventAnswer(item.event_id or "", retry_safe=True, cost=cost))
+
+    def encode(self) -> UnnumberedLines:
+        """The records as lines; they leave `records`, so that their memory is soon used again."""
+        lines = UnnumberedLines.of(self.records)
+        self.encoded += lines.count
+        self.records.clear()
+        return lines
 
     def take_carefully(self, item: Item, index: int) -> None:
         """Take an item that isn't plain, or refuse it with every reason."""

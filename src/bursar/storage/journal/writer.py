@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bursar.storage.journal.recover import RecoveredJournal
-    from bursar.usage.record import UsageLine
+    from bursar.usage.record import UnnumberedLines, UsageLine
 
     WhenDurable = Callable[[BursarError | None], None]
 
@@ -153,7 +153,7 @@ class JournalWriter:
         self.check_room()
         kind = FrameKind.USAGE if usage_only else FrameKind.OTHER
         numbered = enumerate(records, self._next_seq)
-        lines = b"".join([b'{"seq":%d,%b\n' % (seq, record[1:]) for seq, record in numbered])
+        lines = [b'{"seq":%d,%b\n' % (seq, record[1:]) for seq, record in numbered]
         waiter = _waiter()
         return self._queue(lines, len(records), kind, partial(_settle, waiter)), waiter
 
@@ -163,8 +163,21 @@ class JournalWriter:
         for seq, record in enumerate(records, self._next_seq):
             record.seq = seq
         waiter = _waiter()
-        lines = encode_records(records)
-        return self._queue(lines, len(records), FrameKind.USAGE, partial(_settle, waiter)), waiter
+        return self._queue(
+            (encode_records(records),), len(records), FrameKind.USAGE, partial(_settle, waiter)
+        ), waiter
+
+    def append_lines(self, parts: Sequence[UnnumberedLines]) -> tuple[int, asyncio.Future[None]]:
+        """Queue usage records as `append_usage` does, encoded before: 0.2 instead of 1 µs a record."""
+        self.check_room()
+        numbered: list[bytes] = []
+        first_seq = seq = self._next_seq
+        for part in parts:
+            numbered.append(part.numbered(seq))
+            seq += part.count
+        waiter = _waiter()
+        self._queue(numbered, seq - first_seq, FrameKind.USAGE, partial(_settle, waiter))
+        return first_seq, waiter
 
     def append_one(self, record: UsageLine, when_durable: WhenDurable) -> None:
         """Queue one usage record as `append_usage` does.
@@ -174,18 +187,19 @@ class JournalWriter:
         """
         self.check_room()
         record.seq = self._next_seq
-        self._queue(encode_records((record,)), 1, FrameKind.USAGE, when_durable)
+        self._queue((encode_records((record,)),), 1, FrameKind.USAGE, when_durable)
 
-    def _queue(self, lines: bytes, count: int, kind: FrameKind, waiter: WhenDurable) -> int:
+    def _queue(self, lines: Sequence[bytes], count: int, kind: FrameKind, waiter: WhenDurable) -> int:
         """Hand lines that bear the next seqs to the next commit; returns the first seq."""
         first_seq = self._next_seq
         self._next_seq += count
         group = self._open_group(kind, first_seq)
-        group.parts.append(lines)
+        size = sum(map(len, lines))
+        group.parts += lines
         group.count += count
-        group.size += len(lines)
+        group.size += size
         group.waiters.append(waiter)
-        self._pending_bytes += len(lines)
+        self._pending_bytes += size
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_groups())
         return first_seq
