@@ -188,3 +188,18 @@ def test_a_server_that_is_gone_for_good_is_left_out_on_the_operators_word(
         path = begin_deletion(first, "acme", leave_elsewhere=True)
         assert finished(first, path)["state"] == "succeeded"
         assert first.client.get("/api/v1/tenants/acme").status_code == 404
+
+
+def test_a_deletion_that_waits_for_a_server_gives_way_to_one_that_leaves_it_out(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.make_empty()
+    with running_server(tmp_path / "b", database_url=url, scheduler=False) as second:
+        second.client.post("/api/v1/tenants", json={"id": "acme"}).raise_for_status()
+    with running_server(tmp_path / "a", database_url=url) as first:
+        waiting = begin_deletion(first, "acme")
+        wait_until(lambda: "remove its part" in str(first.client.get(waiting).json()["step"]), "it waits")
+        begin_deletion(first, "acme")
+        path = begin_deletion(first, "acme", leave_elsewhere=True)
+        assert finished(first, path)["state"] == "succeeded"
+        assert first.client.get("/api/v1/tenants/acme").status_code == 404

@@ -6,6 +6,7 @@ suspended at once; its keys go with it at the end.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bursar.app.auth import require, require_operator
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked
-from bursar.errors import Conflict, Invalid, Reason
+from bursar.errors import Conflict, Invalid, NotFound, Reason
 from bursar.identity.caller import Caller, Scope
 from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantChange, TenantState
+from bursar.scheduling.run import RunState
+from bursar.scheduling.store import RunAsk
 from bursar.usage.revising.author import read_reason
 from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB
 
@@ -42,7 +45,8 @@ class DeletionIn(ResetIn):
     leave_elsewhere: bool = Field(
         default=False,
         description="Don't wait for other servers on this state store; what they recorded stays in their"
-        " folders. For a server whose folder is gone for good.",
+        " folders. For a server whose folder is gone for good. A deletion of the tenant that waits for it is"
+        " cancelled.",
     )
 
 
@@ -90,13 +94,23 @@ def make_router(platform: Platform) -> APIRouter:
         change = TenantChange(state=TenantState.SUSPENDED)
         await run_in_threadpool(platform.identity.change_tenant, tenant_id, change)
         platform.authenticator.forget()
-        parameters: dict[str, object] = {"reason": reason}
-        if body.leave_elsewhere:
-            parameters["leave_elsewhere"] = True
+        parameters = {"reason": reason, **({"leave_elsewhere": True} if body.leave_elsewhere else {})}
         run = await desk.enqueue(DELETE_JOB, replace(caller, tenant_id=tenant_id), parameters)
+        if body.leave_elsewhere:
+            await run_in_threadpool(_cancel_waiting, platform, tenant_id)
         return desk.accepted(ResetAnswer(tenant_id, run), run)
 
     return router
+
+
+def _cancel_waiting(platform: Platform, tenant_id: str) -> None:
+    """Let no deletion that waits for other servers keep back the one that leaves them out."""
+    ask = RunAsk(tenant_id, DELETE_JOB, states=(RunState.QUEUED, RunState.RUNNING))
+    for run in platform.runner.runs(ask).runs:
+        if not run.parameters.get("leave_elsewhere"):
+            # It may just have ended.
+            with contextlib.suppress(Conflict, NotFound):
+                platform.runner.cancel(run.id)
 
 
 def _refuse_unconfirmed(body: ResetIn, tenant_id: str) -> None:
