@@ -56,6 +56,38 @@ def test_events_are_corrected_from_a_file_and_refused_lines_named(
     assert bursar("correct", file, *where).code == 2
 
 
+def test_a_file_without_events_corrects_nothing_and_says_so(data: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.ndjson"
+    empty.write_text("\n")
+    for file, why in ((empty, "holds no events"), (tmp_path / "absent", "No such file or directory.")):
+        ran = bursar("correct", file, "--reason", "typo", "--data", data)
+        assert ran.code == 1
+        assert why in ran.err
+
+
+def test_a_choice_of_no_retention_is_none(data: Path) -> None:
+    ran = bursar("retention", "set", "--data", data)
+    assert ran.code == 2
+    assert "Say what to keep for how long" in ran.err
+
+
+def test_an_empty_list_says_that_it_is(data: Path, tenant: str) -> None:
+    where = ("--data", data, "--tenant", tenant)
+    assert bursar("projects", "list", *where).err == "There are none.\n"
+    assert bursar("projects", "list", "--json", *where).json == []
+    assert "No event is like this." in bursar("query", *where, "--by", "model").err
+
+
+def test_several_reasons_have_a_line_each(data: Path) -> None:
+    ran = bursar("query", "--measures", "cots", "--by", "modle", "--data", data)
+    assert ran.code == 1
+    assert ran.err.splitlines() == [
+        "bursar: The input was refused",
+        "  'cots' is no measure of usage. Did you mean 'cost'?",
+        "  'modle' is no dimension of usage. Did you mean 'model'?",
+    ]
+
+
 def test_a_void_shows_what_would_go_and_goes_on_only_when_told(
     server: RunningServer, data: Path, tenant: str
 ) -> None:
@@ -69,7 +101,7 @@ def test_a_void_shows_what_would_go_and_goes_on_only_when_told(
     assert "--yes" in unsure.err
     one = bursar("void", "--id", ids[0], "--id", "nobody", "--reason", "tests", "--yes", *where)
     assert "No event counts under 1 of the ids: nobody" in one.err
-    assert "Voided 1 events." in one.err
+    assert "Events voided: 1." in one.err
     rest = bursar("void", "--filter", "operation=test", "--reason", "tests", "--yes", "--json", *where).json
     assert (rest["run"]["state"], rest["expect_events"]) == ("succeeded", 2)
     assert bursar("void", "--reason", "tests", *where).code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,10 @@ def test_the_demo_loads_its_usage_and_suggests_requests_that_work(tmp_path: Path
         assert "1,500 events" in said
         assert "without a known price" in said
         assert_suggestions_work(said, url_in(lines), key_in(lines))
+        (arguments,) = re.findall(r"bursar (query .*)", said)
+        asked = bursar_process(*shlex.split(arguments))
+        assert asked.code == 0, asked.err
+        assert "gpt-5.4-mini" in asked.out
         assert_stops(process)
     # Its folder went away with it.
     assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,8 @@ def _events_in(file: Path) -> list[Any]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{file} can't be read: {error}"
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        message = f"{file} can't be read: {why}."
         raise CommandFailed(message) from error
     events: list[Any] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -118,6 +119,9 @@ def _events_in(file: Path) -> list[Any]:
         except ValueError as error:
             message = f"Line {number} of {file} is no JSON: {error}"
             raise CommandFailed(message) from error
+    if not events:
+        message = f"{file} holds no events; nothing was corrected."
+        raise CommandFailed(message)
     return events
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -59,10 +61,12 @@ def demo(
 
     plan = DemoPlan(clock.now(), days=days, events=events, seed=seed)
     with _stopping_on_signals() as stop, _settings_for(port, data) as settings:
-        _run(settings, plan, stop=stop, exit_after_load=exit_after_load)
+        _run(settings, plan, stop=stop, exit_after_load=exit_after_load, is_kept=data is not None)
 
 
-def _run(settings: Settings, plan: DemoPlan, *, stop: threading.Event, exit_after_load: bool) -> None:
+def _run(
+    settings: Settings, plan: DemoPlan, *, stop: threading.Event, exit_after_load: bool, is_kept: bool
+) -> None:
     from bursar.cli.connection import client_of_socket, socket_of
     from bursar.cli.local_server import serving_address
     from bursar_client import BursarClient
@@ -76,6 +80,7 @@ def _run(settings: Settings, plan: DemoPlan, *, stop: threading.Event, exit_afte
                 _keep_key(serving.generated_key)
                 return
             _introduce(client, url, key, is_operators=serving.generated_key is not None)
+            _name_folder(settings.data_dir, is_kept=is_kept)
         if not exit_after_load:
             print("\nServing until Ctrl-C.", flush=True)
             while not stop.is_set() and serving.is_running:
@@ -201,6 +206,20 @@ Three requests to try:
   # record a call and see what it costs
   {post} '{url}/api/v1/events?wait=applied' \\
     -d '{{"provider":"anthropic","model":"claude-sonnet-5","input_tokens":1200,"output_tokens":340}}'
+""".rstrip(),
+        flush=True,
+    )
+
+
+def _name_folder(folder: Path, *, is_kept: bool) -> None:
+    """Say how commands reach this ledger: not by the folder that they go to by themselves."""
+    called = Path(sys.argv[0])
+    program = called if called.name == "bursar" else "bursar"
+    print(
+        f"""
+Commands need no key beside it, only its folder{"" if is_kept else ", which goes away at the end"}:
+
+  {program} query --by model --order -cost --data {shlex.quote(str(folder))}
 """.rstrip(),
         flush=True,
     )

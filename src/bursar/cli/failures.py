@@ -80,19 +80,18 @@ def _explain(error: BursarClientError) -> str:
     from bursar_client import AccessRefused, ConnectionFailed, ProblemAnswer
 
     if isinstance(error, AccessRefused):
-        return f"{error} Give another key with --key or BURSAR_API_KEY."
+        return f"{str(error).removesuffix('.')}. Give another key with --key or BURSAR_API_KEY."
     if isinstance(error, ConnectionFailed):
         return f"{error}\nIs the server running there? `bursar serve` starts one."
     if isinstance(error, ProblemAnswer):
-        return "\n".join([str(error), *_reasons(error)])
+        return "\n".join(_lines_of(error))
     return str(error)
 
 
-def _reasons(error: ProblemAnswer) -> list[str]:
-    """What the server's document lists beside its sentence."""
+def _lines_of(error: ProblemAnswer) -> list[str]:
+    """The server's sentence and what its document lists beside it; several reasons on a line each."""
     listed: list[dict[str, Any]] = error.problem.document.get("errors") or []
-    return [
-        f"  {one.get('field')}: {one.get('message')}"
-        for one in listed
-        if str(one.get("message")) not in error.problem.detail
-    ]
+    said = [one for one in listed if str(one.get("message")) in error.problem.detail]
+    if len(said) > 1:
+        return [error.problem.title, *(f"  {one.get('message')}" for one in listed)]
+    return [str(error), *(f"  {one.get('field')}: {one.get('message')}" for one in listed if one not in said)]

@@ -56,6 +56,8 @@ def print_items(items: Sequence[Mapping[str, Any]], columns: Sequence[str], *, a
     """Print a list of the API: these columns as a table, or everything as JSON."""
     if as_json:
         print_json(items)
+    elif not items:
+        say("There are none.")
     else:
         print_table(columns, [[item.get(column) for column in columns] for item in items])
 

@@ -154,6 +154,8 @@ def _show(answer: QueryAnswer, form: Format) -> None:
             columns: list[dict[str, Any]] = document["columns"]
             numbers = [column["name"] for column in columns if column.get("kind") == "measure"]
             print_table(answer.columns, answer.rows, numbers=numbers)
+            if not answer.rows:
+                say("No event is like this.")
             window = document["window"]
             say(f"{window['start']} to {window['end']} ({window['zone']})")
     if form is not Format.JSON:
@@ -165,6 +167,6 @@ def _warn(answer: QueryAnswer, document: dict[str, Any]) -> None:
     from bursar.cli.printing import say
 
     if answer.unpriced_events:
-        say(f"{answer.unpriced_events} events have no known price and are in no amount.")
+        say(f"{answer.unpriced_events:,} events have no known price and are in no amount.")
     if document.get("has_more"):
         say(f"There are more than these {len(answer.rows)} rows; raise --limit to see them.")

@@ -68,6 +68,9 @@ def set_days(
     from bursar.cli.connection import open_ledger
 
     asked = dict(zip(KINDS, (events, rollups, quarantine), strict=True))
+    if not any(asked.values()):
+        message = "Say what to keep for how long: --events, --rollups or --quarantine."
+        raise typer.BadParameter(message)
     days = {f"{kind}_days": _days(kind, text) for kind, text in asked.items() if text is not None}
     with open_ledger(ledger) as client:
         params = ledger.params

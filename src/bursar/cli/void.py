@@ -63,7 +63,7 @@ def void(
     if as_json:
         print_json(done)
     elif not dry_run:
-        say(f"Voided {done['expect_events']} events.")
+        say(f"Events voided: {done['expect_events']:,}.")
 
 
 def _carry_out(

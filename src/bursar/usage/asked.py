@@ -145,7 +145,7 @@ class Asked:
             self.refuse(name, "unknown_parameter", f"{name!r:.80} is no parameter here.")
         if self._reasons:
             reasons = tuple(dict.fromkeys(self._reasons))
-            raise Invalid("; ".join(reason.message for reason in reasons), reasons=reasons)
+            raise Invalid(" ".join(reason.message for reason in reasons), reasons=reasons)
 
 
 def must(value: Read | None) -> Read:

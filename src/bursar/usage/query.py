@@ -107,7 +107,7 @@ class UsageQuery:
         reasons += _order_faults(self) if not reasons else []
         reasons += page_faults(self.limit, ROWS_LIMIT, self.offset)
         if reasons:
-            raise Invalid("; ".join(reason.message for reason in reasons), reasons=tuple(reasons))
+            raise Invalid(" ".join(reason.message for reason in reasons), reasons=tuple(reasons))
 
     @property
     def asked_measures(self) -> tuple[Measure, ...]:
@@ -163,7 +163,7 @@ class EventPage:
             message = "Page by cursor or by offset, not by both."
             reasons.append(Reason("offset", "conflicting_parameters", message))
         if reasons:
-            raise Invalid("; ".join(reason.message for reason in reasons), reasons=tuple(reasons))
+            raise Invalid(" ".join(reason.message for reason in reasons), reasons=tuple(reasons))
 
 
 def filter_faults(filters: tuple[Filter, ...]) -> Iterator[Reason]:

@@ -41,7 +41,7 @@ class Selection:
     def __post_init__(self) -> None:
         reasons = tuple(filter_faults(self.filters))
         if reasons:
-            raise Invalid("; ".join(reason.message for reason in reasons), reasons=reasons)
+            raise Invalid(" ".join(reason.message for reason in reasons), reasons=reasons)
 
     def as_json(self) -> dict[str, Any]:
         """The selection as a job keeps it; `selection_of` reads it back."""

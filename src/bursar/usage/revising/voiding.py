@@ -141,6 +141,7 @@ class VoidWork:
             after_seq, done = found[-1][0], done + len(found)
         if last_seq:
             wait_until_applied(self.changes, last_seq, run, "voiding", done)
+        run.progress("done", done, total)
         return {"events": done, "reason": author.reason}
 
     def _next(self, tenant_id: str, selection: Selection, after_seq: int) -> list[tuple[int, str]]:
