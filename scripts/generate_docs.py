@@ -11,6 +11,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bursar.app import openapi, problems
+from bursar.app.metrics import Metrics
+from bursar.cli import reference
+from bursar.described import field_words
+from bursar.settings import Settings, form_of, names_of
+from scripts import usage_pages
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,9 +46,6 @@ _ENV_HEAD = """\
 
 def settings_page() -> str:
     """The reference of all settings, in Markdown."""
-    from bursar.described import field_words  # noqa: PLC0415 -- a page costs what it needs
-    from bursar.settings import Settings, form_of, names_of  # noqa: PLC0415 -- as above
-
     defaults, words = Settings().shown(), field_words(Settings)
     rows = [
         f"| {' or '.join(f'`{name}`' for name in names_of(field))} | {_code(defaults[field])} "
@@ -53,9 +57,6 @@ def settings_page() -> str:
 
 def env_example() -> str:
     """A `.env` with every setting commented out at its default."""
-    from bursar.described import field_words  # noqa: PLC0415 -- a page costs what it needs
-    from bursar.settings import Settings, form_of, names_of  # noqa: PLC0415 -- as above
-
     defaults, words = Settings().shown(), field_words(Settings)
     blocks = [
         f"\n# {words[field]}\n# Allowed: {form_of(field)}.\n#{names_of(field)[0]}={defaults[field]}\n"
@@ -66,43 +67,31 @@ def env_example() -> str:
 
 def commands_page() -> str:
     """The reference of the command line, with every option, example and exit code."""
-    from bursar.cli.reference import markdown  # noqa: PLC0415 - the other pages need no commands
-
-    return markdown()
+    return reference.markdown()
 
 
 def errors_page() -> str:
     """The reference of all problem kinds."""
-    from bursar.app import problems  # noqa: PLC0415 -- a page costs what it needs
-
     return problems.reference()
 
 
 def metrics_page() -> str:
     """The reference of all Prometheus series."""
-    from bursar.app.metrics import Metrics  # noqa: PLC0415 -- a page costs what it needs
-
     return Metrics().reference()
 
 
 def event_page() -> str:
     """The reference of an event's fields."""
-    from scripts import usage_pages  # noqa: PLC0415 -- a page costs what it needs
-
     return usage_pages.event_page()
 
 
 def query_page() -> str:
     """The reference of what can be asked."""
-    from scripts import usage_pages  # noqa: PLC0415 -- a page costs what it needs
-
     return usage_pages.query_page()
 
 
 def openapi_file() -> str:
     """The API's OpenAPI document, in a form that shows changes line by line."""
-    from bursar.app import openapi  # noqa: PLC0415 -- a page costs what it needs
-
     return json.dumps(openapi.document(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 

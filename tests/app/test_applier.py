@@ -53,9 +53,9 @@ class Following:
         first_seq, durable = self.writer.append(
             [msgspec.json.encode(event) for event in events], usage_only=True
         )
-        watch = self.applier.watch(first_seq, len(events))
+        watch = self.applier.watches.begin(first_seq, len(events))
         await durable
-        return await self.applier.outcomes(watch, PATIENCE_SECONDS)
+        return await self.applier.watches.outcomes(watch, PATIENCE_SECONDS)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait for something about the applier."""
@@ -90,8 +90,8 @@ def test_who_waits_is_told_what_became_of_each_record(ledger: Ledger) -> None:
 def test_nobody_waits_longer_than_they_want(ledger: Ledger) -> None:
     async def play() -> None:
         both = Following(ledger)
-        watch = both.applier.watch(1, 1)
-        assert await both.applier.outcomes(watch, 0.01) is None
+        watch = both.applier.watches.begin(1, 1)
+        assert await both.applier.watches.outcomes(watch, 0.01) is None
         await both.writer.close()
 
     asyncio.run(play())

@@ -2,14 +2,13 @@
 
 It is the only writer of the usage store. Work that fails is retried with growing pauses, from the
 same position, while the journal goes on accepting; `/ready` and the metrics show the lag. Requests
-that want to know the outcome of their items wait here. Other work that no batch may run beside
+that want to know the outcome of their items wait in `watches.py`. Other work that no batch may run beside
 (compaction, a new store) comes in by `between_batches`; short steps of compaction it makes by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -18,11 +17,12 @@ import structlog
 
 from bursar import clock
 from bursar.app.errands import Errands
+from bursar.app.watches import Watches
 from bursar.errors import ConfigurationError, Unavailable
 from bursar.storage.duckdb.connection import ROW_GROUP_ROWS
 from bursar.storage.journal.batches import batch_of
 from bursar.tracing import span
-from bursar.usage.applying import Applied, Repeat, whole_groups
+from bursar.usage.applying import Applied, whole_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,20 +77,8 @@ class ApplierState:
     """When (monotonic) the oldest unapplied work became durable; None when nothing waits."""
 
 
-@dataclass(slots=True, eq=False)
-class Watch:
-    """A range of records whose outcome somebody waits for."""
-
-    first_seq: int
-    last_seq: int
-    future: asyncio.Future[dict[int, Repeat]]
-    repeats: dict[int, Repeat] = field(default_factory=dict[int, Repeat])
-    is_spoiled: bool = False
-    """Applying failed half-way, so that some outcomes may be lost; nobody is told a wrong one."""
-
-
 class Applier:
-    """Runs the applying thread. Start and stop it from the event loop that requests wait on."""
+    """Runs the applying thread. Start and stop it from an event loop."""
 
     def __init__(
         self,
@@ -115,12 +103,10 @@ class Applier:
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
         self._rest: list[RecordBatch] = []
         """Read already, but left for the next batch."""
-        self._lock = threading.Lock()
-        self._watches: list[Watch] = []
+        self.watches = Watches()
         self._errands = Errands()
         self._moved = threading.Condition()
         self._has_ended = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         position = store.position()
         self.state = ApplierState(applied_seq=position[1] if position else 0)
 
@@ -131,7 +117,6 @@ class Applier:
 
     def start(self) -> None:
         """Start applying."""
-        self._loop = asyncio.get_running_loop()
         self._thread.start()
         self.notify()
 
@@ -176,29 +161,6 @@ class Applier:
         self._wake.set()
         await asyncio.to_thread(self._thread.join, _STOP_SECONDS)
 
-    def watch(self, first_seq: int, count: int) -> Watch:
-        """Follow records that were just appended; call it before they can have been applied."""
-        watch = Watch(first_seq, first_seq + count - 1, asyncio.get_running_loop().create_future())
-        with self._lock:
-            self._watches.append(watch)
-        return watch
-
-    async def outcomes(self, watch: Watch, timeout_seconds: float) -> dict[int, Repeat] | None:
-        """Those of the watched records that were repeats, once all are applied; None after the timeout."""
-        try:
-            repeats = await asyncio.wait_for(watch.future, timeout_seconds)
-        except TimeoutError:
-            return None
-        else:
-            return None if watch.is_spoiled else repeats
-        finally:
-            self.forget(watch)
-
-    def forget(self, watch: Watch) -> None:
-        """Stop following; nobody waits any more."""
-        with self._lock, contextlib.suppress(ValueError):
-            self._watches.remove(watch)
-
     def _run(self) -> None:
         try:
             self._follow()
@@ -237,9 +199,7 @@ class Applier:
         self.state.failing = f"{type(error).__name__}: {error}"
         self._reader.rewind(self.state.applied_seq)
         self._rest = []
-        with self._lock:
-            for watch in self._watches:
-                watch.is_spoiled = True
+        self.watches.spoil()
         # Where it came from is told once, not with every retry.
         log.error(
             "applying failed; it will be retried", error=self.state.failing, exc_info=is_first and error
@@ -310,7 +270,7 @@ class Applier:
             threading.Event().wait(GATHER_SECONDS)
             mark = self._mark()
             waited = clock.monotonic() - started
-            if mark.last_seq == before or self._watches or waited >= LONGEST_GATHER_SECONDS:
+            if mark.last_seq == before or self.watches or waited >= LONGEST_GATHER_SECONDS:
                 break
         return mark
 
@@ -335,7 +295,7 @@ class Applier:
             self._tell_delay(self._applied_at - state.behind_since)
         if self._mark().last_seq > state.applied_seq:
             state.behind_since = started
-        self._tell_watches(applied)
+        self.watches.tell(applied.repeats, state.applied_seq)
         state.totals.repeats.clear()
         return sum(len(batch.payload) for batch in batches)
 
@@ -347,23 +307,6 @@ class Applier:
         """
         batches = [*self._rest, *map(batch_of, self._reader.read(mark, BATCH_BYTES))]
         self._rest = []
-        if not self._watches and not self._stopping:
+        if not self.watches and not self._stopping:
             batches, self._rest = whole_groups(batches, ROW_GROUP_ROWS)
         return batches
-
-    def _tell_watches(self, applied: Applied) -> None:
-        with self._lock:
-            watches = list(self._watches)
-        if not watches or self._loop is None:
-            return
-        for watch in watches:
-            for seq, repeat in applied.repeats.items():
-                if watch.first_seq <= seq <= watch.last_seq:
-                    watch.repeats[seq] = repeat
-            if watch.last_seq <= self.state.applied_seq:
-                self._loop.call_soon_threadsafe(_finish, watch)
-
-
-def _finish(watch: Watch) -> None:
-    if not watch.future.done():
-        watch.future.set_result(watch.repeats)

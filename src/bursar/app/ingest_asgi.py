@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as Connection
 
-    from bursar.app.applier import Applier, Watch
+    from bursar.app.applier import Applier
     from bursar.app.auth import Doorkeeper
     from bursar.app.ingest_answers import StoredCosts
     from bursar.app.metrics import HttpMetrics
+    from bursar.app.watches import Watch
     from bursar.usage.bodies import Items
     from bursar.usage.ingest import Accepted, Ingestor
 
@@ -142,7 +143,7 @@ class IngestDoor:
         watches: list[Watch] = []
 
         def watch(first_seq: int, count: int) -> None:
-            watches.append(parts.applier.watch(first_seq, count))
+            watches.append(parts.applier.watches.begin(first_seq, count))
 
         options = AcceptOptions(
             idempotency_key=ask.idempotency_key,
@@ -157,7 +158,7 @@ class IngestDoor:
             applied = await self._note_outcomes(accepted, watches[0]) if watches else None
         finally:
             for one in watches:
-                parts.applier.forget(one)
+                parts.applier.watches.forget(one)
         return await answer_accepted(
             accepted,
             parts.ingestor.turns,
@@ -177,7 +178,7 @@ class IngestDoor:
     async def _note_outcomes(self, accepted: Accepted, watch: Watch) -> bool:
         """Put each item's outcome into its answer; False where that took too long."""
         parts = self._parts
-        repeats = await parts.applier.outcomes(watch, parts.limits.wait_timeout_seconds)
+        repeats = await parts.applier.watches.outcomes(watch, parts.limits.wait_timeout_seconds)
         if repeats is None:
             return False
         stored = await asyncio.to_thread(

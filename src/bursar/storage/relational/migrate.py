@@ -100,13 +100,12 @@ def build_at(connection: Connection, revision: str | None) -> None:
 
 
 def _run_steps(connection: Connection, revision: str = "head") -> None:
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic import command, config  # noqa: PLC0415 - 0.3 s, as the module's head says
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    settings = config.Config()
+    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, revision)
     if is_sqlite(connection.engine):
         # Steps run without foreign keys (see `engine.py`), so look whether they still hold, and
         # don't lend this connection to anybody else.
