@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from bursar.storage.durable_files import sync_folder
+from bursar.storage.keyindex.checksums import check_file, joined_sums, marks_sum, sums_of
 from bursar.storage.keyindex.levels import Levels
 from bursar.storage.keyindex.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from bursar.storage.keyindex.run import fill_file, joined, make_file, map_file
@@ -69,6 +70,11 @@ class IndexFiles:
         self._folder = folder
         self._names: int = 0
         self._levels = Levels(folder, self._new_name)
+        self._marks: dict[str, int] = {}
+        """By name of file, the sum of the marks of removed keys (`checksums.py`); a copy may still want it of
+        files that were merged."""
+        self._removals: int = 0
+        """How many the log has."""
         self._troubles: set[str] = set()
         """What keeps it from tidying, as far as it was logged."""
         self.now = Standing()
@@ -105,6 +111,7 @@ class IndexFiles:
         count = self.now.count - len(seqs)
         columns = (upper, lower, seqs, np.zeros(len(seqs), np.uint64))
         self._log.append(Frame(FrameKind.REMOVED, columns, self.now.position, count))
+        self._removals += 1
         self._mark_gone(upper, lower, seqs)
         self.now = replace(self.now, count=count)
 
@@ -113,6 +120,10 @@ class IndexFiles:
 
         Where the disk doesn't let it (most often it is full), it is tried again with the next keys. Nothing
         is lost meanwhile: these keys are in the log already, and in memory, of which it takes more.
+
+        Raises:
+            DamagedIndexError: a file isn't what was written, and nothing that is asked can be believed. It
+                is raised each time from now on; the next start makes the index anew.
         """
         if self._succeeds(lambda: self._tidy(keys), "the key index can't be tidied; it will be retried"):
             self._troubles.clear()
@@ -122,6 +133,7 @@ class IndexFiles:
     def copy_to(self, folder: Path) -> None:
         """Write a copy of what stands now into an empty folder."""
         now = self.now
+        marks = self._marks_of(now.files)
         for run in now.files:
             fill_file(make_file(folder, run.shape.name, run.shape.room, run.shape.level), run)
         copied = FrameLog(folder / "copied.log")
@@ -131,7 +143,8 @@ class IndexFiles:
         finally:
             copied.close()
         shapes = [run.shape for run in now.files]
-        write_manifest(folder, Manifest(copied.path.name, shapes, now.position, now.count, self._names))
+        names = copied.path.name, shapes, now.position, now.count, self._names
+        write_manifest(folder, Manifest(*names, marks, removals=0))
 
     def close(self) -> None:
         """Write everything to disk and close."""
@@ -168,16 +181,21 @@ class IndexFiles:
         if len(whole):
             file = make_file(self._folder, self._new_name("run"), len(whole), 0)
             fill_file(file, whole)
-            files = (*files, file)
+            shape = msgspec.structs.replace(file.shape, sums=sums_of(file))
+            files = (*files, replace(file, shape=shape))
         old, new = self._log, FrameLog(self._folder / self._new_name("log"))
         self._save(files, new)
-        self.now, self._log = replace(self.now, files=files, tail=Tail()), new
+        self.now, self._log, self._removals = replace(self.now, files=files, tail=Tail()), new, 0
         old.close()
         old.path.unlink(missing_ok=True)
 
     def _replace_merged(self, level: int, merge: Merge) -> None:
         """Put the result of a merge that is done in the place of what was merged."""
-        result = merge.result()
+        try:
+            result = merge.finish()
+        except ValueError as error:
+            message = f"{self._folder}: {error}"
+            raise DamagedIndexError(message) from error
         files = tuple(run for run in self.now.files if run not in merge.runs)
         if len(result):
             files = (*files, result)
@@ -186,11 +204,17 @@ class IndexFiles:
         self.now = replace(self.now, files=files)
         self._remove_unknown()
 
-    def _mark_gone(self, upper: Words, lower: Words, seqs: Words) -> None:
+    def _mark_gone(self, upper: Words, lower: Words, seqs: Words, *, is_summed: bool = False) -> None:
         for run in self.now.tail.runs:
             run.mark_gone(upper, lower, seqs)
         for file in (*self.now.files, *self._levels.results()):
-            self._levels.note_gone(file, file.mark_gone(upper, lower, seqs))
+            places, name = file.mark_gone(upper, lower, seqs), file.shape.name
+            if len(places) and not is_summed:
+                self._marks[name] = joined_sums(self._marks.get(name, 0), marks_sum(places))
+            self._levels.note_gone(file, len(places))
+
+    def _marks_of(self, files: Sequence[RunFile]) -> list[int]:
+        return [self._marks.get(run.shape.name, 0) for run in files]
 
     def _new_name(self, kind: str) -> str:
         self._names += 1
@@ -200,8 +224,11 @@ class IndexFiles:
         """Say which files count from now on, and which log goes on from there."""
         shapes = [run.shape for run in files]
         # The log that is in use says more; these count where it is empty.
-        manifest = Manifest(log.path.name, shapes, self.now.position, self.now.count, self._names)
-        write_manifest(self._folder, manifest)
+        position, count, marks = self.now.position, self.now.count, self._marks_of(files)
+        removals = self._removals if log is self._log else 0
+        write_manifest(
+            self._folder, Manifest(log.path.name, shapes, position, count, self._names, marks, removals)
+        )
 
     def _read(self) -> FrameLog:
         """Begin with what the files say; returns the log that is in use."""
@@ -212,6 +239,7 @@ class IndexFiles:
         if not path.exists():
             message = f"{path} is missing"
             raise ValueError(message)
+        self._marks = {run.shape.name: marks for run, marks in zip(files, manifest.marks, strict=True)}
         newest, added = FrameLog(path), list["Columns"]()
         self.now = Standing(files, Tail(), manifest.position, manifest.count)
         for frame in newest.read():
@@ -219,12 +247,16 @@ class IndexFiles:
             if frame.kind is FrameKind.REMOVED:
                 tail, added = tail.with_more(joined(added)), []
                 self.now = replace(self.now, tail=tail)
-                self._mark_gone(*frame.columns[:3])
+                self._removals += 1
+                self._mark_gone(*frame.columns[:3], is_summed=self._removals <= manifest.removals)
             else:
                 added.append(frame.columns)
             self.now = Standing(files, tail, frame.position, frame.count)
         # A quiet ledger's log has a frame for each key or two.
         self.now = replace(self.now, tail=self.now.tail.with_more(joined(added)))
+        # Behind the removals: a kill may have come between one's line in the log and its marks.
+        for run in files:
+            check_file(self._folder, run.shape, self._marks[run.shape.name])
         return newest
 
     def _remove_unknown(self) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bursar.storage.keyindex.run import Columns, Words
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 FINGERPRINT_SCHEME = 1
 """Version of how fingerprints are made; other schemes are never compared."""
 _READ_AT_ONCE = 2**20
@@ -122,7 +122,7 @@ class RunKeyIndex:
         """Every key with the seq and the fingerprint of its first delivery, sorted by key; all in memory."""
         upper, lower, seqs, prints = joined([run.columns for run in self._files.now.runs])
         for i in np.lexsort((lower, upper)).tolist():
-            if seqs[i] != GONE:
+            if seqs[i] < GONE:
                 key = int(upper[i]).to_bytes(8, "big") + int(lower[i]).to_bytes(8, "big")
                 yield key, int(seqs[i]), int(prints[i])
 

@@ -44,7 +44,7 @@ class Levels:
         """So many keys of this run were just marked as removed."""
         if keys and run.shape.level == LAST_LEVEL:
             before = self._gone.get(run.shape)
-            self._gone[run.shape] = int((run.seqs == GONE).sum()) if before is None else before + keys
+            self._gone[run.shape] = int((run.seqs >= GONE).sum()) if before is None else before + keys
 
     def __iter__(self) -> Iterator[int]:
         """The levels by number, those of the smallest runs first."""

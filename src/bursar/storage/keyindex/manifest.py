@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import xxhash
 
 # msgspec reads the types of fields when it runs.
 from bursar.storage.keyindex.run import RunShape
@@ -27,6 +28,10 @@ class Manifest(msgspec.Struct):
     count: int
     names: int
     """How many names were given to files."""
+    marks: list[int]
+    """Of each run, the sum of the marks of its removed keys (`checksums.py`)."""
+    removals: int
+    """How many removals of the log are in these sums already."""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -34,9 +39,14 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         OSError: it can't be read.
+        ValueError: it is damaged.
         msgspec.MsgspecError: it isn't what it should be.
     """
-    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    checksum, _, content = (folder / MANIFEST).read_bytes().partition(b"\n")
+    if checksum != _checksum(content):
+        message = f"{folder / MANIFEST} is damaged"
+        raise ValueError(message)
+    return msgspec.json.decode(content, type=Manifest)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -46,5 +56,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         OSError: it can't be written; then the one from before counts.
     """
     fresh = folder / f"{MANIFEST}.new"
-    fresh.write_bytes(msgspec.json.encode(manifest))
+    content = msgspec.json.encode(manifest)
+    fresh.write_bytes(_checksum(content) + b"\n" + content)
     fresh.replace(folder / MANIFEST)
+
+
+def _checksum(content: bytes) -> bytes:
+    return xxhash.xxh3_64_hexdigest(content).encode()

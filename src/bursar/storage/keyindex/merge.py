@@ -7,11 +7,13 @@ deleted at the next start and begun again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from bursar.storage.keyindex.checksums import ColumnSums, filter_sum
 from bursar.storage.keyindex.run import GONE, RunFile, fill_filter, joined, make_file, sorted_run
 
 if TYPE_CHECKING:
@@ -38,8 +40,10 @@ class Merge:
         self._bounds = [[0, *np.searchsorted(run.upper, starts).tolist(), len(run)] for run in runs]
         self._slices, self._done, self._filled = slices, 0, 0
         # Of one run alone half is gone, whose room is to be free. Counting all of several would take long.
-        room = keys if len(runs) > 1 else int((runs[0].seqs != GONE).sum())
+        room = keys if len(runs) > 1 else int((runs[0].seqs < GONE).sum())
         self._into = make_file(folder, name, room, level)
+        self._read = [ColumnSums() for _ in runs]
+        self._written = ColumnSums()
 
     @property
     def is_done(self) -> bool:
@@ -48,19 +52,35 @@ class Merge:
 
     def step(self) -> int:
         """Merge the next slice; returns how many keys were read."""
-        parts = joined(
-            [
-                run.part(bounds[self._done], bounds[self._done + 1])
-                for run, bounds in zip(self.runs, self._bounds, strict=True)
-            ]
-        )
+        slices = [
+            run.part(bounds[self._done], bounds[self._done + 1])
+            for run, bounds in zip(self.runs, self._bounds, strict=True)
+        ]
+        for columns, sums in zip(slices, self._read, strict=True):
+            sums.add(columns)
+        parts = joined(slices)
         piece, start = sorted_run(parts), self._filled
         self._filled += len(piece)
         for to, content in zip(self._into.part(start, self._filled), piece.columns, strict=True):
             to[:] = content
         fill_filter(self._into.filter, piece.upper)
+        self._written.add(piece.columns)
         self._done += 1
         return len(parts[0])
+
+    def finish(self) -> RunFile:
+        """The new run with its checksums, when all slices are merged.
+
+        Raises:
+            ValueError: what was read of a run isn't what was written there.
+        """
+        for run, sums in zip(self.runs, self._read, strict=True):
+            if sums.digests() != run.shape.sums[:-1]:
+                message = f"{run.shape.name} is damaged: it isn't what was written"
+                raise ValueError(message)
+        result = self.result()
+        sums = (*self._written.digests(), filter_sum(result.filter))
+        return replace(result, shape=msgspec.structs.replace(result.shape, sums=sums))
 
     def result(self) -> RunFile:
         """The new run, as far as it is filled."""

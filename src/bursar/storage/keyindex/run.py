@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _NONE: Words = np.zeros(0, np.uint64)
 NOTHING: Columns = (_NONE, _NONE, _NONE, _NONE)
 KEY_TYPE = np.dtype([("upper", ">u8"), ("lower", ">u8")])
-GONE = np.uint64(2**64 - 1)
-"""The position of a key that was removed; no record has it."""
+GONE = np.uint64(2**63)
+"""The mark on the position of a key that was removed; no record's position is as high."""
 _COLUMNS = 4
 _WORD_BYTES = 8
 _KEYS_PER_WORD = 4
@@ -50,6 +50,13 @@ class RunShape(msgspec.Struct, frozen=True):
     room: int
     """Keys that the file was made for, of which some may have fallen away."""
     level: int
+    sums: tuple[int, ...] = ()
+    """Checksums of its columns and its filter (`checksums.py`); none until it is whole."""
+
+    @property
+    def filter_words(self) -> int:
+        """The length of its filter."""
+        return filter_size(self.room)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,12 +99,12 @@ class Run:
             return np.empty(0, np.intp), np.empty(0, np.intp)
         return np.concatenate([one for one, _ in found]), np.concatenate([one for _, one in found])
 
-    def mark_gone(self, upper: Words, lower: Words, seqs: Words) -> int:
-        """Mark those of the given keys that stand at the given positions; returns how many."""
+    def mark_gone(self, upper: Words, lower: Words, seqs: Words) -> Places:
+        """Mark those of the given keys that stand at the given positions, or did; returns their places."""
         asked, at = self.places_of(upper, lower)
-        gone = at[self.seqs[at] == seqs[asked]]
-        self.seqs[gone] = GONE
-        return len(gone)
+        gone = np.unique(at[self.seqs[at] | GONE == seqs[asked] | GONE])
+        self.seqs[gone] |= GONE
+        return gone
 
     def _possible(self, upper: Words) -> Places:
         """Which of the given keys it may have."""
@@ -120,7 +127,7 @@ def sorted_run(columns: Columns) -> Run:
     """A run in memory of columns in any order; keys that were removed are left out."""
     upper, lower, seqs, prints = columns
     order = np.argsort(upper, kind="stable")
-    order = order[seqs[order] != GONE]
+    order = order[seqs[order] < GONE]
     return Run(upper[order], lower[order], seqs[order], prints[order])
 
 
