@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from bursar.usage.intake import EventAnswer, Intake, RecordMaker, Rejection
+from bursar.usage.intake import EventAnswer, Intake, RecordMaker, Rejection, take_plain
 from bursar.usage.turns import Turns
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bursar.errors import BursarError, Reason
     from bursar.pricing.book import PriceBook
+    from bursar.pricing.card import RateCard
     from bursar.usage.bodies import Items
     from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
@@ -171,19 +172,28 @@ class Ingestor:
             DiskFull, Overloaded, Unavailable: the journal takes nothing.
         """
         self.turns.posts += 1
-        intake = Intake(self._maker, receipt)
-        intake.take((event,))
-        if intake.rejections or not self._saved_cards.issuperset(intake.cards):
+        cards: dict[str, RateCard] = {}
+        taken = take_plain(event, self._maker, receipt, cards) or self._take_carefully(event, receipt, cards)
+        if taken is None or not self._saved_cards.issuperset(cards):
             return None
+        record, answer = taken
+        unpriced = int(record.cost is None)
 
         def settle(failure: BursarError | None) -> None:
             self.turns.posts += 1
             if failure is None:
-                self.counters.add(receipt.door, 1, unpriced=intake.unpriced)
+                self.counters.add(receipt.door, 1, unpriced=unpriced)
             when_durable(failure)
 
-        self._journal.append_one(intake.records[0], settle)
-        return intake.answers[0]
+        self._journal.append_one(record, settle)
+        return answer
+
+    def _take_carefully(
+        self, event: UsageEvent, receipt: Receipt, cards: dict[str, RateCard]
+    ) -> tuple[UsageLine, EventAnswer] | None:
+        intake = Intake(self._maker, receipt, cards=cards)
+        intake.take_carefully(event, 0)
+        return None if intake.rejections else (intake.records[0], intake.answers[0])
 
     async def prepare(self, items: Items, receipt: Receipt) -> Prepared:
         """Check, measure and cost items as `accept` does, and journal nothing: corrections begin so."""
@@ -200,6 +210,9 @@ class Ingestor:
         """Make records of all items; those of large bodies are encoded, a slice in each turn of the loop."""
         lines: list[UnnumberedLines] = []
         turn = self.turns.of_large_body()
+        if items.count > WHOLE_ITEMS:
+            # It was just taken apart, which took as long as some slices.
+            await turn.end()
         for part in items.slices:
             intake.take(part)
             if items.count > WHOLE_ITEMS:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bursar.usage.checks import Receipt
     from bursar.usage.costing import Costed
     from bursar.usage.event import UsageEvent
-    from bursar.usage.record import UsageLine
+    from bursar.usage.record import PlainRecord, UsageLine
 
 
 class CostAnswer(msgspec.Struct, omit_defaults=True, gc=False):
@@ -113,8 +113,7 @@ class Intake:
                 continue
             records.append(record)
             if self.wants_answers:
-                cost = CostAnswer(record.cost_status, record.currency, shown_amount(record.cost))
-                self.answers.append(EventAnswer(item.event_id or "", retry_safe=True, cost=cost))
+                self.answers.append(_answer_to(item.event_id, record))
 
     def encode(self) -> UnnumberedLines:
         """The records as lines; they leave `records`, so that their memory is soon used again."""
@@ -224,6 +223,22 @@ def _kept_part(event: UsageEvent) -> bytes:
     if event.message is not None:
         event.message = redact_text(event.message)
     return encode_event(event)
+
+
+def take_plain(
+    event: UsageEvent, maker: RecordMaker, receipt: Receipt, cards: dict[str, RateCard]
+) -> tuple[PlainRecord, EventAnswer] | None:
+    """An event by itself, as `Intake` would take it; None, and the event untouched, where it isn't plain.
+
+    The rate card that was used is put into `cards`.
+    """
+    record = ShortWay(maker.book, receipt, cards).record_of(event)
+    return None if record is None else (record, _answer_to(event.event_id, record))
+
+
+def _answer_to(event_id: str | None, record: PlainRecord) -> EventAnswer:
+    cost = CostAnswer(record.cost_status, record.currency, shown_amount(record.cost))
+    return EventAnswer(event_id or "", retry_safe=True, cost=cost)
 
 
 def _encoded(event: UsageEvent) -> bytes:
