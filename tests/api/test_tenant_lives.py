@@ -96,6 +96,16 @@ def a_run_at_work(server: RunningServer, tenant: Tenant, job_id: str) -> LiveRun
     return LiveRun(begun, platform.runner.job(job_id), store, "a test", time.monotonic)
 
 
+def a_run_of_a_former_life(server: RunningServer, tenant: Tenant, job_id: str) -> LiveRun:
+    """A run that had begun when its tenant was deleted; one of the same id was made since, and has sent."""
+    tenant.send("of-the-first")
+    former = a_run_at_work(server, tenant, job_id)
+    assert tenant.ended(tenant.begin_deletion())["state"] == "succeeded"
+    tenant.make()
+    tenant.send("of-the-second")
+    return former
+
+
 def test_a_tenant_that_is_being_deleted_cant_be_resumed(server: RunningServer) -> None:
     tenant = Tenant(server.client, "resumed-too-late")
     tenant.send("a")
@@ -122,11 +132,7 @@ def test_what_was_to_be_done_to_a_deleted_tenant_isnt_done_to_the_next_of_its_id
     server: RunningServer,
 ) -> None:
     tenant = Tenant(server.client, "made-again")
-    tenant.send("of-the-first")
-    former = a_run_at_work(server, tenant, RESET_JOB)
-    assert tenant.ended(tenant.begin_deletion())["state"] == "succeeded"
-    tenant.make()
-    tenant.send("of-the-second")
+    former = a_run_of_a_former_life(server, tenant, RESET_JOB)
     with pytest.raises(RunStopped) as stopped:
         former.job.work(former)
     assert stopped.value.why is Stopped.LOST
@@ -137,11 +143,7 @@ def test_a_deletion_that_goes_on_after_a_crash_leaves_the_next_tenant_of_its_id_
     server: RunningServer,
 ) -> None:
     tenant = Tenant(server.client, "deleted-once")
-    tenant.send("of-the-first")
-    former = a_run_at_work(server, tenant, DELETE_JOB)
-    assert tenant.ended(tenant.begin_deletion())["state"] == "succeeded"
-    tenant.make()
-    tenant.send("of-the-second")
+    former = a_run_of_a_former_life(server, tenant, DELETE_JOB)
     nothing: dict[str, Any] = {"events": 0, "keys": 0, "projects": 0, "rows_left": {}, "reason": WHY}
     assert former.job.work(former) == nothing
     assert tenant.has("of-the-second")

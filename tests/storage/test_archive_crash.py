@@ -65,6 +65,18 @@ def run_and_kill(work: Callable[[], object], before_change: int) -> bool:
     return code == DONE
 
 
+def killed_at_each_step(
+    journal: Path, tmp_path: Path, work: Callable[[Path], object]
+) -> Iterator[tuple[Path, bool]]:
+    """A copy of the journal for each change that the work was killed before; the last says it got through."""
+    steps, done = 0, False
+    while not done:
+        folder = copied(journal, tmp_path / f"killed-{steps}")
+        done = run_and_kill(lambda folder=folder: work(folder), steps)
+        yield folder, done
+        steps += 1
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     """A journal of several small segments."""
@@ -117,12 +129,12 @@ def test_a_rewrite_killed_at_any_step_shows_the_old_archive_or_the_new_one(
     def bury(seq: int, line: bytes) -> bytes | None:
         return tombstone(seq, line) if seq <= 18 and seq % 2 == 0 else None
 
-    steps, littered, seen, done = 0, 0, [old], False
-    while not done:
-        folder = copied(journal, tmp_path / f"killed-{steps}")
-        done = run_and_kill(lambda folder=folder: rewrite(folder, bury, EVERYTHING, no_progress), steps)
+    littered, seen = 0, [old]
+    for folder, _ in killed_at_each_step(
+        journal, tmp_path, lambda folder: rewrite(folder, bury, EVERYTHING, no_progress)
+    ):
         littered += bool(leftovers(folder))
-        found = lines_of(copied(folder, tmp_path / f"read-{steps}"), last_seq=27)
+        found = lines_of(copied(folder, tmp_path / f"read-{folder.name}"), last_seq=27)
         assert found in (old, new)
         seen += [found] if found != seen[-1] else []
         recover_journal(folder)
@@ -130,7 +142,6 @@ def test_a_rewrite_killed_at_any_step_shows_the_old_archive_or_the_new_one(
         assert lines_of(folder) == found
         rewrite(folder, bury, EVERYTHING, no_progress)
         assert lines_of(folder) == new
-        steps += 1
     assert seen == [old, new]
     assert littered >= 5
 
@@ -139,10 +150,10 @@ def test_a_drop_killed_at_any_step_has_dropped_all_or_nothing(journal: Path, tmp
     archive_everything(journal)
     lines = lines_of(journal)
     rule = DropRule(before=clock.now(), is_needed=lambda entry: entry.last_seq > 18, carry=keep_lines)
-    steps, littered, starts, done = 0, 0, [0], False
-    while not done:
-        folder = copied(journal, tmp_path / f"killed-{steps}")
-        done = run_and_kill(lambda folder=folder: drop_oldest(folder, rule, no_progress), steps)
+    littered, starts = 0, [0]
+    for folder, _ in killed_at_each_step(
+        journal, tmp_path, lambda folder: drop_oldest(folder, rule, no_progress)
+    ):
         littered += bool(leftovers(folder))
         recover_journal(folder)
         assert not leftovers(folder)
@@ -151,7 +162,6 @@ def test_a_drop_killed_at_any_step_has_dropped_all_or_nothing(journal: Path, tmp
         assert kept == lines[: start.after_seq]
         assert lines_of(folder, after_seq=start.after_seq) == lines[start.after_seq :]
         starts += [start.after_seq] if start.after_seq != starts[-1] else []
-        steps += 1
     assert starts == [0, 18]
     assert littered >= 3
 
@@ -160,15 +170,11 @@ def test_an_adoption_killed_at_any_step_is_done_or_not(journal: Path, tmp_path: 
     archive_everything(journal)
     lines = lines_of(journal)
     original = recover_journal(journal).identity
-    steps, done = 0, False
-    while not done:
-        folder = copied(journal, tmp_path / f"killed-{steps}")
-        done = run_and_kill(lambda folder=folder: adopt_journal(folder), steps)
+    for steps, (folder, done) in enumerate(killed_at_each_step(journal, tmp_path, adopt_journal)):
         identity = recover_journal(folder).identity
         assert (identity == original) != bool(identity.lineage)
         assert done == bool(identity.lineage) or steps > 1
         assert lines_of(folder) == lines
-        steps += 1
 
 
 def test_a_renewed_start_killed_at_any_step_keeps_the_old_lines_or_the_new_ones(
@@ -185,10 +191,10 @@ def test_a_renewed_start_killed_at_any_step_keeps_the_old_lines_or_the_new_ones(
         kept = earlier.read_bytes().splitlines() if earlier else []
         renewed.write_bytes(b"".join(tombstone(i + 1, line) + b"\n" for i, line in enumerate(kept)))
 
-    steps, littered, seen, done = 0, 0, [old], False
-    while not done:
-        folder = copied(journal, tmp_path / f"killed-{steps}")
-        done = run_and_kill(lambda folder=folder: renew_start(folder, bury, no_progress), steps)
+    littered, seen = 0, [old]
+    for folder, _ in killed_at_each_step(
+        journal, tmp_path, lambda folder: renew_start(folder, bury, no_progress)
+    ):
         littered += bool(leftovers(folder))
         recover_journal(folder)
         assert not leftovers(folder)
@@ -198,6 +204,5 @@ def test_a_renewed_start_killed_at_any_step_keeps_the_old_lines_or_the_new_ones(
         assert kept in (old, new)
         seen += [kept] if kept != seen[-1] else []
         assert lines_of(folder, after_seq=18) == lines[18:]
-        steps += 1
     assert seen == [old, new]
     assert littered >= 2
