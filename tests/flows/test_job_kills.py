@@ -126,7 +126,10 @@ def test_an_expiry_that_is_killed_is_carried_out_after_the_next_start(tmp_path: 
         server.start()
         with server.client() as client:
             wait_until(lambda: run_of(client, run["id"])["finished_at"] is not None, "the run has ended")
-            assert run_of(client, run["id"])["state"] == "succeeded"
+            ended = run_of(client, run["id"])
+            assert ended["state"] == "succeeded"
+            assert [one["events"] for one in ended["result"]["expired"]] == [1000], "whichever attempt did it"
+            assert ended["result"]["renewed"]
             assert client.get("/api/v1/events/event-1").status_code == 404
             assert client.get("/api/v1/events/event-2").status_code == 200
             totals = client.get("/api/v1/cost/summary", params={"days": 365}).json()

@@ -87,16 +87,19 @@ def expire(ground: ExpiryGround, context: RunContext) -> dict[str, Json]:
         Unavailable, DiskFull: the journal takes nothing; everything journaled so far counts.
     """
     is_dry = context.parameters.get("dry_run") is True
-    now = _moment_of(context, ground)
+    saved = _begin(context, ground)
+    now = datetime.fromisoformat(saved["now"]).astimezone(UTC)
     tenants = [context.tenant_id] if context.tenant_id else list(ground.tenant_ids())
-    expired: list[dict[str, Json]] = []
+    expired: list[dict[str, Json]] = list(saved.get("expired", []))
     for done, tenant_id in enumerate(tenants):
         context.progress("looking for what has expired", done, len(tenants))
         for due in due_of(ground, tenant_id, now):
-            found = _described(ground, due)
+            if (due.tenant_id, due.kind.value) not in {(one["tenant_id"], one["what"]) for one in expired}:
+                expired.append(_described(ground, due))
             if not is_dry:
+                # Before it is gone: a later attempt finds no more of it, and has to say what went.
+                context.save({**saved, "expired": expired})
                 _journal(ground, context, due)
-            expired.append(found)
     context.progress("done", len(tenants), len(tenants))
     return {"dry_run": is_dry, "expired": expired}
 
@@ -113,13 +116,13 @@ def due_of(ground: ExpiryGround, tenant_id: str, now: datetime) -> list[Due]:
     return due
 
 
-def _moment_of(context: RunContext, ground: ExpiryGround) -> datetime:
-    """The moment that the run goes by: that of its first attempt, so that all of it has one horizon."""
+def _begin(context: RunContext, ground: ExpiryGround) -> Mapping[str, Json]:
+    """What the first attempt noted: its moment, so that all of the run has one horizon, and what expired."""
     if context.saved is not None:
-        return datetime.fromisoformat(context.saved["now"]).astimezone(UTC)
-    now = ground.now()
-    context.save({"now": now.isoformat()})
-    return now
+        return context.saved
+    saved = {"now": ground.now().isoformat()}
+    context.save(saved)
+    return saved
 
 
 def _described(ground: ExpiryGround, due: Due) -> dict[str, Any]:
