@@ -193,7 +193,6 @@ def test_each_question_is_answered_as_of_its_moment_whatever_changes_meanwhile(
             for reader in readers:
                 for _ in range(10):
                     reader.expect_right(a_question(history.dice, reader.events))
-            assert store.applier.compactor.counters.steps > 0
         finally:
             for reader in readers:
                 reader.cursor.close()
