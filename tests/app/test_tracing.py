@@ -87,13 +87,10 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
     assert done.stdout == "[]\n"
 
 
-def test_a_span_costs_next_to_nothing_while_tracing_is_off() -> None:
-    start = clock.monotonic()
-    for _ in range(10_000):
-        with span("journal.sync", records=3):
-            pass
-    # 0.3 µs measured; 20 µs leaves room for any machine and still excludes a real span.
-    assert clock.monotonic() - start < 10_000 * 20e-6
+def test_while_tracing_is_off_no_span_is_made() -> None:
+    with span("journal.sync", records=3) as first:
+        assert first is None
+    assert span("journal.sync", records=3) is span("applier.batch")
 
 
 def test_spans_reach_the_collector_nested_and_with_their_attributes(collector: Collector) -> None:

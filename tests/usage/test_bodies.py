@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,10 +90,9 @@ def test_a_list_that_can_not_be_told_apart_is_left_alone(body: bytes) -> None:
     "body",
     [b'["' + b'\\"' * (RESCUE_BYTES // 2 - 2), b"[" + b"[]" * (RESCUE_BYTES // 2 - 1), b"[" * RESCUE_BYTES],
 )
-def test_no_body_takes_long(body: bytes) -> None:
-    begun = time.process_time()
+def test_no_body_takes_forever(body: bytes) -> None:
+    """Looking at each place of these from each other one would take hours."""
     assert rescue_items(body) is None
-    assert time.process_time() - begun < 5
 
 
 def test_a_large_body_is_not_looked_through() -> None:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from bursar.usage.applying import KeyIndex, RecordBatch, Seen
 
 
+_DELIVERIES = frozenset({BatchKind.USAGE, BatchKind.TOMBSTONE})
+"""Usage, and what a rewritten journal has in its place."""
+
+
 class DuckDBApplier:
     """The only writer of the DuckDB store. Use from one thread."""
 
@@ -63,34 +67,45 @@ class DuckDBApplier:
         done = self.position()
         total = Applied()
         waiting = [batch for batch in batches if done is None or batch.last_seq > done[1]]
-        if waiting and done is not None and waiting[0].kind is BatchKind.USAGE:
+        if waiting and done is not None and waiting[0].kind in _DELIVERIES:
             waiting[0] = waiting[0].between(done[1], waiting[0].last_seq)
-        for kind, run in groupby(waiting, key=lambda batch: batch.kind):
-            if kind is BatchKind.USAGE:
-                total.add(self._apply_usage(list(run)))
-            elif kind is BatchKind.TOMBSTONE:
-                total.add(self._apply_tombstones(list(run)))
+        for are_deliveries, run in groupby(waiting, key=lambda batch: batch.kind in _DELIVERIES):
+            if are_deliveries:
+                total.add(self._apply_deliveries(list(run)))
             else:
                 for batch in run:
                     total.add(self._apply_others(batch))
         return total
 
-    def _apply_usage(self, batches: list[RecordBatch]) -> Applied:
+    def _apply_deliveries(self, batches: list[RecordBatch]) -> Applied:
+        """Apply usage records and the tombstones among them, of which there may be one after each.
+
+        The tombstones come first. That changes nothing: the key of one belongs to a first delivery, and
+        is free again only after the record that removed it, which ends this run.
+        """
+        usage = [batch for batch in batches if batch.kind is BatchKind.USAGE]
         applied = Applied(last_seq=batches[-1].last_seq)
-        source = f"usage_events WHERE seq >= {batches[0].first_seq}"
+        if not usage:
+            with transaction(self._connection):
+                self._lay_tombstones(batches, applied)
+                self._index.advance(applied.last_seq)
+                self._move_position(applied.last_seq)
+            return applied
+        source = f"usage_events WHERE seq >= {usage[0].first_seq}"
         try:
             with transaction(self._connection):
-                self._staging.insert([batch.payload for batch in batches])
-                conflicts = self._drop_repeats(source, applied, batches)
+                self._lay_tombstones(batches, applied)
+                self._staging.insert([batch.payload for batch in usage])
+                conflicts = self._drop_repeats(source, applied, usage)
                 added = self._finish_usage(source, applied, conflicts)
         except UnreadableLines:
-            return self._apply_carefully(batches)
+            return self._apply_carefully(batches, usage)
         self.compactor.note_added(*added)
         return applied
 
-    def _apply_carefully(self, batches: list[RecordBatch]) -> Applied:
+    def _apply_carefully(self, batches: list[RecordBatch], usage: list[RecordBatch]) -> Applied:
         """Apply what can be read, and show the rest; the staging table finds out which is which."""
-        self._staging.fill([batch.payload for batch in batches])
+        self._staging.fill([batch.payload for batch in usage])
         applied = Applied(last_seq=batches[-1].last_seq)
         # `fill` may have found lines that can't be read; they are in the journal, so they are shown.
         bad = [QuarantinedRecord.of_line(b.line, "unreadable_record", b.detail) for b in self._staging.bad]
@@ -98,11 +113,18 @@ class DuckDBApplier:
             seq = record.envelope.seq
             applied.repeats[seq] = Repeat(Delivery.QUARANTINED, seq)
         with transaction(self._connection):
-            conflicts = self._drop_repeats(STAGED, applied, batches)
+            self._lay_tombstones(batches, applied)
+            conflicts = self._drop_repeats(STAGED, applied, usage)
             self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
             added = self._finish_usage(STAGED, applied, [*bad, *conflicts])
         self.compactor.note_added(*added)
         return applied
+
+    def _lay_tombstones(self, batches: list[RecordBatch], applied: Applied) -> None:
+        tombstones = [batch for batch in batches if batch.kind is BatchKind.TOMBSTONE]
+        if tombstones:
+            self._changer.lay_tombstones([batch.payload for batch in tombstones])
+        applied.tombstones = sum(batch.last_seq - batch.first_seq + 1 for batch in tombstones)
 
     def _finish_usage(
         self, source: str, applied: Applied, aside: Sequence[QuarantinedRecord]
@@ -155,15 +177,6 @@ class DuckDBApplier:
         """Forget the positions noted for rewriting the journal, once that is in force up to this record."""
         with transaction(self._connection):
             self._changer.forget_removed(by_seq)
-
-    def _apply_tombstones(self, batches: list[RecordBatch]) -> Applied:
-        applied = Applied(last_seq=batches[-1].last_seq)
-        applied.tombstones = sum(batch.last_seq - batch.first_seq + 1 for batch in batches)
-        self._index.advance(applied.last_seq)
-        with transaction(self._connection):
-            self._changer.lay_tombstones([batch.payload for batch in batches])
-            self._move_position(applied.last_seq)
-        return applied
 
     def _apply_others(self, batch: RecordBatch) -> Applied:
         """Apply amending records in order, each run of them with a position of its own."""
