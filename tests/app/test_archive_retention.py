@@ -105,7 +105,8 @@ def test_a_folder_whose_journal_begins_later_is_rebuilt_and_opened_without_its_s
 def test_nothing_goes_that_a_live_row_or_a_waiting_rewriting_stems_from(server: RunningServer) -> None:
     assert drop(server).files == 1
     server.platform.changes.seal()
-    server.client.post("/api/v1/scheduler/jobs/archive/trigger", json={}).raise_for_status()
+    run = server.client.post("/api/v1/scheduler/jobs/archive/trigger", json={}).raise_for_status().json()
+    assert finished(server, f"/api/v1/scheduler/runs/{run['id']}")["files"] == 1
     assert drop(server) == DropReport()
     assert any(b"new-one" in line for line in left(server))
 

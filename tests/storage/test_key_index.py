@@ -5,7 +5,9 @@ A plain dictionary that keeps the lowest position of each key is the measure of 
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -276,3 +278,15 @@ def test_what_the_index_says_otherwise_is_found_in_bulk(index: RunKeyIndex) -> N
     three = 3 if place > 3 else 4
     assert index.differences(more, with_more) == {place: None, three: int(seqs[3])}
     assert index.differences([], np.array([], np.uint64)) == {}
+
+
+def test_an_index_that_nobody_refers_to_lets_go_of_its_files_at_once(tmp_path: Path) -> None:
+    abandoned = RunKeyIndex(tmp_path / "keys.index")
+    record(abandoned, ("a", 1, 1))
+    gone = weakref.ref(abandoned._files)
+    gc.disable()
+    try:
+        del abandoned
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -17,7 +17,7 @@ import structlog
 from bursar.storage.durable_files import sync_folder
 from bursar.storage.keyindex.checksums import check_file, joined_sums, marks_sum, sums_of
 from bursar.storage.keyindex.levels import Levels
-from bursar.storage.keyindex.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from bursar.storage.keyindex.manifest import MANIFEST, FileNames, Manifest, read_manifest, write_manifest
 from bursar.storage.keyindex.run import fill_file, joined, make_file, map_file
 from bursar.storage.keyindex.tail import Frame, FrameKind, FrameLog, Tail
 
@@ -68,8 +68,8 @@ class IndexFiles:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._names: int = 0
-        self._levels = Levels(folder, self._new_name)
+        self._names = FileNames()
+        self._levels = Levels(folder, self._names)
         self._marks: dict[str, int] = {}
         """By name of file, the sum of the marks of removed keys (`checksums.py`); a copy may still want it of
         files that were merged."""
@@ -79,7 +79,7 @@ class IndexFiles:
         """What keeps it from tidying, as far as it was logged."""
         self.now = Standing()
         if not (folder / MANIFEST).exists():
-            self._log = FrameLog(folder / self._new_name("log"))
+            self._log = FrameLog(folder / self._names.new("log"))
             self._save((), self._log)
         else:
             try:
@@ -143,7 +143,7 @@ class IndexFiles:
         finally:
             copied.close()
         shapes = [run.shape for run in now.files]
-        names = copied.path.name, shapes, now.position, now.count, self._names
+        names = copied.path.name, shapes, now.position, now.count, self._names.given
         write_manifest(folder, Manifest(*names, marks, removals=0))
 
     def close(self) -> None:
@@ -179,11 +179,11 @@ class IndexFiles:
         """Begin a new log; what the old one had becomes a file."""
         whole, files = self.now.tail.whole(), self.now.files
         if len(whole):
-            file = make_file(self._folder, self._new_name("run"), len(whole), 0)
+            file = make_file(self._folder, self._names.new("run"), len(whole), 0)
             fill_file(file, whole)
             shape = msgspec.structs.replace(file.shape, sums=sums_of(file))
             files = (*files, replace(file, shape=shape))
-        old, new = self._log, FrameLog(self._folder / self._new_name("log"))
+        old, new = self._log, FrameLog(self._folder / self._names.new("log"))
         self._save(files, new)
         self.now, self._log, self._removals = replace(self.now, files=files, tail=Tail()), new, 0
         old.close()
@@ -216,10 +216,6 @@ class IndexFiles:
     def _marks_of(self, files: Sequence[RunFile]) -> list[int]:
         return [self._marks.get(run.shape.name, 0) for run in files]
 
-    def _new_name(self, kind: str) -> str:
-        self._names += 1
-        return f"{self._names:08}.{kind}"
-
     def _save(self, files: Sequence[RunFile], log: FrameLog) -> None:
         """Say which files count from now on, and which log goes on from there."""
         shapes = [run.shape for run in files]
@@ -227,13 +223,13 @@ class IndexFiles:
         position, count, marks = self.now.position, self.now.count, self._marks_of(files)
         removals = self._removals if log is self._log else 0
         write_manifest(
-            self._folder, Manifest(log.path.name, shapes, position, count, self._names, marks, removals)
+            self._folder, Manifest(log.path.name, shapes, position, count, self._names.given, marks, removals)
         )
 
     def _read(self) -> FrameLog:
         """Begin with what the files say; returns the log that is in use."""
         manifest = read_manifest(self._folder)
-        self._names = manifest.names
+        self._names.given = manifest.names
         path = self._folder / manifest.log
         files = tuple(map_file(self._folder, shape) for shape in manifest.runs)
         if not path.exists():

@@ -12,9 +12,10 @@ from bursar.storage.keyindex.merge import Merge
 from bursar.storage.keyindex.run import GONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from bursar.storage.keyindex.manifest import FileNames
     from bursar.storage.keyindex.run import RunFile, RunShape
 
 FAN = 4
@@ -28,10 +29,10 @@ MERGED_PER_KEY = 2
 class Levels:
     """The merges under way, one a level at most; in the thread that writes."""
 
-    def __init__(self, folder: Path, new_name: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, names: FileNames) -> None:
         """Merge into new files of this folder."""
         self._folder = folder
-        self._new_name = new_name
+        self._names = names
         self._merges: dict[int, Merge] = {}
         self._gone: dict[RunShape, int] = {}
         """Keys removed from runs of the last level, of those that lost some since the start."""
@@ -83,7 +84,7 @@ class Levels:
             return None
         if not runs:
             return None
-        merge = Merge(runs[:FAN], self._folder, self._new_name("run"), min(level + 1, LAST_LEVEL))
+        merge = Merge(runs[:FAN], self._folder, self._names.new("run"), min(level + 1, LAST_LEVEL))
         self._merges[level] = merge
         self._gone.pop(runs[0].shape, None)
         return merge

@@ -34,6 +34,19 @@ class Manifest(msgspec.Struct):
     """How many removals of the log are in these sums already."""
 
 
+class FileNames:
+    """Gives each file of an index a name of its own, which no other has had."""
+
+    def __init__(self) -> None:
+        """None was given yet."""
+        self.given: int = 0
+
+    def new(self, kind: str) -> str:
+        """The next name, with this ending."""
+        self.given += 1
+        return f"{self.given:08}.{kind}"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """What counts in this folder.
 
