@@ -88,14 +88,17 @@ class Amender:
         self._staged: dict[int, Correction] = {}
 
     def stage(self, changes: Sequence[Correction]) -> dict[int, Refusal]:
-        """Load what corrections of different events bring; call it outside a transaction.
+        """Load what corrections of different events bring.
 
+        Within a transaction, one that can't be loaded leaves nothing but to roll it back (`duckdb.Error`).
         Returns why some can't be made, by the seqs of their records.
         """
         keys = {event_key(one.tenant_id, one.event_id): one for one in changes}
-        seqs = {self._index.find_all(list(keys)).get(key): one for key, one in keys.items()}
-        current = self._current([seq for seq in seqs if seq is not None])
-        targets = {seq: one for seq, one in seqs.items() if seq is not None and seq in current}
+        known = self._index.find_all(list(keys))
+        # An event that came after a correction is none that it could mean.
+        seqs = {seq: keys[key] for key, seq in known.items() if seq < keys[key].seq}
+        current = self._current(list(seqs))
+        targets = {seq: one for seq, one in seqs.items() if seq in current}
         refused = stage_replacements(self._staging, targets) if targets else {}
         self._staged = {seq: one for seq, one in targets.items() if seq not in refused}
         refusals = {targets[seq].seq: refusal for seq, refusal in refused.items()}
@@ -115,7 +118,8 @@ class Amender:
     def void(self, change: Void) -> int:
         """Take events out; returns how many of those named weren't current."""
         keys = sorted({event_key(change.tenant_id, event_id) for event_id in change.event_ids})
-        return len(keys) - self._end(dict.fromkeys(self._index.find_all(keys).values(), change))
+        earlier = [seq for seq in self._index.find_all(keys).values() if seq < change.seq]
+        return len(keys) - self._end(dict.fromkeys(earlier, change))
 
     def _current(self, seqs: Sequence[int]) -> set[int]:
         """Those of the positions that have a current version."""

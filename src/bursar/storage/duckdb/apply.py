@@ -6,13 +6,14 @@ when a run is repeated, so a crash between the two changes nothing: the run is a
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
+import structlog
 
 from bursar.storage.duckdb.change import Changer
-from bursar.storage.duckdb.change_reader import Refusal, read_steps, runs_of
+from bursar.storage.duckdb.change_reader import Refusal, runs_of
 from bursar.storage.duckdb.compaction import RollupCompactor
 from bursar.storage.duckdb.connection import fetch_columns, read_position, transaction
 from bursar.storage.duckdb.keys import KEY_COLUMNS, as_unsigned, keys_of, sorted_by_key
@@ -20,6 +21,7 @@ from bursar.storage.duckdb.quarantine import Quarantine, QuarantinedRecord
 from bursar.storage.duckdb.rollup import add_to_rollups, events_by_hour
 from bursar.storage.duckdb.spellings import spelled_prints
 from bursar.storage.duckdb.staging import STAGED, Staging, UnreadableLines
+from bursar.storage.duckdb.stretches import Changes, Deliveries, Stretch, deliveries_of, steps_of, stretches
 from bursar.usage.applying import Applied, BatchKind, Delivery, Repeat
 
 if TYPE_CHECKING:
@@ -29,12 +31,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bursar.storage.duckdb.change_reader import Change, Step
     from bursar.storage.duckdb.connection import StoreDatabase
     from bursar.usage.applying import KeyIndex, RecordBatch, Seen
 
 
-_DELIVERIES = frozenset({BatchKind.USAGE, BatchKind.TOMBSTONE})
-"""Usage, and what a rewritten journal has in its place."""
+_Added = tuple[dict[str, int], dict["datetime", int]]
+"""The rows added to each rollup, and the events of each hour."""
+
+log = structlog.get_logger()
 
 
 class DuckDBApplier:
@@ -66,45 +71,81 @@ class DuckDBApplier:
         """Apply records in order; records at or before the position are skipped."""
         done = self.position()
         total = Applied()
-        waiting = [batch for batch in batches if done is None or batch.last_seq > done[1]]
-        if waiting and done is not None and waiting[0].kind in _DELIVERIES:
-            waiting[0] = waiting[0].between(done[1], waiting[0].last_seq)
-        for are_deliveries, run in groupby(waiting, key=lambda batch: batch.kind in _DELIVERIES):
-            if are_deliveries:
-                total.add(self._apply_deliveries(list(run)))
-            else:
-                for batch in run:
-                    total.add(self._apply_others(batch))
+        for stretch in stretches(batches, done[1] if done else 0):
+            total.add(self._apply_stretch(stretch))
         return total
 
-    def _apply_deliveries(self, batches: list[RecordBatch]) -> Applied:
-        """Apply usage records and the tombstones among them, of which there may be one after each.
+    def _apply_stretch(self, stretch: Stretch) -> Applied:
+        if len(stretch) > 1:
+            try:
+                return self._apply_together(stretch)
+            except (UnreadableLines, duckdb.Error) as error:
+                # What doesn't fit is found out and kept aside; what failed otherwise fails again.
+                log.debug("applies records one after the other", because=str(error))
+        total = Applied()
+        for part in stretch:
+            if isinstance(part, Deliveries):
+                total.add(self._apply_deliveries(part.batches))
+            else:
+                total.add(self._apply_changes(part))
+        return total
 
-        The tombstones come first. That changes nothing: the key of one belongs to a first delivery, and
-        is free again only after the record that removed it, which ends this run.
+    def _apply_together(self, stretch: Stretch) -> Applied:
+        """Apply all deliveries of a stretch, then all its changes, in one transaction.
+
+        Raises:
+            UnreadableLines, duckdb.Error: some line doesn't fit; nothing was done.
         """
-        usage = [batch for batch in batches if batch.kind is BatchKind.USAGE]
-        applied = Applied(last_seq=batches[-1].last_seq)
-        if not usage:
-            with transaction(self._connection):
-                self._lay_tombstones(batches, applied)
-                self._index.advance(applied.last_seq)
-                self._move_position(applied.last_seq)
-            return applied
-        source = f"usage_events WHERE seq >= {usage[0].first_seq}"
-        try:
-            with transaction(self._connection):
-                self._lay_tombstones(batches, applied)
-                self._staging.insert([batch.payload for batch in usage])
-                conflicts = self._drop_repeats(source, applied, usage)
-                added = self._finish_usage(source, applied, conflicts)
-        except UnreadableLines:
-            return self._apply_carefully(batches, usage)
+        applied = Applied(last_seq=stretch[-1].last_seq)
+        with transaction(self._connection):
+            aside, added = self._deliver(deliveries_of(stretch), applied)
+            for run in runs_of(steps_of(stretch)):
+                staged = self._changer.stage(run)
+                self._changer.carry_out(run, staged, applied)
+                aside += _refused(run, staged)
+            self._keep_aside(applied, sorted(aside, key=lambda record: record.envelope.seq))
+            self._move_position(applied.last_seq)
         self.compactor.note_added(*added)
         return applied
 
-    def _apply_carefully(self, batches: list[RecordBatch], usage: list[RecordBatch]) -> Applied:
+    def _apply_deliveries(self, batches: list[RecordBatch]) -> Applied:
+        applied = Applied(last_seq=batches[-1].last_seq)
+        try:
+            with transaction(self._connection):
+                aside, added = self._deliver(batches, applied)
+                self._keep_aside(applied, aside)
+                self._move_position(applied.last_seq)
+        except UnreadableLines:
+            return self._apply_carefully(batches)
+        self.compactor.note_added(*added)
+        return applied
+
+    def _deliver(
+        self, batches: list[RecordBatch], applied: Applied
+    ) -> tuple[list[QuarantinedRecord], _Added]:
+        """Load usage records and take up the tombstones among them, of which there may be one after each.
+
+        The tombstones come first. That changes nothing: the key of one belongs to a first delivery, and is
+        free again only after the record that removed it, which ends the stretch.
+
+        Returns:
+            Conflicts, and what came to the rollups.
+
+        Raises:
+            UnreadableLines: some line doesn't fit; the transaction can only be rolled back.
+        """
+        usage = self._lay_tombstones(batches, applied)
+        if not usage:
+            self._index.advance(applied.last_seq)
+            return [], ({}, {})
+        source = f"usage_events WHERE seq >= {usage[0].first_seq}"
+        self._staging.insert([batch.payload for batch in usage])
+        conflicts = self._drop_repeats(source, applied, usage)
+        return conflicts, self._add_to_rollups(source)
+
+    def _apply_carefully(self, batches: list[RecordBatch]) -> Applied:
         """Apply what can be read, and show the rest; the staging table finds out which is which."""
+        usage = [batch for batch in batches if batch.kind is BatchKind.USAGE]
         self._staging.fill([batch.payload for batch in usage])
         applied = Applied(last_seq=batches[-1].last_seq)
         # `fill` may have found lines that can't be read; they are in the journal, so they are shown.
@@ -116,25 +157,22 @@ class DuckDBApplier:
             self._lay_tombstones(batches, applied)
             conflicts = self._drop_repeats(STAGED, applied, usage)
             self._connection.execute(f"INSERT INTO usage_events SELECT * FROM {STAGED}")
-            added = self._finish_usage(STAGED, applied, [*bad, *conflicts])
+            added = self._add_to_rollups(STAGED)
+            self._keep_aside(applied, [*bad, *conflicts])
+            self._move_position(applied.last_seq)
         self.compactor.note_added(*added)
         return applied
 
-    def _lay_tombstones(self, batches: list[RecordBatch], applied: Applied) -> None:
+    def _lay_tombstones(self, batches: list[RecordBatch], applied: Applied) -> list[RecordBatch]:
+        """Take up the tombstones among these records; returns the others."""
         tombstones = [batch for batch in batches if batch.kind is BatchKind.TOMBSTONE]
         if tombstones:
             self._changer.lay_tombstones([batch.payload for batch in tombstones])
         applied.tombstones = sum(batch.last_seq - batch.first_seq + 1 for batch in tombstones)
+        return [batch for batch in batches if batch.kind is BatchKind.USAGE]
 
-    def _finish_usage(
-        self, source: str, applied: Applied, aside: Sequence[QuarantinedRecord]
-    ) -> tuple[dict[str, int], dict[datetime, int]]:
-        """What new rows bring along; returns the rows added to each rollup, and the events of each hour."""
-        added = add_to_rollups(self._connection, source)
-        hours = events_by_hour(self._connection, source)
-        self._keep_aside(applied, aside)
-        self._move_position(applied.last_seq)
-        return added, hours
+    def _add_to_rollups(self, source: str) -> _Added:
+        return add_to_rollups(self._connection, source), events_by_hour(self._connection, source)
 
     def _drop_repeats(
         self, source: str, applied: Applied, batches: list[RecordBatch]
@@ -178,24 +216,17 @@ class DuckDBApplier:
         with transaction(self._connection):
             self._changer.forget_removed(by_seq)
 
-    def _apply_others(self, batch: RecordBatch) -> Applied:
-        """Apply amending records in order, each run of them with a position of its own."""
-        applied = Applied(last_seq=batch.last_seq)
-        done = self.position()
-        applied_before = max(done[1] - batch.first_seq + 1, 0) if done else 0
-        seq = batch.first_seq + applied_before - 1
-        for run in runs_of(read_steps(batch.payload.splitlines()[applied_before:])):
+    def _apply_changes(self, changes: Changes) -> Applied:
+        """Make changes in order, each run of them with a position of its own."""
+        applied = Applied(last_seq=changes.last_seq)
+        seq = changes.first_seq - 1
+        for run in runs_of(changes.steps):
             seq += len(run)
             staged = self._changer.stage(run)
             self._index.advance(seq)
             with transaction(self._connection):
                 self._changer.carry_out(run, staged, applied)
-                refused = [
-                    QuarantinedRecord.of_line(step.line, refusal.reason, refusal.detail)
-                    for step, refusal in zip(run, staged, strict=True)
-                    if isinstance(refusal, Refusal)
-                ]
-                self._keep_aside(applied, refused)
+                self._keep_aside(applied, _refused(run, staged))
                 self._move_position(seq)
         return applied
 
@@ -232,6 +263,14 @@ def _note_repeats(applied: Applied, seqs: np.ndarray[Any, Any], seen: Seen) -> N
             applied.conflicts += 1
         else:
             applied.duplicates += 1
+
+
+def _refused(run: Sequence[Step], staged: Sequence[Change | Refusal]) -> list[QuarantinedRecord]:
+    return [
+        QuarantinedRecord.of_line(step.line, refusal.reason, refusal.detail)
+        for step, refusal in zip(run, staged, strict=True)
+        if isinstance(refusal, Refusal)
+    ]
 
 
 def _lines_of(batches: list[RecordBatch], wanted: set[int]) -> list[bytes]:

@@ -49,7 +49,7 @@ class Changer:
         self._eraser = Eraser(connection)
 
     def stage(self, run: Sequence[Step]) -> list[Change | Refusal]:
-        """Load what a run of records brings, or say why some can't be made; outside a transaction."""
+        """Load what a run of records brings, or say why some can't be made (see `Amender.stage`)."""
         corrections = [step.change for step in run if isinstance(step.change, Correction)]
         refusals = self._amender.stage(corrections) if corrections else {}
         return [
