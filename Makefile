@@ -23,8 +23,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # pyright takes node from its wheel and doesn't ask for newer versions of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-# Tests run in one process more than there are cores, for many of them wait; a file stays in one process.
-PARALLEL ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --dist loadfile
+# Tests run in one process more than there are cores, for many of them wait; a file stays in one process, and
+# files go in the order of `tests/conftest.py`: the long ones first.
+PARALLEL ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --dist loadfile --no-loadscope-reorder
 
 SOURCES := src clients tests $(wildcard bench) $(wildcard scripts)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 pytest_plugins = ["tests.support.relational"]
 
@@ -11,3 +15,8 @@ pytest_plugins = ["tests.support.relational"]
 # all sources anew, which takes twice as long as everything else that it does at its start.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take minutes begin first: at the end one of them would run alone."""
+    items.sort(key=lambda item: item.path.parent.name != "flows")

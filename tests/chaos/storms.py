@@ -198,11 +198,7 @@ def _compared(flood: _Flood, fault: str, peak: _Peak, note: str) -> Line:
     """Every body that was taken is there whole; one whose answer got lost may be there whole, too."""
     server = flood.server
     server.wait_until_applied()
-    question = {"measures": ["events"], "dimensions": ["operation"], "window": ALWAYS, "limit": 10_000}
-    with server.client(flood.key) as client:
-        # Slow readers' questions may still wait before this one.
-        wait_until(lambda: client.post("/api/v1/query", json=question).is_success, "questions are taken")
-        rows = client.post("/api/v1/query", json=question).raise_for_status().json()["rows"]
+    rows = _by_operation(server, flood.key)
     stored = {
         row["operation"]: int(row["events"]) for row in rows if (row["operation"] or "").startswith("body-")
     }
@@ -212,6 +208,20 @@ def _compared(flood: _Flood, fault: str, peak: _Peak, note: str) -> Line:
     assert recount["is_clean"], recount["differences"]
     memory, acked = peak.bytes // 2**20, len(flood.taken) * PER_BODY
     return Line(fault, acked, sum(stored.values()), dict(flood.answers), memory, note)
+
+
+def _by_operation(server: ServerProcess, key: str) -> list[dict[str, Any]]:
+    """Events by operation, once slow readers' questions, which wait before this one, let it through."""
+    question = {"measures": ["events"], "dimensions": ["operation"], "window": ALWAYS, "limit": 10_000}
+    answers: list[httpx.Response] = []
+    with server.client(key) as client:
+
+        def is_answered() -> bool:
+            answers.append(client.post("/api/v1/query", json=question))
+            return answers[-1].is_success
+
+        wait_until(is_answered, "questions are taken")
+    return answers[-1].json()["rows"]
 
 
 def idle_connections(server: ServerProcess, count: int) -> ExitStack:

@@ -88,7 +88,9 @@ class ServerProcess:
         """Anonymous memory that the process holds now; 0 where there is none."""
         with suppress(FileNotFoundError, ProcessLookupError, AttributeError):
             status = Path(f"/proc/{self._process.pid}/status").read_text()  # type: ignore[union-attr]
-            return int(status.partition("RssAnon:")[2].split()[0]) * 1024
+            # A process that has ended and wasn't waited for has a status without memory.
+            said = status.partition("RssAnon:")[2].split()
+            return int(said[0]) * 1024 if said else 0
         return 0
 
     @property
