@@ -17,12 +17,12 @@ from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.recover import recover_journal
 from bursar.storage.journal.segments import segment_paths
 from bursar.storage.journal.writer import JournalWriter
-from bursar.usage.applying import Delivery, Repeat
+from bursar.usage.applying import Applied, Delivery, RecordBatch, Repeat
 from tests.support.journal import LIMITS
 from tests.support.ledger import Ledger, a_usage, opened_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from pathlib import Path
 
 PATIENCE_SECONDS = 20
@@ -122,6 +122,36 @@ def test_what_failed_is_tried_again_until_it_works_and_counts_once(ledger: Ledge
     asyncio.run(play())
     assert ledger.ask("SELECT event_id FROM usage_events ORDER BY seq") == [("a",), ("b",)]
     assert ledger.recount().is_clean
+
+
+def test_it_is_well_again_with_the_first_batch_that_works_though_more_is_waiting(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = ledger.stores.applier.apply
+    states: list[str | None] = []
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        async with following(ledger) as both:
+
+            async def append(event_id: str) -> None:
+                await both.writer.append([msgspec.json.encode(a_usage(event_id))], usage_only=True)[1]
+
+            def apply_and_have_more(batches: Sequence[RecordBatch]) -> Applied:
+                states.append(both.applier.state.failing)
+                if len(states) == 1:
+                    message = "the disk is full"
+                    raise OSError(message)
+                if len(states) < 4:
+                    asyncio.run_coroutine_threadsafe(append(f"more {len(states)}"), loop).result()
+                return apply(batches)
+
+            monkeypatch.setattr(ledger.stores.applier, "apply", apply_and_have_more)
+            await append("first")
+            await both.until(lambda: both.applier.state.applied_seq == 3)
+
+    asyncio.run(play())
+    assert states == [None, "OSError: the disk is full", None, None]
 
 
 def test_a_store_that_cant_be_used_yet_is_logged_and_tried_again(

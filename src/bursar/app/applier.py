@@ -99,6 +99,8 @@ class Applier:
         self._stop_at = 0.0
         self._tidy_at = 0.0
         self._applied_at = 0.0
+        self._failures = 0
+        """In a row; the pause before the next attempt grows with them."""
         self._tell_delay = tell_delay
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
         self._rest: list[RecordBatch] = []
@@ -172,29 +174,26 @@ class Applier:
                 self._moved.notify_all()
 
     def _follow(self) -> None:
-        failures = 0
         while True:
             self._wake.wait(LOOK_EVERY_SECONDS)
             self._wake.clear()
             self._run_errands()
             try:
                 self._apply_all()
-                failures = 0
-                self.state.failing = None
+                self._note_success()
             except Exception as error:  # noqa: BLE001 - of any kind, and `_note_failure` logs it
                 # It may pass (a full disk, most often). The journal keeps the records, and the store what was
                 # committed; a thread that ended would leave the ledger accepting what nobody ever sees.
                 self._note_failure(error)
                 if not self._stopping:
-                    threading.Event().wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                    threading.Event().wait(RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS)) - 1])
                     self._recover_store()
                     self._wake.set()
-                failures += 1
             if self._stopping:
                 return
 
     def _note_failure(self, error: Exception) -> None:
-        is_first = self.state.failing is None
+        self._failures += 1
         self.state.errors += 1
         self.state.failing = f"{type(error).__name__}: {error}"
         self._reader.rewind(self.state.applied_seq)
@@ -202,8 +201,14 @@ class Applier:
         self.watches.spoil()
         # Where it came from is told once, not with every retry.
         log.error(
-            "applying failed; it will be retried", error=self.state.failing, exc_info=is_first and error
+            "applying failed; it will be retried",
+            error=self.state.failing,
+            exc_info=self._failures == 1 and error,
         )
+
+    def _note_success(self) -> None:
+        self._failures = 0
+        self.state.failing = None
 
     def _recover_store(self) -> None:
         try:
@@ -283,6 +288,8 @@ class Applier:
             raise ConfigurationError(message)
         with span("applier.apply", batches=len(batches)):
             applied = self._store.apply(batches)
+        # Said here too: under load there may be no moment at which nothing is left to apply.
+        self._note_success()
         state = self.state
         state.totals.add(applied)
         with self._moved:
