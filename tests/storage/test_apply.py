@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import msgspec
 import pytest
 
+from bursar.app.rebuilding import MEMORY_SHARE
+from bursar.storage.duckdb.connection import DuckDBLimits
 from bursar.usage.applying import Delivery, Repeat
 from tests.support.ledger import QUARANTINE_LIMIT, Ledger, a_correction, a_usage, a_void, opened_ledger
 
@@ -135,6 +138,31 @@ def test_quarantine_is_bounded_by_tenant_and_drops_are_counted(ledger: Ledger) -
         ("acme", QUARANTINE_LIMIT),
         ("umbrella", 2),
     ]
+
+
+@pytest.mark.parametrize("change", [None, a_correction("e1", a_usage("e1", cost="1.000000000000"))])
+def test_what_there_is_no_memory_for_now_is_not_taken_for_unreadable(
+    ledger: Ledger, change: dict[str, Any] | None
+) -> None:
+    ledger.journal_together(*(a_usage(f"e{i}") for i in range(5)))
+    if change is not None:
+        ledger.apply()
+        ledger.journal(change)
+    before = ledger.dump()
+    ledger.stores.database.limit(DuckDBLimits(memory="16MB"))
+    with pytest.raises(duckdb.OutOfMemoryException):
+        ledger.apply()
+    assert ledger.dump()["usage_events"] == before["usage_events"]
+    ledger.stores.database.limit(DuckDBLimits())
+    applied = ledger.apply()
+    assert (applied.new, applied.amended, applied.quarantined) == ((5, 0, 0) if change is None else (0, 1, 0))
+    assert ledger.recount().is_clean
+
+
+def test_the_share_that_a_rebuild_has_of_little_memory_is_enough_to_load_records(ledger: Ledger) -> None:
+    ledger.stores.database.limit(DuckDBLimits(memory="512MB").share(MEMORY_SHARE))
+    ledger.journal_together(*(a_usage(f"e{i}") for i in range(5)))
+    assert ledger.apply().new == 5
 
 
 def test_a_void_takes_an_event_out_of_everything_and_keeps_its_trail(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar.usage.applying import Applied
-from tests.support.changed_store import ChangedStore, Lines
+from tests.support.changed_store import QUARANTINE_LIMIT, ChangedStore, Lines
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
 
 if TYPE_CHECKING:
@@ -107,6 +107,22 @@ def test_what_does_not_fit_is_kept_aside_and_its_neighbours_are_applied(
         (3, "unreadable_record"),
     ]
     assert store.recount(lines).differences == []
+
+
+def test_which_records_the_bound_of_the_quarantine_keeps_is_told_by_their_order_alone(
+    stores: tuple[ChangedStore, ChangedStore],
+) -> None:
+    together, alone = stores
+    lines = Lines()
+    for usage in (
+        a_usage("a"),
+        *(a_usage("a", fingerprint=i) for i in range(QUARANTINE_LIMIT)),
+        a_usage("b", time="no time"),
+    ):
+        lines.add(usage)
+    assert counts(together.apply(lines)) == counts(one_by_one(alone, lines))
+    assert together.ask("SELECT DISTINCT reason FROM quarantine") == [("conflict",)]
+    assert together.dump() == alone.dump()
 
 
 def test_changes_between_deliveries_need_no_transaction_each(

@@ -103,7 +103,7 @@ class DuckDBApplier:
                 staged = self._changer.stage(run)
                 self._changer.carry_out(run, staged, applied)
                 aside += _refused(run, staged)
-            self._keep_aside(applied, sorted(aside, key=lambda record: record.envelope.seq))
+            self._keep_aside(applied, aside)
             self._move_position(applied.last_seq)
         self.compactor.note_added(*added)
         return applied
@@ -231,7 +231,9 @@ class DuckDBApplier:
         return applied
 
     def _keep_aside(self, applied: Applied, records: Sequence[QuarantinedRecord]) -> None:
-        kept, dropped = self._quarantine.keep(self._connection, records)
+        # Of too many the first stay, so that it doesn't matter which came together.
+        in_order = sorted(records, key=lambda record: record.envelope.seq)
+        kept, dropped = self._quarantine.keep(self._connection, in_order)
         applied.quarantined += kept
         applied.quarantine_dropped += dropped
 

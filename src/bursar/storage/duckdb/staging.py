@@ -92,13 +92,19 @@ _EXPRESSIONS: dict[str, str] = {
     **{column: f"coalesce(event.{column}, {default})" for column, default in _DEFAULTS.items()},
 }
 _SELECTED = ", ".join(f'{_expression(column)} AS "{column}"' for column in EVENT_COLUMNS)
+_LINE_BYTES = 16 * 2**20
+"""The longest line that can be read, many times what an event may have. Each load takes memory for two."""
 SELECT_FROM_JSON = (
     f"SELECT {_SELECTED} FROM read_json(?, format = 'newline_delimited', columns = {_JSON_COLUMNS},"
-    " maximum_object_size = 67108864)"
+    f" maximum_object_size = {_LINE_BYTES})"
 )
 
 
 _INCOMPLETE = " OR ".join(f'"{name}" IS NULL' for name, kind in EVENT_COLUMNS.items() if "NOT NULL" in kind)
+
+
+_LINE_ERRORS = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
+"""What DuckDB says of a line that it can't read. Others, such as too little memory, say nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,11 @@ class Staging:
             os.truncate(self.path, 0)
 
     def fill(self, payloads: Sequence[bytes]) -> None:
-        """Load lines of usage records; what can't be loaded is in `bad`."""
+        """Load lines of usage records; what can't be read is in `bad`.
+
+        Raises:
+            duckdb.Error: lines can't be loaded now, whatever is in them.
+        """
         self.bad = []
         try:
             if not self._load_at_once(payloads):
@@ -177,7 +187,9 @@ class Staging:
             try:
                 self._load(half)
             except duckdb.Error as error:
-                if len(half) == 1:
+                if len(half) > 1:
+                    self._load_halves(half)
+                elif isinstance(error, _LINE_ERRORS):
                     self.bad.append(BadLine(half[0], str(error)))
                 else:
-                    self._load_halves(half)
+                    raise
