@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bursar.storage.duckdb.change_reader import runs_of
+from bursar.storage.duckdb.stretches import RUNS_TOGETHER, steps_of, stretches
 from bursar.usage.applying import Applied
 from tests.support.changed_store import QUARANTINE_LIMIT, ChangedStore, Lines
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
@@ -123,6 +125,31 @@ def test_which_records_the_bound_of_the_quarantine_keeps_is_told_by_their_order_
     assert counts(together.apply(lines)) == counts(one_by_one(alone, lines))
     assert together.ask("SELECT DISTINCT reason FROM quarantine") == [("conflict",)]
     assert together.dump() == alone.dump()
+
+
+def test_one_transaction_makes_a_bounded_number_of_changes_however_many_come(
+    stores: tuple[ChangedStore, ChangedStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB keeps what each of them took until the transaction ends."""
+    monkeypatch.setattr("bursar.storage.duckdb.stretches.RUNS_TOGETHER", 4)
+    together, alone = stores
+    lines = Lines()
+    for i in range(10):
+        lines.add(a_usage(f"e{i}"))
+        lines.add(a_void("e0", f"e{i}"))
+        lines.add(a_correction("e1", a_usage("e1", cost=f"{i}.000000000000")))
+    found = list(stretches(lines.batches(), after_seq=0))
+    assert [len(list(runs_of(steps_of(one)))) for one in found] == [4, 4, 4, 4, 4]
+    assert counts(together.apply(lines)) == counts(one_by_one(alone, lines))
+    assert together.dump() == alone.dump()
+
+
+def test_corrections_of_different_events_count_as_one_however_many_they_are() -> None:
+    lines = Lines()
+    for i in range(3 * RUNS_TOGETHER):
+        lines.add(a_usage(f"e{i}"))
+        lines.add(a_correction(f"e{i}", a_usage(f"e{i}")))
+    assert len(list(stretches(lines.batches(), after_seq=0))) == 1
 
 
 def test_changes_between_deliveries_need_no_transaction_each(

@@ -6,7 +6,7 @@ can't be read. What a change does is elsewhere: `amend.py`, `expire.py`, `erase.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -155,20 +155,35 @@ def read_steps(lines: Iterable[bytes]) -> Iterator[Step]:
     return (Step(line, read_change(line)) for line in lines)
 
 
-def runs_of(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """Records in order; corrections of different events that follow each other stand together."""
-    run: list[Step] = []
-    keys: set[tuple[str, str]] = set()
-    for step in steps:
+@dataclass(slots=True)
+class RunBeginnings:
+    """Tells where a run of records begins: corrections of different events that follow each other are one."""
+
+    _corrected: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """What the corrections of this run are of."""
+
+    def begins(self, step: Step) -> bool:
+        """Whether a run begins with this record, which follows those that were asked about before."""
         change = step.change
-        key = (change.tenant_id, change.event_id) if isinstance(change, Correction) else None
-        if run and (key is None or key in keys or len(run) == CORRECTIONS_TOGETHER):
+        if not isinstance(change, Correction):
+            self._corrected.clear()
+            return True
+        key, corrected = (change.tenant_id, change.event_id), self._corrected
+        begins = not corrected or key in corrected or len(corrected) == CORRECTIONS_TOGETHER
+        if begins:
+            corrected.clear()
+        corrected.add(key)
+        return begins
+
+
+def runs_of(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Records in order, those of a run together."""
+    run: list[Step] = []
+    beginnings = RunBeginnings()
+    for step in steps:
+        if beginnings.begins(step) and run:
             yield run
-            run, keys = [], set()
-        if key is None:
-            yield [step]
-        else:
-            run.append(step)
-            keys.add(key)
+            run = []
+        run.append(step)
     if run:
         yield run

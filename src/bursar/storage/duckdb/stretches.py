@@ -7,10 +7,10 @@ without a transaction for each. Every other change stands alone: it is about wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bursar.storage.duckdb.change_reader import Correction, Refusal, Step, Void, read_steps
+from bursar.storage.duckdb.change_reader import Correction, Refusal, RunBeginnings, Step, Void, read_steps
 from bursar.usage.applying import BatchKind, RecordBatch
 
 if TYPE_CHECKING:
@@ -48,27 +48,28 @@ class Changes:
 Stretch = list[Deliveries | Changes]
 """Records in order; where it has more than one part, they may be applied together."""
 
+RUNS_TOGETHER = 64
+"""Runs of changes in one stretch at most. Each takes 15 to 35 ms and, until the transaction ends, 0.7 MB."""
+
 
 def stretches(batches: Iterable[RecordBatch], after_seq: int) -> Iterator[Stretch]:
     """The records behind a position, in as few stretches as can be."""
-    stretch: Stretch = []
+    gathered = _Gathered()
     for batch in batches:
         if batch.last_seq <= after_seq:
             continue
         rest = batch.between(after_seq, batch.last_seq)
         if rest.kind in _DELIVERIES:
-            _add_delivery(stretch, rest)
+            gathered.add_delivery(rest)
             continue
         for seq, step in enumerate(read_steps(rest.payload.splitlines()), rest.first_seq):
-            if isinstance(step.change, Correction | Void | Refusal):
-                _add_change(stretch, seq, step)
-                continue
-            if stretch:
-                yield stretch
-            yield [Changes(seq, [step])]
-            stretch = []
-    if stretch:
-        yield stretch
+            is_alone = not isinstance(step.change, Correction | Void | Refusal)
+            if is_alone or gathered.is_full:
+                yield from gathered.end()
+            gathered.add_change(seq, step)
+            if is_alone:
+                yield from gathered.end()
+    yield from gathered.end()
 
 
 def deliveries_of(stretch: Stretch) -> list[RecordBatch]:
@@ -81,17 +82,36 @@ def steps_of(stretch: Stretch) -> Sequence[Step]:
     return [step for part in stretch if isinstance(part, Changes) for step in part.steps]
 
 
-def _add_delivery(stretch: Stretch, batch: RecordBatch) -> None:
-    last = stretch[-1] if stretch else None
-    if isinstance(last, Deliveries):
-        last.batches.append(batch)
-    else:
-        stretch.append(Deliveries([batch]))
+@dataclass(slots=True)
+class _Gathered:
+    """The stretch that is being put together."""
 
+    _stretch: Stretch = field(default_factory=list[Deliveries | Changes])
+    _runs: int = 0
+    _beginnings: RunBeginnings = field(default_factory=RunBeginnings)
 
-def _add_change(stretch: Stretch, seq: int, step: Step) -> None:
-    last = stretch[-1] if stretch else None
-    if isinstance(last, Changes):
-        last.steps.append(step)
-    else:
-        stretch.append(Changes(seq, [step]))
+    def add_delivery(self, batch: RecordBatch) -> None:
+        last = self._stretch[-1] if self._stretch else None
+        if isinstance(last, Deliveries):
+            last.batches.append(batch)
+        else:
+            self._stretch.append(Deliveries([batch]))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next change has to go into another stretch."""
+        return self._runs >= RUNS_TOGETHER
+
+    def add_change(self, seq: int, step: Step) -> None:
+        self._runs += self._beginnings.begins(step)
+        last = self._stretch[-1] if self._stretch else None
+        if isinstance(last, Changes):
+            last.steps.append(step)
+        else:
+            self._stretch.append(Changes(seq, [step]))
+
+    def end(self) -> Iterator[Stretch]:
+        """Give the stretch away, if there is one, and begin another."""
+        if self._stretch:
+            yield self._stretch
+        self._stretch, self._runs, self._beginnings = [], 0, RunBeginnings()
