@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,6 +126,28 @@ def test_which_records_the_bound_of_the_quarantine_keeps_is_told_by_their_order_
     assert counts(together.apply(lines)) == counts(one_by_one(alone, lines))
     assert together.ask("SELECT DISTINCT reason FROM quarantine") == [("conflict",)]
     assert together.dump() == alone.dump()
+
+
+@pytest.mark.parametrize("begins_with_usage", [True, False])
+def test_changes_on_both_sides_of_a_gap_in_the_positions_are_made_once(
+    stores: tuple[ChangedStore, ChangedStore], *, begins_with_usage: bool
+) -> None:
+    """A write that failed, or a crash that left half of one, leaves such a gap."""
+    store, lines = stores[0], Lines()
+    lines.add(a_usage("a"))
+    for cents in range(3):
+        lines.add(a_correction("a", a_usage("a", cost=f"0.0{cents}")))
+    usage, changes = lines.batches()
+    before, behind = changes.between(0, 2), changes.between(2, 4)
+    payload = behind.payload.replace(b'"seq":3', b'"seq":1003').replace(b'"seq":4', b'"seq":1004')
+    behind = replace(behind, first_seq=1003, last_seq=1004, payload=payload)
+    if not begins_with_usage:
+        store.applier.apply([usage])
+    assert store.applier.apply([usage, before, behind]).last_seq == 1004
+    assert store.applier.position() == ("journal", 1004)
+    again = store.applier.apply([usage, before, behind])
+    assert (again.new, again.amended) == (0, 0)
+    assert store.ask("SELECT ended_seq FROM usage_history ORDER BY 1") == [(2,), (1003,), (1004,)]
 
 
 def test_one_transaction_makes_a_bounded_number_of_changes_however_many_come(

@@ -34,7 +34,7 @@ class Deliveries:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Records that change earlier ones, one behind the other."""
+    """Records that change earlier ones, without a gap between their positions."""
 
     first_seq: int
     steps: list[Step]
@@ -105,7 +105,8 @@ class _Gathered:
     def add_change(self, seq: int, step: Step) -> None:
         self._runs += self._beginnings.begins(step)
         last = self._stretch[-1] if self._stretch else None
-        if isinstance(last, Changes):
+        # Positions may have a gap, behind a write that failed.
+        if isinstance(last, Changes) and last.last_seq + 1 == seq:
             last.steps.append(step)
         else:
             self._stretch.append(Changes(seq, [step]))
