@@ -190,6 +190,10 @@ class Staging:
                 if len(half) > 1:
                     self._load_halves(half)
                 elif isinstance(error, _LINE_ERRORS):
-                    self.bad.append(BadLine(half[0], str(error)))
+                    self.bad.append(BadLine(half[0], self._explain(error)))
                 else:
                     raise
+
+    def _explain(self, error: duckdb.Error) -> str:
+        """What DuckDB says of a line, without its advice and without where the scratch file is."""
+        return str(error).partition("\n")[0].replace(f' in file "{self.path}"', "")
