@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from bursar.app.bodies import MemoryBudget
 from bursar.app.build import build_platform
 from bursar.app.http import make_app
 from bursar.settings import load_settings
@@ -127,6 +128,46 @@ def test_nothing_is_kept_of_a_sliced_body_that_finds_no_room_at_its_end(tmp_path
     assert asyncio.run(run()).status_code == 503
     kept = read_records(tmp_path / "journal")
     assert [record["event"]["event_id"] for record in kept] == ["before-1"]
+
+
+def test_a_sliced_body_that_is_given_up_is_kept_whole_or_not_at_all_and_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever its request ends: no seq is used up, no memory stays taken, and others get on."""
+    budgets: list[MemoryBudget] = []
+    take = MemoryBudget.reserve
+
+    def noting(budget: MemoryBudget, tenant_id: str, size: int, *, own: int = 0) -> None:
+        budgets.append(budget)
+        take(budget, tenant_id, size, own=own)
+
+    monkeypatch.setattr(MemoryBudget, "reserve", noting)
+    size = WHOLE_ITEMS + 200
+
+    async def give_up(client: httpx.AsyncClient, name: str, turns: int) -> None:
+        body = asyncio.create_task(_post(client, [_event(i, name) for i in range(size)]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        body.cancel()
+        await asyncio.gather(body, return_exceptions=True)
+
+    async def run() -> int:
+        async with _served(tmp_path) as (_, client):
+            # The key is known and the prices are kept: nothing else is waited for.
+            await _post(client, [_event(i, "before") for i in range(size)])
+            await asyncio.gather(
+                *(give_up(client, f"x{turns}", turns) for turns in (1, 5, 17, 33, 70, 130, 5_000))
+            )
+            answer = await _post(client, [_event(i, "whole") for i in range(size)])
+            return int(answer.json()["accepted"])
+
+    accepted = asyncio.run(run())
+    kept = read_records(tmp_path / "journal")
+    names = [record["event"]["event_id"].partition("-")[0] for record in kept]
+    assert {names.count(name) for name in names} == {accepted}
+    assert names[-accepted:] == ["whole"] * accepted
+    assert [record["seq"] for record in kept] == list(range(1, len(kept) + 1))
+    assert {budget.taken for budget in budgets} == {0}
 
 
 @pytest.mark.parametrize("count", [1, 3])
