@@ -42,7 +42,7 @@ AIMS: tuple[Aim, ...] = (
     Aim("a segment is begun, nothing written", f"{_SEGMENT}._begin", "after", up_to_call=3),
     Aim("keys are indexed, rows not stored", "bursar.storage.keyindex.index:RunKeyIndex.record", "after"),
     Aim("rows are in the transaction, not committed", f"{_APPLIER}._move_position", "after"),
-    Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_usage", "after"),
+    Aim("rows are committed, the next run not begun", f"{_APPLIER}._apply_stretch", "after"),
     _compacting("rollups are to be compacted", f"{_COMPACTION}:RollupCompactor._replace", "before", 4),
     _compacting(
         "rollups are replaced, not committed", f"{_COMPACTION}:RollupCompactor._note_left", "after", 9

@@ -21,7 +21,7 @@ from tests.support.aim import Aim, take_aim
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
 from tests.support.power import cut_power, pretend_boot, record_syncs
-from tests.support.server import ServerProcess, StartRefused, server_process
+from tests.support.server import ServerProcess, StartKilled, server_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,7 +146,7 @@ def load_and_kill(machine: Machine, writers: list[Writer], number: int, aim: Aim
     server = machine.server
     try:
         server.start(*machine.faults(aim))
-    except (StartRefused, TimeoutError):
+    except StartKilled:
         # The moment came before it was ready.
         assert aim is not None, server.log[-1:]
         machine.die()
@@ -169,8 +169,8 @@ def _let_it_die(server: ServerProcess, writers: list[Writer], number: int, when:
         )
         return False
     with suppress(TimeoutError), doing(server, when.chore):
-        wait_until(lambda: server.has_ended, when.name, AIM_SECONDS)
-    return server.has_ended
+        wait_until(lambda: server.was_killed, when.name, AIM_SECONDS)
+    return server.was_killed
 
 
 def kill_a_start(machine: Machine) -> int:

@@ -7,11 +7,13 @@ the books tie out at each start, and at the end nobody finds the person.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.flows.test_forget_story import PERSON, by_user, holding, send_usage, totals
+from tests.support.aim import Aim, take_aim
 from tests.support.patience import wait_until
 from tests.support.server import server_process
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 MOMENTS = (0.1, 0.4, 0.8, 1.3)
 """Seconds after a start: the job takes one to three on an idle machine. A run that five processes didn't
 survive is given up by the runner, so there is one kill less."""
+BEFORE_THE_END = Aim(
+    "the erasure is done, its run still open", "bursar.storage.relational.runs:RelationalRuns.end", "before"
+)
 WHY = "asked to be forgotten"
 
 
@@ -74,3 +79,23 @@ def test_a_reset_survives_kills_at_any_step(tmp_path: Path) -> None:
     ask = {"method": "DELETE", "url": "/api/v1/usage", "json": body}
     run, left = kill_at_every_moment(tmp_path / "data", ask)
     assert (run["state"], left) == ("succeeded", [])
+
+
+@pytest.mark.timeout(300)
+def test_an_erasure_whose_end_was_not_written_is_looked_at_again(tmp_path: Path) -> None:
+    with server_process(tmp_path / "data") as server:
+        server.start(partial(take_aim, BEFORE_THE_END, 1))
+        with server.client() as client:
+            send_usage(client)
+            body = {"identifiers": [PERSON], "reason": WHY}
+            asked = client.post("/api/v1/erasures", json=body).raise_for_status().json()
+        wait_until(lambda: server.was_killed, BEFORE_THE_END.name)
+        server.kill()
+        server.start()
+        with server.client() as client:
+            url = asked["run"]["url"]
+            wait_until(lambda: client.get(url).json()["finished_at"] is not None, "the job ends")
+            run = client.get(url).json()
+        server.stop()
+    assert (run["state"], run["attempts"], run["result"]["left"]) == ("succeeded", 2, 0)
+    assert holding(tmp_path / "data", PERSON) == []

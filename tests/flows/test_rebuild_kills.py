@@ -20,7 +20,7 @@ from tests.support.aim import Aim, take_aim
 from tests.support.child import Child
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
-from tests.support.server import ServerProcess, StartRefused, server_process
+from tests.support.server import ServerProcess, StartKilled, server_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -130,7 +130,7 @@ def test_a_kill_at_any_moment_of_a_rebuild_leaves_one_whole_store(tmp_path: Path
             _start_with(server, moment)
             load.resume()
             threading.Thread(target=_ask_in_vain, args=(server,)).start()
-            wait_until(lambda: server.has_ended, moment.name)
+            wait_until(lambda: server.was_killed, moment.name)
             load.settle()
             _assert_one_store(server.folder)
             server.kill()
@@ -190,7 +190,7 @@ def test_a_kill_while_leftovers_are_removed_is_made_up_for_by_the_next_start(
         child = Child(tmp_path / "out", tmp_path / "err").start(_rebuild_and_die, load.server.folder, swapped)
         child.join(60)
         removal = Aim("leftovers are removed", f"{_FILES}:_delete", "after")
-        with pytest.raises(StartRefused):
+        with pytest.raises(StartKilled):
             load.server.start(partial(take_aim, removal, call))
         load.settle()
         _assert_one_store(load.server.folder)

@@ -141,16 +141,6 @@ def test_work_that_does_not_look_is_reported_as_stuck_and_holds_its_place(house:
     assert runner.state.stuck == ()
 
 
-def test_parameters_can_be_replaced_for_good(house: House) -> None:
-    def forget(context: RunContext) -> Mapping[str, Any]:
-        context.conceal({"who": "***"})
-        return dict(context.parameters)
-
-    runner = house.runner(a_job(work=forget))
-    ended = pulse_until_ended(runner, runner.enqueue("sweep", parameters={"who": "jane@example.org"}))
-    assert ended.parameters == ended.result == {"who": "***"}
-
-
 def test_what_is_asked_for_must_make_sense(house: House) -> None:
     runner = house.runner(a_job(), a_job("own-door", by_request_only=True))
     with pytest.raises(NotFound):

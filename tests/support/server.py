@@ -36,6 +36,10 @@ class StartRefused(Exception):
     """The server ended instead of serving; the text is what it said."""
 
 
+class StartKilled(Exception):
+    """A signal ended the server before it was ready."""
+
+
 class ServerProcess:
     """One data folder, and the server process on it, if one runs."""
 
@@ -64,6 +68,7 @@ class ServerProcess:
 
         Raises:
             StartRefused: it ended instead.
+            StartKilled: it was killed.
         """
         self.spawn(*faults)
         wait_until(self._is_serving, "the server serves")
@@ -82,6 +87,17 @@ class ServerProcess:
     def has_ended(self) -> bool:
         """Whether there is no process, or it has died."""
         return self._process is None or not self._process.is_alive()
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was ended by a signal.
+
+        Raises:
+            AssertionError: it ended by itself.
+        """
+        code = None if self._process is None else self._process.exitcode
+        assert code is None or code < 0, self._logged.read_text()[-4000:]
+        return code is not None
 
     @property
     def memory_bytes(self) -> int:
@@ -152,7 +168,8 @@ class ServerProcess:
 
     def _refuse_ended(self) -> None:
         if self.has_ended:
-            self._end(signal.SIGKILL)
+            if self._end(signal.SIGKILL) < 0:
+                raise StartKilled
             raise StartRefused(self._logged.read_text())
 
     def _end(self, number: signal.Signals) -> int:

@@ -110,10 +110,6 @@ class RunContext(Protocol):
         """Note, durably, what a later attempt goes on from; raises what `progress` raises."""
         ...
 
-    def conceal(self, parameters: Mapping[str, Json]) -> None:
-        """Replace the parameters for good, durably: what they named must not be kept any longer."""
-        ...
-
 
 Work = Callable[[RunContext], Mapping[str, Json]]
 """Does the work in a thread of its own and returns the run's result.

@@ -52,7 +52,6 @@ class LiveRun:
         self._monotonic = monotonic
         self._started = monotonic()
         self._saved = run.saved
-        self._parameters = run.parameters
         self._noted_at = float("-inf")
         self._noted: Step | None = None
         self._why: Stopped | None = None
@@ -83,7 +82,7 @@ class LiveRun:
     @property
     def parameters(self) -> Mapping[str, Json]:
         """See `RunContext`."""
-        return self._parameters
+        return self.run.parameters
 
     @property
     def saved(self) -> Mapping[str, Json] | None:
@@ -112,12 +111,6 @@ class LiveRun:
         kept = dict(values)
         self._patiently(lambda: self._store.save(self.run_id, self._holder, kept))
         self._saved = kept
-
-    def conceal(self, parameters: Mapping[str, Json]) -> None:
-        """See `RunContext`."""
-        kept = dict(parameters)
-        self._patiently(lambda: self._store.conceal(self.run_id, self._holder, kept))
-        self._parameters = kept
 
     def write_step(self) -> None:
         """Write down how far it is, if that isn't written yet.

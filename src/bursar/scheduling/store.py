@@ -92,10 +92,6 @@ class RunStore(Protocol):
         """Keep what a later attempt goes on from; False if the run isn't this holder's any more."""
         ...
 
-    def conceal(self, run_id: str, holder: str, parameters: Mapping[str, Json]) -> bool:
-        """Replace the parameters; False if the run isn't this holder's any more."""
-        ...
-
     def put_back(self, run_id: str, holder: str) -> bool:
         """Queue a run again that stopped half-way; what it saved stays. False if it isn't this holder's."""
         ...

@@ -113,12 +113,6 @@ class RelationalRuns:
         """See `RunStore.save`."""
         return self._change(run_id, holder, {"saved": to_json(values)})
 
-    def conceal(self, run_id: str, holder: str, parameters: Mapping[str, Json]) -> bool:
-        """See `RunStore.conceal`."""
-        is_changed = self._change(run_id, holder, {"parameters": to_json(parameters)})
-        forget_replaced(self._engine)
-        return is_changed
-
     def put_back(self, run_id: str, holder: str) -> bool:
         """See `RunStore.put_back`."""
         return self._change(run_id, holder, {"state": RunState.QUEUED.value, "holder": None})

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from bursar.usage.store import AsksQuestions
 
 ERASE_JOB = "erase"
-CONCEALED = "erased"
-"""What stands in the job's parameters where the identifiers were."""
 ROUNDS = 10
 """Looks for a person whose usage keeps coming in; what comes later needs another erasure."""
 
@@ -54,7 +52,6 @@ class EraseWork:
         left = self.purges.places_left(run, author.tenant_id, identifiers, seqs[-1])
         # What a void was asked for by this user, and an erasure of them that failed, names them too.
         concealed = self.purges.conceal_runs(author.tenant_id, identifiers)
-        run.conceal({"reason": author.reason, "identifiers": CONCEALED})
         return {
             "events": events,
             "journal_records": changed,
