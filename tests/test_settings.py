@@ -144,6 +144,12 @@ def test_sizes_are_written_as_people_write_them(written: str, size: int) -> None
     assert load_settings({**environ, "BURSAR_MAX_INFLATED_BYTES": written}).max_inflated_bytes == size
 
 
+@pytest.mark.parametrize("written", ["128MB", "0.1GB", "255 MB", "1KB"])
+def test_a_usage_store_must_have_memory_to_be_derived_in(written: str) -> None:
+    assert "256MB at least" in str(refused({"BURSAR_DUCKDB_MEMORY_LIMIT": written}))
+    assert load_settings({"BURSAR_DUCKDB_MEMORY_LIMIT": "256MB"}).duckdb_memory_limit == "256MB"
+
+
 @given(size=st.integers(min_value=1024, max_value=2**40))
 def test_a_shown_size_reads_back_as_itself(size: int) -> None:
     settings = Settings.model_validate({"segment_bytes": max(size, 64 * 1024)})

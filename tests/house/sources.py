@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE_FOLDERS = ("src", "clients/python/src", "scripts", "bench")
-TEST_FOLDERS = ("tests", "clients/python/tests")
+TEST_FOLDERS = ("tests",)
 TEXT_SUFFIXES = frozenset({".py", ".md", ".toml", ".yaml", ".yml", ".json", ".mako", ".example", ".sh", ""})
 
 NOT_OURS = frozenset({"uv.lock", ".env", ".git"})

@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    TypeAdapter,
     model_validator,
 )
 
@@ -29,6 +30,7 @@ from bursar.errors import Reason
 
 PREFIX = "BURSAR_"
 KIB, MIB = 2**10, 2**20
+SMALLEST_DUCKDB_MEMORY_BYTES = 256_000_000
 SHORTEST_PRODUCTION_KEY = 16
 """A configured key shorter than this can be guessed; generated keys carry 256 random bits."""
 
@@ -75,13 +77,24 @@ def _mask_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
+def _check_memory(size: str) -> str:
+    """A new usage store is derived within a quarter of it: batch, buffers and rollups need some 40 MB."""
+    if TypeAdapter(ByteSize).validate_python(size) < SMALLEST_DUCKDB_MEMORY_BYTES:
+        message = "too little memory to derive a usage store in"
+        raise ValueError(message)
+    return size
+
+
 _KEY_FORM = "8 to 256 printable ASCII characters without spaces"
 Key = Annotated[SecretStr, AfterValidator(_check_key)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-DuckdbSize = Annotated[
+_duckdb_size = Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
+DuckdbSize = Annotated[str, _duckdb_size, Spelling("a size with its unit, such as 512MB or 4GiB")]
+DuckdbMemory = Annotated[
     str,
-    Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$"),
-    Spelling("a size with its unit, such as 512MB or 4GiB"),
+    _duckdb_size,
+    AfterValidator(_check_memory),
+    Spelling("a size of 256MB at least with its unit, such as 512MB or 4GiB"),
 ]
 
 
@@ -157,7 +170,7 @@ class Settings(BaseModel):
     """A query that runs longer is interrupted and answered with 503."""
     query_threads: int = Field(default=0, ge=0, le=256)
     """Queries that run at the same time; more get 503. 0 means twice the number of cores."""
-    duckdb_memory_limit: DuckdbSize = "1GB"
+    duckdb_memory_limit: DuckdbMemory = "1GB"
     """Memory that DuckDB may use before it spills to disk."""
     duckdb_threads: int = Field(default=1, ge=1, le=256)
     """Threads that DuckDB may use for one query or batch; several queries run beside each other anyway."""
