@@ -72,7 +72,7 @@ class ServerProcess:
         """
         self.spawn(*faults)
         wait_until(self._is_serving, "the server serves")
-        with httpx.Client() as client:
+        with httpx.Client(timeout=DEADLINE_SECONDS) as client:
             wait_until(lambda: self._is_ready(client), "the server is ready")
 
     def kill(self) -> None:

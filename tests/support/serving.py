@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,6 +20,7 @@ from bursar.app.operator_socket import address_of
 from bursar.app.server import Serving, bind_address
 from bursar.cli.local_server import LocalServer
 from bursar.settings import load_settings
+from tests.support.patience import DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -61,11 +63,12 @@ def running_server(
     server.start()
     url = str(serving.url)
     by_socket = httpx.HTTPTransport(uds=address_of(serving.platform.folder.socket))
+    a_client = partial(httpx.Client, timeout=DEADLINE_SECONDS)
     try:
         with (
-            httpx.Client(base_url=url, headers={"X-API-Key": ADMIN_KEY}) as client,
-            httpx.Client(base_url=url) as stranger,
-            httpx.Client(base_url="http://bursar.socket", transport=by_socket) as operator,
+            a_client(base_url=url, headers={"X-API-Key": ADMIN_KEY}) as client,
+            a_client(base_url=url) as stranger,
+            a_client(base_url="http://bursar.socket", transport=by_socket) as operator,
         ):
             yield RunningServer(url, serving.platform, client, stranger, operator)
     finally:
