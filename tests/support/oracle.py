@@ -96,10 +96,11 @@ class Account:
 
     @classmethod
     def of(cls, folder: Path) -> Account:
-        """Read every log in the folder."""
+        """Read every log in the folder; of a writer at work, whose last line isn't whole yet, what is."""
         account = cls()
         for path in sorted(folder.glob("*.log")):
-            for line in path.read_text().splitlines():
+            whole, _, _ = path.read_text().rpartition("\n")
+            for line in whole.splitlines():
                 account._add(json.loads(line))
         return account
 
