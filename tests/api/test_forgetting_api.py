@@ -194,17 +194,22 @@ def test_an_erasure_under_way_keeps_the_person_under_seal_and_one_that_was_cance
         assert "greta" not in tenant.ask("GET", url).text
         assert words_in(server, "greta-0815") == []
         assert len(list(pads.iterdir())) == 1
+        sealed = server.platform.runner.run(url.rpartition("/")[2]).parameters["identifiers"]
         tenant.ask("POST", f"{url}/cancel")
         wait_until(lambda: tenant.ask("GET", url).json()["finished_at"] is not None, "the run ends")
     assert tenant.ask("GET", url).json()["state"] == "cancelled"
-    wait_until(lambda: not list(pads.iterdir()), "the pad is destroyed")
-    sealed = server.platform.runner.run(url.rpartition("/")[2]).parameters["identifiers"]
+    concealed = {"identifiers": "erased", "reason": WHY}
+    wait_until(lambda: tenant.ask("GET", url).json()["parameters"] == concealed, "the seal is gone")
+    wait_until(lambda: not words_in(server, sealed["text"]), "no file has the sealed words")
+    assert list(pads.iterdir()) == []
     with pytest.raises(Unavailable, match="sealed and can't be opened"):
         server.platform.seals.open(sealed)
     # A second one, to its end.
     run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json=body))
     assert run["result"]["left"] == 0
-    wait_until(lambda: not list(pads.iterdir()), "the pad is destroyed")
+    shown = server.platform.runner.run
+    wait_until(lambda: shown(run["id"]).parameters == concealed, "the seal is gone")
+    assert list(pads.iterdir()) == []
 
 
 def test_other_tenants_keep_what_they_have_about_the_same_person(

@@ -14,7 +14,7 @@ from bursar.app.purging import Purger
 from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
 from bursar.storage.relational.runs import RelationalRuns
-from bursar.usage.revising.erasure import ERASE_JOB, EraseWork
+from bursar.usage.revising.erasure import CONCEALED, ERASE_JOB, EraseWork
 from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB, DeleteWork, ResetWork
 from bursar.usage.revising.voiding import VOID_JOB, VoidWork
 
@@ -41,8 +41,9 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         ground.identity.change_tenant(tenant_id, TenantChange(state=TenantState.SUSPENDED))
         ground.authenticator.forget()
 
-    def destroy_pad(run: Run) -> None:
+    def forget_identifiers(run: Run) -> None:
         ground.seals.destroy(run.parameters["identifiers"])
+        RelationalRuns(ground.engine).conceal_parameter(run.id, "identifiers", CONCEALED)
 
     delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant, OtherServers(ground))
     return [
@@ -53,7 +54,7 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
                 "Takes a person out of everything.",
                 EraseWork(changes, questions, purger, ground.seals.open),
             ),
-            settled=destroy_pad,
+            settled=forget_identifiers,
         ),
         _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
         _job(DELETE_JOB, "Removes a tenant with all it has.", delete),

@@ -1,7 +1,8 @@
 """Applies journal records to the DuckDB store: dedupe, raw rows, rollups and position together.
 
-Each run of records is one transaction. The key index is written first and gives the same answer
-when a run is repeated, so a crash between the two changes nothing: the run is applied again, whole.
+A stretch of records (`stretches.py`) is one transaction, or several where a line of it doesn't fit. The key
+index is written first and gives the same answer when records are repeated, so a crash between the two
+changes nothing: what was not committed is applied again, whole.
 """
 
 from __future__ import annotations

@@ -189,6 +189,18 @@ class RelationalRuns:
             forget_replaced(self._engine)
         return len(found)
 
+    def conceal_parameter(self, run_id: str, name: str, instead: str) -> None:
+        """Put something else in the place of a parameter of a run that has ended, for good."""
+        ended = and_(RUNS.c.id == run_id, RUNS.c.state.in_(_ENDED))
+        with writing(self._engine) as connection:
+            row = connection.execute(select(RUNS).where(ended)).one_or_none()
+            # The run may be trimmed, or its tenant deleted, and another erasure may have taken all its words.
+            if row is None or name not in (kept := run_of(row).parameters):
+                return
+            values = {"parameters": to_json({**kept, name: instead})}
+            connection.execute(update(RUNS).where(ended).values(values))
+        forget_replaced(self._engine)
+
     def interrupt_open(self, at: datetime, error: str) -> int:
         """Mark every open run as interrupted, on a store that no runner works on; how many."""
         values = {"state": RunState.INTERRUPTED.value, "finished_at": at, "error": error, "holder": None}

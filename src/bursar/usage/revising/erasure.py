@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bursar.usage.store import AsksQuestions
 
 ERASE_JOB = "erase"
+CONCEALED = "erased"
+"""What stands in the job's parameters where the identifiers were, once it has ended."""
 ROUNDS = 10
 """Looks for a person whose usage keeps coming in; what comes later needs another erasure."""
 
