@@ -23,6 +23,7 @@ from bursar import clock
 from bursar.app.usage_stores import open_stores
 from bursar.identity.caller import Caller
 from bursar.identity.tenant import DEFAULT_TENANT_ID
+from bursar.pricing.books import PriceBooks
 from bursar.pricing.genai_source import load_book
 from bursar.storage.duckdb.connection import ROW_GROUP_ROWS, DuckDBLimits
 from bursar.storage.folder import DataFolder, claim_folder
@@ -104,7 +105,7 @@ def _pattern_of(record: bytes) -> bytes:
 async def make_patterns(tenant_id: str, count: int = PATTERNS) -> list[bytes]:
     """Records as ingest makes them, with places for what differs from event to event."""
     kept = _Patterns()
-    ingestor = Ingestor(kept, load_book(), kept)
+    ingestor = Ingestor(kept, PriceBooks(load_book()), kept)
     now = clock.now()
     rules = TimeRules(None, timedelta(days=1))
     caller = Caller(tenant_id, "key_bench", frozenset())

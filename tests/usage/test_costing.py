@@ -4,53 +4,50 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import pytest
 
 from bursar.errors import Invalid
+from bursar.pricing.books import PriceBooks, TenantPrices
 from bursar.pricing.genai_source import load_book
 from bursar.pricing.rating import CostStatus
 from bursar.usage.costing import FAILED_WITHOUT_USAGE, Costed, cost_event, parts_of
 from bursar.usage.event import ReportedCost, UsageEvent
 from bursar.usage.measure import measure_usage
 
-if TYPE_CHECKING:
-    from bursar.pricing.book import PriceBook
-
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def book() -> PriceBook:
-    return load_book()
+def prices() -> TenantPrices:
+    return PriceBooks(load_book()).of("acme")
 
 
-def cost(book: PriceBook, event: UsageEvent) -> Costed:
-    return cost_event(book, event, measure_usage(event), event.time or NOW)
+def cost(prices: TenantPrices, event: UsageEvent) -> Costed:
+    return cost_event(prices, event, measure_usage(event), event.time or NOW)
 
 
-def test_the_answered_model_decides_the_price(book: PriceBook) -> None:
+def test_the_answered_model_decides_the_price(prices: TenantPrices) -> None:
     """gpt-5 costs 1.25 USD and gpt-5-mini 0.25 USD per million input tokens (openai.com/api/pricing)."""
     asked = UsageEvent(provider="openai", model="gpt-5", response_model="gpt-5-mini", input_tokens=1_000_000)
 
-    assert cost(book, asked).picos == 250_000_000_000
+    assert cost(prices, asked).picos == 250_000_000_000
 
 
-def test_an_unknown_model_is_unpriced_and_never_zero(book: PriceBook) -> None:
-    costed = cost(book, UsageEvent(provider="openai", model="no-such-model", input_tokens=5))
+def test_an_unknown_model_is_unpriced_and_never_zero(prices: TenantPrices) -> None:
+    costed = cost(prices, UsageEvent(provider="openai", model="no-such-model", input_tokens=5))
 
     assert (costed.status, costed.picos, costed.reason) == (CostStatus.UNPRICED, None, "unknown_model")
 
 
-def test_the_callers_own_figure_stands_in_where_ours_is_unknown(book: PriceBook) -> None:
+def test_the_callers_own_figure_stands_in_where_ours_is_unknown(prices: TenantPrices) -> None:
     known = UsageEvent(
         provider="openai", model="gpt-5", input_tokens=1000, cost=ReportedCost(Decimal(9), "EUR")
     )
     unknown = UsageEvent(model="no-such-model", input_tokens=5, cost=ReportedCost(Decimal("0.125"), "EUR"))
 
-    assert cost(book, known).status is CostStatus.PRICED
-    costed = cost(book, unknown)
+    assert cost(prices, known).status is CostStatus.PRICED
+    costed = cost(prices, unknown)
     assert (costed.status, costed.picos, costed.currency) == (
         CostStatus.CLIENT_REPORTED,
         125_000_000_000,
@@ -58,17 +55,17 @@ def test_the_callers_own_figure_stands_in_where_ours_is_unknown(book: PriceBook)
     )
 
 
-def test_a_failed_call_without_usage_is_known_to_be_free(book: PriceBook) -> None:
-    costed = cost(book, UsageEvent(provider="openai", model="gpt-5", status="error"))
+def test_a_failed_call_without_usage_is_known_to_be_free(prices: TenantPrices) -> None:
+    costed = cost(prices, UsageEvent(provider="openai", model="gpt-5", status="error"))
 
     assert (costed.status, costed.picos, costed.reason) == (CostStatus.PRICED, 0, FAILED_WITHOUT_USAGE)
 
 
-def test_a_successful_call_without_usage_is_not(book: PriceBook) -> None:
-    assert cost(book, UsageEvent(provider="openai", model="gpt-5")).reason == "no_usage"
+def test_a_successful_call_without_usage_is_not(prices: TenantPrices) -> None:
+    assert cost(prices, UsageEvent(provider="openai", model="gpt-5")).reason == "no_usage"
 
 
-def test_another_model_in_the_same_answer_is_billed_at_its_own_price(book: PriceBook) -> None:
+def test_another_model_in_the_same_answer_is_billed_at_its_own_price(prices: TenantPrices) -> None:
     """Sonnet 4.5 costs 3 USD and Opus 4.5 5 USD per million input tokens (claude.com/pricing)."""
     usage = {
         "input_tokens": 1000,
@@ -78,14 +75,14 @@ def test_another_model_in_the_same_answer_is_billed_at_its_own_price(book: Price
             {"type": "advisor_message", "model": "claude-opus-4-5", "input_tokens": 2000, "output_tokens": 0},
         ],
     }
-    costed = cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+    costed = cost(prices, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
 
     expected = 3_000_000 * 1000 + 5_000_000 * 2000
     assert costed.picos == expected
     assert [part.model for part in parts_of(costed)] == ["claude-sonnet-4-5", "claude-opus-4-5"]
 
 
-def test_one_unknown_share_makes_the_whole_unknown(book: PriceBook) -> None:
+def test_one_unknown_share_makes_the_whole_unknown(prices: TenantPrices) -> None:
     usage = {
         "input_tokens": 1000,
         "output_tokens": 0,
@@ -94,53 +91,54 @@ def test_one_unknown_share_makes_the_whole_unknown(book: PriceBook) -> None:
             {"type": "advisor_message", "model": "claude-of-tomorrow", "input_tokens": 5, "output_tokens": 0},
         ],
     }
-    costed = cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+    costed = cost(prices, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
 
     assert (costed.status, costed.picos, costed.reason) == (CostStatus.UNPRICED, None, "unknown_model")
 
 
 @pytest.mark.parametrize("amount", ["-1", "1000000", "0.0000000000001", "NaN", "1e400"])
-def test_an_impossible_reported_cost_is_refused(book: PriceBook, amount: str) -> None:
+def test_an_impossible_reported_cost_is_refused(prices: TenantPrices, amount: str) -> None:
     with pytest.raises(Invalid) as refusal:
         cost(
-            book, UsageEvent(model="no-such-model", input_tokens=5, cost=ReportedCost(Decimal(amount), "USD"))
+            prices,
+            UsageEvent(model="no-such-model", input_tokens=5, cost=ReportedCost(Decimal(amount), "USD")),
         )
 
     assert refusal.value.reasons[0].field == "cost.amount"
 
 
-def test_an_answer_of_several_models_that_used_nothing_is_unpriced(book: PriceBook) -> None:
+def test_an_answer_of_several_models_that_used_nothing_is_unpriced(prices: TenantPrices) -> None:
     nothing = {"input_tokens": 0, "output_tokens": 0}
     advisor = {"type": "advisor_message", "model": "claude-opus-4-5", **nothing}
     usage = {**nothing, "iterations": [{"type": "message", **nothing}, advisor]}
-    costed = cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+    costed = cost(prices, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
 
     assert (costed.status, costed.reason) == (CostStatus.UNPRICED, "no_usage")
 
 
-def test_the_sum_of_several_models_shares_is_bounded_like_any_amount(book: PriceBook) -> None:
+def test_the_sum_of_several_models_shares_is_bounded_like_any_amount(prices: TenantPrices) -> None:
     """Each share stays under a million; 35 billion output tokens at 15 and at 25 USD per million."""
     much = {"input_tokens": 0, "output_tokens": 35_000_000_000}
     advisor = {"type": "advisor_message", "model": "claude-opus-4-5", **much}
     usage = {**much, "iterations": [{"type": "message", **much}, advisor]}
 
     with pytest.raises(Invalid) as refusal:
-        cost(book, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
+        cost(prices, UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage))
 
     assert refusal.value.reasons[0].code == "out_of_range"
 
 
-def test_a_unit_without_a_price_counts_beside_several_models_too(book: PriceBook) -> None:
+def test_a_unit_without_a_price_counts_beside_several_models_too(prices: TenantPrices) -> None:
     used = {"input_tokens": 10, "output_tokens": 0}
     advisor = {"type": "advisor_message", "model": "claude-opus-4-5", **used}
     usage = {**used, "iterations": [{"type": "message", **used}, advisor]}
     event = UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=usage, units={"widgets": 5})
 
-    assert cost(book, event).reason == "no_price_for_unit:widgets"
+    assert cost(prices, event).reason == "no_price_for_unit:widgets"
 
 
-def test_the_callers_figure_for_a_failed_call_is_not_overruled_by_a_zero(book: PriceBook) -> None:
+def test_the_callers_figure_for_a_failed_call_is_not_overruled_by_a_zero(prices: TenantPrices) -> None:
     reported = ReportedCost(Decimal("0.50"), "EUR")
-    costed = cost(book, UsageEvent(provider="openai", model="gpt-5", status="error", cost=reported))
+    costed = cost(prices, UsageEvent(provider="openai", model="gpt-5", status="error", cost=reported))
 
     assert (costed.status, costed.picos, costed.currency) == (CostStatus.CLIENT_REPORTED, 5 * 10**11, "EUR")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.identity.caller import Caller, Scope
+from bursar.pricing.books import PriceBooks
 from bursar.pricing.genai_source import load_book
 from bursar.usage.checks import Receipt, TimeRules
 from bursar.usage.event import ReportedCost, UsageEvent
@@ -48,7 +49,7 @@ METADATA = st.none() | st.sampled_from(
 
 @cache
 def maker() -> RecordMaker:
-    return RecordMaker(load_book())
+    return RecordMaker(PriceBooks(load_book()))
 
 
 @st.composite

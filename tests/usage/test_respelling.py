@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.identity.caller import Caller, Scope
+from bursar.pricing.books import PriceBooks
 from bursar.pricing.genai_source import load_book
 from bursar.usage.bodies import Shape, read_items
 from bursar.usage.checks import Receipt, TimeRules
 from bursar.usage.intake import Intake, RecordMaker
 from bursar.usage.record import UsageRecord, encode_record, fingerprint
 
-MAKER = RecordMaker(load_book())
+MAKER = RecordMaker(PriceBooks(load_book()))
 RULES = TimeRules(timedelta(days=35), timedelta(minutes=5))
 CALLER = Caller("acme", "key_1", frozenset({Scope.INGEST}))
 

@@ -31,6 +31,7 @@ from bursar.errors import BursarError, ConfigurationError, NotFound
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN, TenantState
+from bursar.pricing.books import PriceBooks
 from bursar.pricing.genai_source import load_book
 from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from bursar.pricing.book import PriceBook
     from bursar.scheduling.runner import JobRunner
     from bursar.settings import Settings
     from bursar.usage.intake import CostAnswer
@@ -82,7 +82,7 @@ class Platform:
     identity: RelationalIdentityStore
     authenticator: Authenticator
     snapshots: PriceSnapshotStore
-    book: PriceBook
+    books: PriceBooks
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
@@ -209,11 +209,11 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     first_start = bootstrap(identity, keys, clock.now())
     authenticator = Authenticator(identity)
     snapshots = PriceSnapshotStore(engine)
-    book = load_book()
+    books = PriceBooks(load_book())
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     metrics = Metrics()
     journal, applier = _follow(settings, stores, metrics.applier_delay.observe)
-    ingestor = Ingestor(journal, book, snapshots)
+    ingestor = Ingestor(journal, books, snapshots)
     platform = Platform(
         settings=settings,
         folder=folder,
@@ -222,7 +222,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         identity=identity,
         authenticator=authenticator,
         snapshots=snapshots,
-        book=book,
+        books=books,
         stores=stores,
         journal=journal,
         applier=applier,

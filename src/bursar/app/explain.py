@@ -22,7 +22,7 @@ from bursar.app.auth import require
 from bursar.errors import Invalid, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.money import format_picos, parse_picos
-from bursar.pricing.book import PriceBook
+from bursar.pricing.books import TenantPrices
 from bursar.pricing.card import RateCard
 from bursar.pricing.explain import Explanation, explain_card, explain_rating
 from bursar.pricing.rating import CostStatus
@@ -120,7 +120,7 @@ def make_router(platform: Platform) -> APIRouter:
     @router.post("/prices/check", tags=["prices"])
     async def check_prices(
         request: Request,
-        _caller: Annotated[Caller, Depends(require(Scope.READ))],
+        caller: Annotated[Caller, Depends(require(Scope.READ))],
         _body: Annotated[
             object,
             Body(
@@ -132,8 +132,8 @@ def make_router(platform: Platform) -> APIRouter:
         """What these events would cost, at any time, without keeping them."""
         items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT)
         flat = [item for batch in items.slices for item in batch]
-        checks = await run_in_threadpool(_check_all, platform.book, flat, clock.now())
-        return CheckAnswer(checks, platform.book.version)
+        checks = await run_in_threadpool(_check_all, platform.books.of(caller.tenant_id), flat, clock.now())
+        return CheckAnswer(checks, platform.books.book.version)
 
     return router
 
@@ -192,24 +192,24 @@ def _adds_up(total: str | None, explanation: Explanation, parts: list[PartExplan
     return sum(parse_picos(line.amount) for line in lines) == parse_picos(total)
 
 
-def _check_all(book: PriceBook, items: list[Item], now: datetime) -> list[Check]:
-    return [_check(book, item, index, now) for index, item in enumerate(items)]
+def _check_all(prices: TenantPrices, items: list[Item], now: datetime) -> list[Check]:
+    return [_check(prices, item, index, now) for index, item in enumerate(items)]
 
 
-def _check(book: PriceBook, item: Item, index: int, now: datetime) -> Check:
+def _check(prices: TenantPrices, item: Item, index: int, now: datetime) -> Check:
     if isinstance(item, Refused):
         errors = [CheckedReason(one.field, one.code, one.message) for one in item.reasons]
         return Check(index, {}, None, [], errors)
     try:
-        return _rate(book, item, index, now)
+        return _rate(prices, item, index, now)
     except Invalid as refusal:
         errors = [CheckedReason(one.field, one.code, one.message) for one in refusal.reasons]
         return Check(index, {}, None, [], errors)
 
 
-def _rate(book: PriceBook, event: UsageEvent, index: int, now: datetime) -> Check:
+def _rate(prices: TenantPrices, event: UsageEvent, index: int, now: datetime) -> Check:
     measured = measure_usage(event)
-    costed = cost_event(book, event, measured, event.time or now)
+    costed = cost_event(prices, event, measured, event.time or now)
     units = {**measured.units, **(measured.custom or {})}
     parts = [
         PartExplanation(part.model, _shown(part.units), explain_rating(part.rating, part.units))

@@ -109,7 +109,7 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
-        make_prices_router(lambda: platform.book, auth.require),
+        make_prices_router(lambda: platform.books.book, auth.require),
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
         make_retention_router(platform.horizons, auth.require),

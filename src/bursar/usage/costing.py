@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.pricing.book import PriceBook
+    from bursar.pricing.books import TenantPrices
     from bursar.units import Quantities
     from bursar.usage.event import ReportedCost, UsageEvent
     from bursar.usage.measure import Measured
@@ -81,8 +82,8 @@ def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> Pricing
     )
 
 
-def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: datetime) -> Costed:
-    """The event's cost at the given time.
+def cost_event(prices: TenantPrices, event: UsageEvent, measured: Measured, time: datetime) -> Costed:
+    """The event's cost at the given time, by its tenant's prices.
 
     Raises:
         Invalid: the amount is beyond what an event may cost.
@@ -92,6 +93,7 @@ def cost_event(book: PriceBook, event: UsageEvent, measured: Measured, time: dat
         # A call that failed and reports no usage was not billed: this zero is known.
         return Rating(CostStatus.PRICED, 0, DEFAULT_CURRENCY, None, FAILED_WITHOUT_USAGE)
     subject = subject_of(event, measured, time)
+    book = prices.book_for(event.project_id)
     if measured.provider is not None and measured.provider.parts:
         costed = _cost_parts(book, subject, measured)
     else:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bursar.errors import BursarError, Reason
-    from bursar.pricing.book import PriceBook
+    from bursar.pricing.books import PriceBooks
     from bursar.pricing.card import RateCard
     from bursar.usage.bodies import Items
     from bursar.usage.checks import Receipt
@@ -122,13 +122,13 @@ class Ingestor:
     def __init__(
         self,
         journal: EventJournal,
-        book: PriceBook,
+        books: PriceBooks,
         snapshots: PriceSnapshots,
     ) -> None:
-        """Rate by this book, keep rate cards in `snapshots`, records in `journal`."""
+        """Rate by these books, keep rate cards in `snapshots`, records in `journal`."""
         self._journal = journal
         self._snapshots = snapshots
-        self._maker = RecordMaker(book)
+        self._maker = RecordMaker(books)
         self._saved_cards: set[str] = set()
         self.turns = Turns()
         """Shared by everything that works on large bodies."""

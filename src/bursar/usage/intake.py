@@ -28,7 +28,7 @@ from bursar.usage.respelling import respelled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bursar.pricing.book import PriceBook
+    from bursar.pricing.books import PriceBooks
     from bursar.pricing.card import RateCard
     from bursar.usage.bodies import Item
     from bursar.usage.checks import Receipt
@@ -67,10 +67,10 @@ class Rejection:
 
 
 class RecordMaker:
-    """Makes usage records, rated by one price book."""
+    """Makes usage records, each rated by its tenant's prices."""
 
-    def __init__(self, book: PriceBook) -> None:
-        self.book = book
+    def __init__(self, books: PriceBooks) -> None:
+        self.books = books
         self.event_ids = EventIds()
 
 
@@ -101,7 +101,7 @@ class Intake:
     def __post_init__(self) -> None:
         """Begin with the caller's own tenant."""
         self.tenants = {self.receipt.caller.tenant_id}
-        self._short_way = ShortWay(self.maker.book, self.receipt, self.cards)
+        self._short_way = ShortWay(self.maker.books, self.receipt, self.cards)
 
     def take(self, items: Sequence[Item]) -> None:
         """Make records of the next items of the body."""
@@ -144,8 +144,8 @@ class Intake:
         if check_event(event.tenant_id, micros, receipt):
             return False
         measured = measure_usage(event)
-        costed = cost_event(self.maker.book, event, measured, time or receipt.now)
         tenant_id = event.tenant_id or receipt.caller.tenant_id
+        costed = cost_event(self.maker.books.of(tenant_id), event, measured, time or receipt.now)
         content = _kept_part(event)
         if check_json_parts(event, content):
             return False
@@ -210,7 +210,8 @@ class Intake:
         try:
             measured = measure_usage(event)
             event.cost = None
-            cost_event(self.maker.book, event, measured, time or receipt.now)
+            prices = self.maker.books.of(event.tenant_id or receipt.caller.tenant_id)
+            cost_event(prices, event, measured, time or receipt.now)
         except Invalid as refusal:
             reasons += refusal.reasons
         return tuple(reasons)
@@ -232,7 +233,7 @@ def take_plain(
 
     The rate card that was used is put into `cards`.
     """
-    record = ShortWay(maker.book, receipt, cards).record_of(event)
+    record = ShortWay(maker.books, receipt, cards).record_of(event)
     return None if record is None else (record, _answer_to(event.event_id, record))
 
 

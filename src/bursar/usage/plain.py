@@ -14,7 +14,6 @@ from msgspec import Raw
 from bursar import clock
 from bursar.money import PICOS_PER_UNIT
 from bursar.pricing.rating import CostStatus
-from bursar.pricing.tariff import CURRENCY
 from bursar.usage.checks import check_json_parts
 from bursar.usage.event import JSON_BYTES_LIMIT
 from bursar.usage.record import RECORD_VERSION, USAGE, PlainRecord, TokenUnits, encode_event, fingerprint
@@ -23,7 +22,7 @@ from bursar.usage.respelling import holds_decimals
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bursar.pricing.book import PriceBook
+    from bursar.pricing.books import PriceBooks
     from bursar.pricing.card import RateCard
     from bursar.pricing.tariff import TokenPrices
     from bursar.usage.checks import Receipt
@@ -37,13 +36,14 @@ _SCALARS = frozenset([str, int, float, bool, type(None)])
 class ShortWay:
     """Makes the plain records of one body."""
 
-    __slots__ = ("_book", "_door", "_key_id", "_receipt", "_tenant_id", "_used")
+    __slots__ = ("_book", "_door", "_has_rules", "_key_id", "_prices", "_receipt", "_tenant_id", "_used")
 
-    def __init__(self, book: PriceBook, receipt: Receipt, used: dict[str, RateCard]) -> None:
-        """Rate by this book; the rate cards that were used are put into `used`, by their id."""
-        self._book = book
+    def __init__(self, books: PriceBooks, receipt: Receipt, used: dict[str, RateCard]) -> None:
+        """Rate by the caller's own prices; the rate cards that were used are put into `used`, by their id."""
         self._receipt = receipt
         self._tenant_id, self._key_id = receipt.caller.tenant_id, receipt.caller.key_id
+        self._prices = books.of(self._tenant_id)
+        self._book, self._has_rules = self._prices.only_book, self._prices.has_rules
         self._door = receipt.door
         self._used = used
 
@@ -81,7 +81,7 @@ class ShortWay:
             units,
             "totals",
             "0." + str(picos).zfill(12),
-            CURRENCY,
+            prices.card.currency,
             _PRICED,
             prices.card.id,
             Raw(content),
@@ -97,10 +97,12 @@ class ShortWay:
             and event.provider is not None
             and event.model is not None
             and (named is None or named == self._tenant_id)
+            and not self._has_rules
         )
 
     def _prices_for(self, event: UsageEvent, moment: datetime) -> TokenPrices | None:
-        tariff = self._book.tariff(
+        book = self._book or self._prices.book_for(event.project_id)
+        tariff = book.tariff(
             (
                 event.provider,
                 event.response_model or event.model,

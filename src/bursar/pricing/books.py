@@ -1,0 +1,76 @@
+"""The prices of every tenant: which book rates whose usage, in memory and cheap to ask.
+
+`PriceBooks` holds the book that all share and answers `of(tenant_id)`; `TenantPrices` is what one
+tenant's usage is rated by, for as long as one body is worked on: it never changes, a change makes a new
+one. Nothing is read here: what tenants agreed on is handed in. Rating itself is in `rating.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bursar.pricing.book import PriceBook
+
+
+class TenantPrices:
+    """What one tenant's usage is rated by, at one state of the prices."""
+
+    __slots__ = ("has_rules", "only_book")
+
+    def __init__(self, book: PriceBook) -> None:
+        self.only_book: PriceBook | None = book
+        """The book for every project, where they all have the same."""
+        self.has_rules = False
+        """Whether any billing rule could count: then `rule_for` has to be asked."""
+
+    def book_for(self, project_id: str | None) -> PriceBook:
+        """The book that rates usage of this project."""
+        del project_id
+        assert self.only_book is not None  # noqa: S101 - nothing makes others yet
+        return self.only_book
+
+    def rule_for(
+        self, service_type: str | None, provider: str | None, model: str | None, moment: datetime
+    ) -> None:
+        """The billing rule for a call of one's own service at a moment; None where there is none."""
+        del service_type, provider, model, moment
+
+    def trusts(self, provider: str | None) -> bool:
+        """Whether the cost that this provider reports counts before the book's."""
+        del provider
+        return False
+
+
+class PriceBooks:
+    """Each tenant's prices; safe to call from any thread."""
+
+    def __init__(self, book: PriceBook) -> None:
+        """Rate everybody by this book."""
+        self._lock = threading.Lock()
+        self._book = book
+        self._common = TenantPrices(book)
+        self._own: dict[str, TenantPrices] = {}
+
+    @property
+    def book(self) -> PriceBook:
+        """The book that all tenants share, without what any of them agreed on."""
+        return self._book
+
+    def of(self, tenant_id: str) -> TenantPrices:
+        """What this tenant's usage is rated by now."""
+        return self._own.get(tenant_id, self._common)
+
+    def replace_book(self, book: PriceBook) -> None:
+        """Rate by this book from now on; what is being rated keeps the one it began with."""
+        with self._lock:
+            self._book = book
+            self._common = TenantPrices(book)
+
+    def forget(self, tenant_id: str) -> None:
+        """Know nothing of a tenant that is no more: another one of its id begins anew."""
+        with self._lock:
+            self._own.pop(tenant_id, None)
