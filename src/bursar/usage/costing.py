@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bursar.units import Quantities
     from bursar.usage.event import ReportedCost, UsageEvent
     from bursar.usage.measure import Measured
+    from bursar.usage.providers.provider_usage import ProviderCost
 
 DEFAULT_CURRENCY = "USD"
 FAILED_WITHOUT_USAGE = "failed_without_usage"
@@ -104,8 +105,8 @@ def cost_event(prices: TenantPrices, event: UsageEvent, measured: Measured, time
     return costed
 
 
-def reported_picos(cost: ReportedCost) -> int:
-    """The caller's own cost.
+def reported_picos(cost: ReportedCost | ProviderCost) -> int:
+    """The caller's own cost, or the provider's.
 
     Raises:
         Invalid: it is negative, a million or more, or finer than 1e-12.

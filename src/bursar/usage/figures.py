@@ -16,17 +16,15 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-COUNTED_IN = frozenset(
-    [
-        *("accepted", "audio", "billed", "bytes", "by", "cache", "cached", "candidates", "characters"),
-        *("code", "completion", "content", "cost", "count", "creation", "details", "duration", "ephemeral"),
-        *("execution", "fetch", "image", "images", "input", "iterations", "metadata", "modality", "output"),
-        *("pages", "prediction", "prompt", "read", "reasoning", "rejected", "requests", "response", "search"),
-        *("searches", "seconds", "server", "text", "thinking", "thought", "thoughts", "token", "tokens"),
-        *("tool", "total", "units", "usage", "use", "video", "web", "write", "1h", "5m"),
-    ]
-)
-"""Words that names of figures are made of, in the usage objects of OpenAI, Anthropic and Gemini."""
+_COUNTED_IN = """
+    accepted audio billed by byok bytes cache cached candidates characters code completion completions
+    content cost count creation details duration ephemeral execution fetch image images in inference input
+    is iterations metadata modality output pages prediction prompt read reasoning rejected requests response
+    search searches seconds server text thinking thought thoughts ticks token tokens tool total units
+    upstream usage usd use video web write 1h 5m
+"""
+COUNTED_IN = frozenset(_COUNTED_IN.split())
+"""Words that names of figures are made of, in the usage objects of all providers that are read."""
 ABOUT_THE_SERVICE = frozenset(
     [
         *("service_tier", "serviceTier", "speed", "inference_geo", "modality", "traffic_type", "trafficType"),

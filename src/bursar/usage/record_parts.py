@@ -37,12 +37,13 @@ def add_parts(record: UsageRecord, event: UsageEvent, measured: Measured, costed
         record.provider = costed.card.provider
     if event.model is None:
         record.model = event.response_model
-    if event.cost is not None:
-        record.reported_cost = stored_amount(reported_picos(event.cost))
-        record.reported_currency = event.cost.currency
+    said = measured.provider
+    reported = event.cost or (said.reported_cost if said else None)
+    if reported is not None:
+        record.reported_cost = stored_amount(reported_picos(reported))
+        record.reported_currency = reported.currency
     record.parts = [_part_line(part) for part in parts_of(costed)] or None
     record.custom_units = measured.custom
-    said = measured.provider
     if said is not None:
         record.service_tier, record.batch, record.speed = said.service_tier, said.batch, said.speed
         record.region, record.context_tokens = said.region, said.context_tokens

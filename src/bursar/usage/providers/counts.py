@@ -7,9 +7,11 @@ on so that all reasons come together. What a number means is the business of the
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bursar.errors import Invalid, Reason
+from bursar.money import AMOUNT_LIMIT_PICOS, EXACT, PICOS_PER_UNIT
 from bursar.units import QUANTITY_LIMIT
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 WORD_LIMIT = 128
 """Longest word kept of a tier, speed or region: the limit of the event's own fields."""
+
+
+_FINEST_AMOUNT = Decimal("1e-12")
+_AMOUNT_LIMIT = Decimal(AMOUNT_LIMIT_PICOS // PICOS_PER_UNIT)
 
 
 class Section(NamedTuple):
@@ -90,6 +96,24 @@ class Counts:
             break
         return None
 
+    def amount(self, section: Section, *names: str) -> Decimal | None:
+        """The amount of money under the first of these names that is there; None where none is.
+
+        Providers write doubles (`0.0076509169000000005`): what is finer than 1e-12 is rounded half-even.
+        """
+        values, path = section
+        for name in names:
+            value = values.get(name)
+            if value is None:
+                continue
+            amount = decimal_of(value)
+            if amount is not None and 0 <= amount < _AMOUNT_LIMIT:
+                return amount.quantize(_FINEST_AMOUNT, ROUND_HALF_EVEN, EXACT).normalize(EXACT)
+            text = f"{name} must be an amount of at least 0 and under {_AMOUNT_LIMIT}."
+            self.refuse(f"{path}.{name}", "invalid_value", text)
+            break
+        return None
+
     def refuse(self, field: str, code: str, message: str) -> None:
         """Keep one more reason why this usage can't be counted."""
         self.reasons.append(Reason(field, code, message))
@@ -134,6 +158,15 @@ class Counts:
             self.refuse(field, "out_of_range", f"{name} must lie between 0 and {QUANTITY_LIMIT}.")
         else:
             self.refuse(field, "wrong_type", f"{name} must be a whole number.")
+
+
+def decimal_of(value: object) -> Decimal | None:
+    """A JSON number as a decimal, with the digits that it was written in; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    # A double's shortest spelling is what stood in the JSON; `bool` is an `int` to Python.
+    number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+    return number if number.is_finite() else None
 
 
 def usage_section(usage: Mapping[str, Any]) -> Section:

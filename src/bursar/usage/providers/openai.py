@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.usage.providers.counts import Counts, Section, usage_section
 from bursar.usage.providers.provider_usage import ProviderUsage
+from bursar.usage.providers.reported_costs import read_reported_cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,8 @@ def read_openai_usage(usage: Mapping[str, Any]) -> ProviderUsage:
         notes.append(IMAGES_ASSUMED)
     else:
         units |= _output_units(counts, top, total_out + hidden, hidden)
-    return ProviderUsage(units=counts.checked(units), notes=tuple(notes))
+    reported = read_reported_cost(counts, top, notes)
+    return ProviderUsage(units=counts.checked(units), reported_cost=reported, notes=tuple(notes))
 
 
 def _input_units(counts: Counts, top: Section, total: int, notes: list[str]) -> Quantities:

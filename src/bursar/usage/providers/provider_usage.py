@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from bursar.units import Quantities
+
+EVERYTHING = "everything"
+FEE_AND_UPSTREAM = "fee_and_upstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,18 @@ class UsagePart:
 
     model: str
     units: Quantities
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCost:
+    """What the provider itself says that the answer cost."""
+
+    amount: Decimal
+    """Exact, at least 0, and no finer than 1e-12."""
+    covers: str
+    """`everything` that the provider charges; `fee_and_upstream` where it adds up what it charges itself
+    and what another provider bills to a key of one's own."""
+    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +48,7 @@ class ProviderUsage:
     region: str | None = None
     context_tokens: int | None = None
     """Prompt size that decides whole-request tiers, where it is not the sum of input units."""
+    reported_cost: ProviderCost | None = None
+    """The provider's own figure, kept beside ours and never taken for it unasked."""
     notes: tuple[str, ...] = field(default=())
     """Named peculiarities of the reading, shown by explain."""
