@@ -1,7 +1,7 @@
 """Recorded answers of real providers give the units that a hand reading gives.
 
-The tables beside this file were worked out by hand from the raw numbers, one file after the other;
-`hand` in each row says how. Every file of the folder stands in one of them.
+The tables in `answers/` were worked out by hand from the raw numbers, one file after the other; `hand` in
+each row says how (README.md). Every recorded file stands in one of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def table(name: str) -> dict[str, dict[str, Any]]:
     return cast("dict[str, dict[str, Any]]", tomllib.loads((HERE / name).read_text()))
 
 
-ANSWERS = table("recorded_answers.toml")
+TABLES = {path.stem: table(f"answers/{path.name}") for path in sorted((HERE / "answers").glob("*.toml"))}
+ANSWERS = {name: row for rows in TABLES.values() for name, row in rows.items()}
 STREAMS = table("streams.toml")
 NOT_READ_YET = [name for provider in table("not_read_yet.toml").values() for name in provider["files"]]
 COUNTED = [name for name, row in ANSWERS.items() if "units" in row]
@@ -72,6 +73,7 @@ def test_a_recorded_answer_says_what_decides_its_price(name: str) -> None:
     assert {part.model: part.units for part in usage.parts} == row.get("parts", {})
     assert usage.service_tier == row.get("tier")
     assert usage.batch == row.get("batch")
+    assert usage.speed == row.get("speed")
     assert usage.region == row.get("region")
     assert usage.context_tokens == row.get("context")
 
@@ -107,13 +109,21 @@ def test_units_add_up_to_the_providers_own_total(name: str) -> None:
 
 def own_total(usage: dict[str, Any]) -> int | None:
     """The total that the provider states, or that Anthropic's top level adds up to."""
-    for name in ("total_tokens", "totalTokenCount"):
+    for name in ("total_tokens", "totalTokenCount", "totalTokens"):
         if name in usage:
             return int(usage[name])
     if "input_tokens" not in usage:
-        return None
+        return None  # it states none
     names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
     return sum(usage.get(name) or 0 for name in names)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ANSWERS.items() if "event" in row])
+def test_a_recorded_answer_becomes_the_event_that_a_hand_reading_gives(name: str) -> None:
+    event = reading_of(name).event
+    expected = ANSWERS[name]["event"]
+
+    assert {key: getattr(event, key) for key in expected} == expected
 
 
 @pytest.mark.parametrize("name", WITHOUT_USAGE)
@@ -133,7 +143,13 @@ def test_answers_of_other_providers_are_not_guessed_at(name: str) -> None:
     assert reading.reason == "provider_not_supported_yet"
 
 
+@pytest.mark.parametrize("provider", TABLES)
+def test_a_table_holds_the_answers_of_its_provider(provider: str) -> None:
+    assert {name.partition("_")[0] for name in TABLES[provider]} == {provider}
+
+
 def test_every_recorded_answer_stands_in_a_table() -> None:
+    assert sum(map(len, TABLES.values())) == len(ANSWERS)
     assert recorded_names("responses") == {*ANSWERS, *NOT_READ_YET}
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bursar.errors import Invalid
 from bursar.units import QUANTITY_LIMIT, UNITS, total_of
-from bursar.usage.providers.normalise import FAMILIES, normalise_usage
+from bursar.usage.providers.normalise import normalise_usage
+from bursar.usage.providers.registry import FAMILIES
 
 if TYPE_CHECKING:
     from bursar.usage.providers.provider_usage import ProviderUsage

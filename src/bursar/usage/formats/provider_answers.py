@@ -73,7 +73,7 @@ EXPLANATIONS: dict[NoUsage, str] = {
     WithoutUsage.CACHE_STORAGE_ONLY: "A stored cache is billed by tokens and hours, not by this answer.",
     Unread.UNKNOWN_ANSWER: "This is no answer of a provider that is known here.",
     Unread.PROVIDER_NOT_SUPPORTED_YET: "Answers of this provider can't be read yet.",
-    Unread.UNREADABLE_FILE: "The file is neither JSON nor a stream of server-sent events.",
+    Unread.UNREADABLE_FILE: "It is neither JSON nor a stream: server-sent events, JSON lines, AWS's frames.",
 }
 CUT_STREAM = "The stream was cut; the usage is what it had said by then."
 
@@ -167,7 +167,7 @@ def _event_of(recording: Recording, facts: AnswerFacts) -> UsageEvent:
         request_id=request_id or first_text(recording.body, IDENTIFIER_LIMIT, "request_id"),
         provider=recording.provider,
         model=recording.model or facts.model,
-        response_model=facts.model,
+        response_model=facts.model if recording.names_models else None,
         operation=OPERATIONS.get(recording.api, recording.api) or None,
         endpoint=recording.path or None,
         region=recording.region,

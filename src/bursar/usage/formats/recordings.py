@@ -1,23 +1,28 @@
 """A file with a provider's answer, taken apart: who was asked what, how, and the answer as a whole.
 
 A recording has its request beside it (`{"provider", "api", "request", "response"}`). A bare answer is the
-JSON body alone, Gemini's JSON array of chunks, or a stream of server-sent events as it came; there the
-answer itself must tell who made it. Streams are folded here; what the answer means is in
-`answer_facts.py`, and what becomes of it in `provider_answers.py`.
+JSON body alone, Gemini's JSON array of chunks, or a stream as it came: server-sent events, JSON lines, or
+AWS's event stream. There the answer itself must tell who made it, or the caller. Streams are folded here;
+what the answer means is in `answer_facts.py`, and what becomes of it in `provider_answers.py`.
 """
 
 from __future__ import annotations
 
+import binascii
 import hashlib
+from base64 import b64decode
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from bursar.usage.formats.answer_facts import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
-from bursar.usage.providers.streams import FoldedStream, fold_chunks, fold_sse
+from bursar.usage.providers.event_stream import is_event_stream
+from bursar.usage.providers.provider import CallPlace, Provider
+from bursar.usage.providers.registry import PROVIDERS, provider_labelled
+from bursar.usage.providers.streams import FoldedStream, fold_chunks, fold_event_stream, fold_sse
 from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
@@ -25,16 +30,6 @@ if TYPE_CHECKING:
 
 HTTP_STATUSES = range(100, 600)
 URL_LIMIT = 4096
-
-PROVIDERS: dict[str, str] = {
-    "openai": "openai",
-    "azure": "azure",
-    "anthropic": "anthropic",
-    "gemini": "google",
-    "google": "google",
-    "vertex": "google",
-}
-"""Providers whose answers are read, by the name in a recording, as events call them."""
 
 
 class Unread(StrEnum):
@@ -63,24 +58,30 @@ class Recording:
     status: int = 0
     """The HTTP status."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def region(self) -> str | None:
-        """Where it was answered: Azure says it in a header, Vertex in its path."""
-        return (self.headers.get("x-ms-region") or _after(self.path, "/locations/"))[:NAME_LIMIT] or None
+    region: str | None = None
+    """Where it was answered, as its address or a header says."""
+    names_models: bool = True
+    """Whether the model in the answer is the one that the provider's price list names."""
+    text: str = ""
+    """What a stream said that has no usage: only to be counted, never kept."""
+    asked: object = None
+    """The request's body or what the recording kept of it: only to be counted, never kept."""
 
 
 def read_recording(content: bytes, provider: str | None = None) -> Recording | Unread:
     """The answer in a file, or why there is none; never raises, whatever is in it."""
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    if is_event_stream(content):
+        folded = fold_event_stream(content)
+        return _bare({}, folded, provider, digest) if folded else Unread.UNKNOWN_ANSWER
     try:
         value = decode_json(content)
     except (ValueError, RecursionError, msgspec.DecodeError):
         folded = _fold_text(content)
-        return _bare(folded.answer, folded, provider, digest) if folded else Unread.UNREADABLE_FILE
+        return _bare({}, folded, provider, digest) if folded else Unread.UNREADABLE_FILE
     if isinstance(value, list):
         folded = fold_chunks(cast("list[Any]", value))
-        return _bare(folded.answer, folded, provider, digest) if folded else Unread.UNKNOWN_ANSWER
+        return _bare({}, folded, provider, digest) if folded else Unread.UNKNOWN_ANSWER
     if not isinstance(value, dict):
         return Unread.UNKNOWN_ANSWER
     body = cast("dict[str, Any]", value)
@@ -89,49 +90,81 @@ def read_recording(content: bytes, provider: str | None = None) -> Recording | U
     return _bare(body, None, provider, digest)
 
 
-def _recorded(file: dict[str, Any], provider: str | None, digest: str) -> Recording | Unread:
-    label = first_text(file, NAME_LIMIT, "provider") or provider
-    if label is not None and label not in PROVIDERS:
+def _recorded(file: dict[str, Any], label: str | None, digest: str) -> Recording | Unread:
+    label = first_text(file, NAME_LIMIT, "provider") or label
+    known = provider_labelled(label) if label else None
+    if label is not None and known is None:
         return Unread.PROVIDER_NOT_SUPPORTED_YET
     response, request = object_at(file, "response"), object_at(file, "request")
     body, folded = _body_of(response)
     if body is None:
         return Unread.UNKNOWN_ANSWER
-    path, status = _path_of(request), response.get("status")
+    known = known or _provider_of(body)
+    headers, url = _headers_of(response), _url_of(request)
+    asked = object_at(request, "body") or object_at(request, "body_summary")
+    place = _place_of(known, url)
+    status = response.get("status")
     return Recording(
-        body,
+        _retold(known, body, headers),
         digest,
-        provider=PROVIDERS[label] if label else _provider_of(body),
-        api=first_text(file, NAME_LIMIT, "api") or (folded.api if folded else ""),
+        provider=known.name if known else None,
+        api=first_text(file, NAME_LIMIT, "api") or (folded.api if folded else _api_of(known, body)),
         is_streamed=folded is not None,
         is_complete=folded is None or folded.is_complete,
-        model=_model_asked(file, request, path),
-        path=path,
+        model=_model_asked(file, asked, place),
+        path=url.path[:IDENTIFIER_LIMIT],
         status=status if type(status) is int and status in HTTP_STATUSES else 0,
-        headers=_headers_of(response),
+        headers=headers,
+        region=(headers.get("x-ms-region") or place.region or "")[:NAME_LIMIT] or None,
+        names_models=known is None or known.names_models,
+        text=folded.text if folded else "",
+        asked=asked or None,
     )
 
 
 def _bare(
-    body: dict[str, Any], folded: FoldedStream | None, provider: str | None, digest: str
+    body: dict[str, Any], folded: FoldedStream | None, label: str | None, digest: str
 ) -> Recording | Unread:
-    if provider is not None and provider not in PROVIDERS:
+    known = provider_labelled(label) if label else None
+    if label is not None and known is None:
         return Unread.PROVIDER_NOT_SUPPORTED_YET
-    named = PROVIDERS[provider] if provider else _provider_of(body)
-    if folded is None:
-        return Recording(body, digest, named, _api_of(body))
-    return Recording(body, digest, named, folded.api, is_streamed=True, is_complete=folded.is_complete)
+    body = folded.answer if folded else body
+    known = known or _provider_of(body)
+    return Recording(
+        _retold(known, body, {}),
+        digest,
+        known.name if known else None,
+        folded.api if folded else _api_of(known, body),
+        is_streamed=folded is not None,
+        is_complete=folded is None or folded.is_complete,
+        names_models=known is None or known.names_models,
+        text=folded.text if folded else "",
+    )
+
+
+def _retold(known: Provider | None, body: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+    """The answer under the names that most use."""
+    return dict(known.answer_of(body, headers)) if known and known.answer_of else body
 
 
 def _body_of(response: dict[str, Any]) -> tuple[dict[str, Any] | None, FoldedStream | None]:
     """The answer of a recorded response, folded where it was streamed; None where it is nobody's."""
-    content, text = response.get("json"), response.get("sse")
+    content, text, frames = response.get("json"), response.get("sse"), response.get("base64")
     if isinstance(content, dict):
         return cast("dict[str, Any]", content), None
     folded = fold_sse(text) if isinstance(text, str) else None
     if isinstance(content, list):
         folded = fold_chunks(cast("list[Any]", content))
+    if isinstance(frames, str):
+        folded = _fold_frames(frames)
     return (folded.answer, folded) if folded else (None, None)
+
+
+def _fold_frames(text: str) -> FoldedStream | None:
+    try:
+        return fold_event_stream(b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _fold_text(content: bytes) -> FoldedStream | None:
@@ -141,48 +174,45 @@ def _fold_text(content: bytes) -> FoldedStream | None:
         return None
 
 
-def _provider_of(body: Mapping[str, Any]) -> str | None:
+def _provider_of(body: Mapping[str, Any]) -> Provider | None:
     """Who answers in this shape and no other; OpenAI's shape is many a provider's."""
-    if "usageMetadata" in body or "modelVersion" in body:
-        return "google"
-    if first_text(body, NAME_LIMIT, "type") in {"message", "completion"}:
-        return "anthropic"
-    return None
+    return next(
+        (known for known in PROVIDERS if not known.is_imitated and known.api_of and known.api_of(body)), None
+    )
 
 
-def _api_of(body: Mapping[str, Any]) -> str:
-    """Which API answers in this shape, empty where it can't be told."""
-    kinds = {
-        "chat.completion": "chat",
-        "response": "responses",
-        "response.compaction": "responses_compact",
-        "text_completion": "completions",
-        "thread.run": "runs",
-        "interaction": "interactions",
-        "message": "messages",
-        "completion": "complete",
-    }
-    kind = first_text(body, NAME_LIMIT, "object", "type") or ""
-    return kinds.get(kind, "generateContent" if "candidates" in body else "")
+def _api_of(known: Provider | None, body: Mapping[str, Any]) -> str:
+    """Which API answers in this shape, the provider's own before all others; empty where none does."""
+    for provider in (known, *PROVIDERS):
+        if provider is not None and provider.api_of and (api := provider.api_of(body)):
+            return api
+    return ""
 
 
-def _model_asked(file: dict[str, Any], request: dict[str, Any], path: str) -> str | None:
+def _model_asked(file: dict[str, Any], asked: Mapping[str, Any], place: CallPlace) -> str | None:
     """The model as the request named it: in its body, in its path, or in the recording's own notes."""
-    named = first_text(object_at(request, "body_summary"), IDENTIFIER_LIMIT, "model")
-    model = named or _after(path, "/models/") or _after(path, "/deployments/")
-    return (model or first_text(file, IDENTIFIER_LIMIT, "model") or "").removeprefix("models/") or None
+    named = first_text(asked, IDENTIFIER_LIMIT, "model", "model_id", "modelId") or place.model
+    return (named or first_text(file, IDENTIFIER_LIMIT, "model") or "").removeprefix("models/") or None
+
+
+def _place_of(known: Provider | None, url: SplitResult) -> CallPlace:
+    """What the call's address says; many put the model or a deployment into its path."""
+    if known is not None and known.call_of is not None:
+        return known.call_of(url)
+    path = url.path
+    return CallPlace(_after(path, "/models/") or _after(path, "/deployments/") or None)
 
 
 def _after(path: str, mark: str) -> str:
-    """The path segment after a mark, without Google's `:method`."""
+    """The path segment after a mark."""
     return path.partition(mark)[2].partition("/")[0].partition(":")[0]
 
 
-def _path_of(request: dict[str, Any]) -> str:
+def _url_of(request: dict[str, Any]) -> SplitResult:
     try:
-        return urlsplit(first_text(request, URL_LIMIT, "url") or "").path[:IDENTIFIER_LIMIT]
+        return urlsplit(first_text(request, URL_LIMIT, "url") or "")
     except ValueError:
-        return ""
+        return urlsplit("")
 
 
 def _headers_of(response: dict[str, Any]) -> dict[str, str]:

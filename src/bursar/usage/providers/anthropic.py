@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.units import INPUT_UNITS
 from bursar.usage.providers.counts import Counts, Section, usage_section
+from bursar.usage.providers.provider import Family
 from bursar.usage.providers.provider_usage import ProviderUsage, UsagePart
 
 if TYPE_CHECKING:
@@ -110,3 +111,45 @@ def _sum_units(several: Sequence[Quantities]) -> Quantities:
         for name, quantity in units.items():
             total[name] = total.get(name, 0) + quantity
     return total
+
+
+_TURN_FIELDS = frozenset(("input_tokens", "output_tokens"))
+_OWN_FIELDS = frozenset(
+    (
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation",
+        "server_tool_use",
+        "inference_geo",
+        "iterations",
+    )
+)
+_OWN_WORDS = frozenset(("service_tier", "speed"))
+"""Anthropic's too, but a caller may have put OpenAI's own `service_tier` beside its counts."""
+_RESPONSES_DETAILS = frozenset(("input_tokens_details", "input_token_details"))
+_DISPUTE = (
+    "Cached tokens may be inside input_tokens (OpenAI) or beside them (Anthropic), and this object "
+    "has fields of both."
+)
+
+
+def _is_own(usage: Mapping[str, Any]) -> bool:
+    if _TURN_FIELDS.isdisjoint(usage):
+        return False
+    if not _OWN_FIELDS.isdisjoint(usage):
+        return True
+    return not _OWN_WORDS.isdisjoint(usage) and _RESPONSES_DETAILS.isdisjoint(usage)
+
+
+def _why_disputed(usage: Mapping[str, Any]) -> str:
+    return "" if _RESPONSES_DETAILS.isdisjoint(usage) else _DISPUTE
+
+
+ANTHROPIC_USAGE = Family(
+    name="anthropic",
+    shape='{"input_tokens", "cache_read_input_tokens", …} (Anthropic)',
+    recognises=_is_own,
+    read=read_anthropic_usage,
+    is_disputed=_why_disputed,
+    settled_by=("anthropic", "claude"),
+)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bursar.usage.providers.counts import Counts, Section, usage_section
+from bursar.usage.providers.provider import Family
 from bursar.usage.providers.provider_usage import ProviderUsage
 
 if TYPE_CHECKING:
@@ -222,3 +223,16 @@ def _service_tier(counts: Counts, top: Section) -> str | None:
 
 def _present(top: Section, names: tuple[str, ...]) -> str:
     return next((name for name in names if name in top.values), names[0])
+
+
+_OWN_FIELDS = frozenset(
+    (*PROMPT, *CACHED, *OUTPUT, *THOUGHTS, *TOOL_USE, *TRAFFIC, "totalTokenCount", "total_token_count")
+)
+
+GEMINI_USAGE = Family(
+    name="gemini",
+    shape='{"promptTokenCount", …} (Gemini)',
+    recognises=lambda usage: not _OWN_FIELDS.isdisjoint(usage),
+    read=read_gemini_usage,
+    named=("google", "gemini", "vertex"),
+)

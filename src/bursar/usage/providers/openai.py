@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bursar.usage.providers.counts import Counts, Section, usage_section
+from bursar.usage.providers.provider import Family
 from bursar.usage.providers.provider_usage import ProviderUsage
 from bursar.usage.providers.reported_costs import read_reported_cost
 
@@ -160,3 +161,27 @@ def _is_image_generation(usage: Mapping[str, Any]) -> bool:
     if not isinstance(details, dict) or any(name in usage for name in OUTPUT_DETAILS):
         return False
     return "image_tokens" in details and "cached_tokens" not in details
+
+
+def _is_turn(usage: Mapping[str, Any]) -> bool:
+    return "input_tokens" in usage or "output_tokens" in usage
+
+
+def _is_chat(usage: Mapping[str, Any]) -> bool:
+    return "prompt_tokens" in usage or "completion_tokens" in usage
+
+
+CHAT = Family(
+    name="openai_chat",
+    shape='{"prompt_tokens", "completion_tokens"} (OpenAI)',
+    recognises=_is_chat,
+    read=read_openai_usage,
+    named=("openai", "azure"),
+)
+RESPONSES = Family(
+    name="openai_responses",
+    shape='{"input_tokens", "input_tokens_details", …} (OpenAI Responses)',
+    recognises=_is_turn,
+    read=read_openai_usage,
+    settled_by=("openai", "azure"),
+)

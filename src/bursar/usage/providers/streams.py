@@ -2,28 +2,32 @@
 
 A provider spreads usage over its stream in its own way: OpenAI says it once in a last chunk, Anthropic
 begins with the input and then repeats growing counts, Gemini repeats everything in every chunk. None of
-them is ever summed. A stream that was cut keeps what it had said by then, and says that it was cut. The
-text itself is dropped: what stays is what an event needs.
+them is ever summed. Each provider's own file says how; here the stream is taken apart and the right fold
+is found. A stream that was cut keeps what it had said by then, and says that it was cut. The text itself
+is handed on once, for an estimate where nobody counted, and kept nowhere.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from bursar.usage.providers.chunks import object_in
+from bursar.usage.providers.event_stream import event_stream_chunks
+from bursar.usage.providers.registry import FOLDS
 from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-Chunk = dict[str, Any]
+    from bursar.usage.providers.provider import Chunk, Fold
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 """The line ends of server-sent events; `str.splitlines` knows others, which occur inside JSON strings."""
-_FINAL_RESPONSES = ("response.completed", "response.incomplete", "response.failed")
+_DATA = re.compile(r"(?:^|[\r\n]|\ufeff)data:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +40,60 @@ class FoldedStream:
     """Ids, models, times and usage under the names of the unstreamed answer; `error` if it broke off."""
     is_complete: bool
     """Whether the stream reached its end; where not, more may have been billed than it says."""
+    text: str = ""
+    """What it said, where it said nothing about usage: only to be counted, never kept."""
 
 
 def fold_sse(text: str) -> FoldedStream | None:
-    """The whole answer behind a recorded stream of server-sent events, None where it is nobody's."""
+    """The whole answer behind a recorded stream of server-sent events, None where it is nobody's.
+
+    Streams of JSON lines (Cohere's first API, Ollama's own) are read as well.
+    """
     return fold_chunks(list(_chunks(text)))
+
+
+def fold_event_stream(content: bytes) -> FoldedStream | None:
+    """The whole answer behind AWS's binary event stream, None where it is nobody's."""
+    frames = event_stream_chunks(content)
+    folded = fold_chunks(frames.chunks)
+    if folded is None or frames.is_whole:
+        return folded
+    return replace(folded, is_complete=False)
 
 
 def fold_chunks(chunks: Sequence[object]) -> FoldedStream | None:
     """The whole answer behind decoded chunks, such as Gemini's JSON array of them."""
     known = [cast("Chunk", chunk) for chunk in chunks if isinstance(chunk, dict)]
-    for fold in FOLDS:
-        if any(fold.recognises(chunk) for chunk in known):
-            answer: Chunk = {}
-            ends = [fold.take(answer, chunk) for chunk in known]
-            return FoldedStream(fold.api, answer, any(ends))
+    fold = next((fold for fold in FOLDS if not fold.only_fills and _fits(fold, known)), None)
+    beside = [fold for fold in FOLDS if fold.only_fills and _fits(fold, known)]
+    if fold is None and beside:
+        fold = beside.pop()
+    if fold is not None:
+        return _fold(fold, beside, known)
     broken = next((chunk for chunk in known if isinstance(chunk.get("error"), dict)), None)
     return FoldedStream("", {"error": broken["error"]}, is_complete=False) if broken else None
+
+
+def _fits(fold: Fold, chunks: Sequence[Chunk]) -> bool:
+    return any(fold.recognises(chunk) for chunk in chunks)
+
+
+def _fold(fold: Fold, beside: Sequence[Fold], chunks: Sequence[Chunk]) -> FoldedStream:
+    answer: Chunk = {}
+    ends = [fold.take(answer, chunk) for chunk in chunks]
+    for other in beside:
+        said: Chunk = {}
+        ends += [other.take(said, chunk) for chunk in chunks]
+        for name, value in said.items():
+            answer.setdefault(name, value)
+    text = ""
+    if fold.text_of is not None and not _says_usage(answer):
+        text = "".join(fold.text_of(chunk) for chunk in chunks)
+    return FoldedStream(fold.api, answer, any(ends), text)
+
+
+def _says_usage(answer: Chunk) -> bool:
+    return any(object_in(answer.get(name)) for name in ("usage", "usageMetadata"))
 
 
 def sse_data(text: str) -> Iterator[str]:
@@ -75,135 +116,8 @@ def sse_data(text: str) -> Iterator[str]:
 
 
 def _chunks(text: str) -> Iterator[object]:
-    for data in sse_data(text):
+    for data in sse_data(text) if _DATA.search(text) else _LINE_END.split(text):
         try:
             yield decode_json(data.encode())
         except (ValueError, RecursionError, msgspec.DecodeError):
             continue  # `[DONE]`, or the half of an event that a cut stream ends in
-
-
-def _keep(answer: Chunk, chunk: Chunk, *names: str) -> None:
-    """Take over the fields that say something; the last one that does wins."""
-    for name in names:
-        value = chunk.get(name)
-        if value is not None and value not in ("", 0):
-            answer[name] = value
-
-
-def _object(value: object) -> Chunk:
-    return cast("Chunk", value) if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> list[Chunk]:
-    return [_object(item) for item in cast("list[object]", value)] if isinstance(value, list) else []
-
-
-def _take_chat(answer: Chunk, chunk: Chunk) -> bool:
-    """Chat and text completions: usage comes once, in a last chunk without choices, if it was asked for."""
-    _keep(answer, chunk, "id", "object", "created", "model", "service_tier", "usage", "error")
-    return any(choice.get("finish_reason") for choice in _objects(chunk.get("choices")))
-
-
-def _take_responses(answer: Chunk, chunk: Chunk) -> bool:
-    """Responses API: every state of the response comes whole, the last with its usage."""
-    kind = chunk.get("type")
-    if kind == "error":
-        answer["error"] = _object(chunk.get("error")) or chunk
-        return False
-    response = _object(chunk.get("response"))
-    if response:
-        answer.clear()
-        answer.update(response)
-    return kind in _FINAL_RESPONSES
-
-
-def _take_messages(answer: Chunk, chunk: Chunk) -> bool:
-    """Messages API: the start has the input, later counts are cumulative and replace it field by field."""
-    kind = chunk.get("type")
-    if kind == "message_start":
-        message = _object(chunk.get("message"))
-        _keep(answer, message, "id", "type", "model")
-        answer["usage"] = dict(_object(message.get("usage")))
-    elif kind == "content_block_start":
-        # A fallback block names the model that takes over, and thereby the answer's model.
-        _keep(answer, _object(_object(chunk.get("content_block")).get("to")), "model")
-    elif kind == "message_delta":
-        usage, delta = answer.setdefault("usage", {}), _object(chunk.get("usage"))
-        usage.update((name, value) for name, value in delta.items() if value is not None)
-        _settle_cache_split(usage, delta)
-        return bool(_object(chunk.get("delta")).get("stop_reason"))
-    elif kind == "error":
-        answer["error"] = _object(chunk.get("error"))
-    return kind == "message_stop"
-
-
-def _settle_cache_split(usage: Chunk, delta: Chunk) -> None:
-    """Bring the start's split of cache writes in line with a later total, which comes without one."""
-    split, written = _object(usage.get("cache_creation")), delta.get("cache_creation_input_tokens")
-    if not split or "cache_creation" in delta or type(written) is not int or written < 0:
-        return
-    five_minutes, one_hour = split.get("ephemeral_5m_input_tokens"), split.get("ephemeral_1h_input_tokens")
-    if type(one_hour) is not int:
-        return
-    # Writes that came later are taken to live as long as those of the start, where these were of one kind.
-    one_hour = written if one_hour and not five_minutes else min(one_hour, written)
-    usage["cache_creation"] = {
-        "ephemeral_5m_input_tokens": written - one_hour,
-        "ephemeral_1h_input_tokens": one_hour,
-    }
-
-
-def _take_completion(answer: Chunk, chunk: Chunk) -> bool:
-    """Anthropic's text completions of old, which never say their usage."""
-    _keep(answer, chunk, "id", "model", "error")
-    return bool(chunk.get("stop_reason"))
-
-
-def _take_gemini(answer: Chunk, chunk: Chunk) -> bool:
-    """Gemini: every chunk repeats the usage so far, so the last one is the usage."""
-    _keep(answer, chunk, "usageMetadata", "modelVersion", "responseId", "createTime", "error")
-    candidates = _objects(chunk.get("candidates"))
-    for candidate in candidates:
-        grounding = _object(candidate.get("groundingMetadata"))
-        queries = grounding.get("webSearchQueries")
-        if isinstance(queries, list) and queries:
-            answer["candidates"] = [{"groundingMetadata": {"webSearchQueries": queries}}]
-    return any(candidate.get("finishReason") for candidate in candidates)
-
-
-def _take_interaction(answer: Chunk, chunk: Chunk) -> bool:
-    """Interactions API: the interaction comes whole at the end."""
-    interaction = _object(chunk.get("interaction"))
-    if interaction:
-        answer.clear()
-        answer.update(interaction)
-    return chunk.get("event_type") == "interaction.completed"
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """One kind of stream: how one of its chunks is recognised and taken into the answer."""
-
-    api: str
-    recognises: Callable[[Chunk], bool]
-    take: Callable[[Chunk, Chunk], bool]
-    """Takes a chunk into the answer and says whether it was the end of it."""
-
-
-def _starts(name: str, beginning: str) -> Callable[[Chunk], bool]:
-    def starts(chunk: Chunk) -> bool:
-        word = chunk.get(name)
-        return isinstance(word, str) and word.startswith(beginning)
-
-    return starts
-
-
-FOLDS = (
-    Fold("messages", _starts("type", "message_"), _take_messages),
-    Fold("responses", _starts("type", "response."), _take_responses),
-    Fold("interactions", _starts("event_type", "interaction."), _take_interaction),
-    Fold("complete", _starts("type", "completion"), _take_completion),
-    Fold("chat", lambda chunk: "choices" in chunk, _take_chat),
-    Fold("generateContent", lambda chunk: "candidates" in chunk or "usageMetadata" in chunk, _take_gemini),
-)
-"""Every kind of stream that is understood."""

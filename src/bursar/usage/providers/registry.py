@@ -1,0 +1,32 @@
+"""Every provider whose answers are understood: one file each, one line here.
+
+The most telling shapes stand first; OpenAI's stand last, because everybody imitates them. How to add one:
+docs/how-to/add-a-provider.md.
+"""
+
+from __future__ import annotations
+
+from bursar.usage.providers.anthropic_answers import ANTHROPIC
+from bursar.usage.providers.gemini_answers import GOOGLE
+from bursar.usage.providers.openai_answers import OPENAI
+from bursar.usage.providers.provider import Provider
+
+PROVIDERS: tuple[Provider, ...] = (
+    ANTHROPIC,
+    GOOGLE,
+    Provider(name="azure"),
+    OPENAI,
+)
+
+FAMILIES = tuple(family for provider in PROVIDERS for family in provider.families)
+"""Every kind of usage object, the most telling shape first."""
+
+FOLDS = tuple(fold for provider in PROVIDERS for fold in provider.folds)
+"""Every kind of stream, the most telling chunks first."""
+
+_BY_LABEL = {label: provider for provider in PROVIDERS for label in (*provider.labels, provider.name)}
+
+
+def provider_labelled(label: str) -> Provider | None:
+    """The provider that a recording or a caller means by this name, None where none is known by it."""
+    return _BY_LABEL.get(label.lower())
