@@ -167,7 +167,10 @@ class Rerater:
     def _sums(self) -> list[MonthSums]:
         """What the ratings that were just replaced came to, and what they come to now."""
         rows = self._connection.execute(_MONTHS).fetchall()
-        return [MonthSums(row[0], row[1], *map(int, row[2:6]), row[6], row[7]) for row in rows]
+        return [
+            MonthSums(month, currency, int(events), int(later), int(unknown), int(still), before, after)
+            for month, currency, events, later, unknown, still, before, after in rows
+        ]
 
     def _chunks_of(self, change: RatingRun) -> int | None:
         """How many `rates` of this very run wait; None where it isn't open."""

@@ -82,6 +82,7 @@ COST_COLUMNS: dict[str, str] = {
     "metadata": "JSON",
     "usage": "JSON",
     "revised_seq": "UBIGINT",
+    "reported_by": "VARCHAR",
 }
 EVENT_COLUMNS: dict[str, str] = {
     **IDENTITY_COLUMNS,
@@ -322,6 +323,11 @@ _STEPS: dict[int, tuple[str, ...]] = {
             f"ALTER TABLE usage_history ADD COLUMN IF NOT EXISTS {name} {kind}"
             for name, kind in ENDED_COLUMNS.items()
         ),
+        "ALTER TABLE usage_events ADD COLUMN IF NOT EXISTS reported_by VARCHAR",
+        "UPDATE usage_events SET reported_by = 'client' WHERE reported_cost IS NOT NULL",
+        # Its new column has a place among the others; nothing ended in those days.
+        "DROP TABLE usage_history",
+        _ddl("usage_history", TABLES["usage_history"]),
         # Nothing had expired yet, so that raw rows say all that there is to sum.
         "DROP TABLE IF EXISTS usage_by_user_day",
         _ddl("usage_by_user_day", TABLES["usage_by_user_day"]),
