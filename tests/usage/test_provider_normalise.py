@@ -103,9 +103,7 @@ def test_an_empty_object_says_nothing() -> None:
     assert normalise_usage({}, "openai").units == {}
 
 
-@pytest.mark.parametrize(
-    "usage", [{"tokens": 5}, {"total_tokens": 327}, {"inputTokens": 1, "outputTokens": 2}]
-)
+@pytest.mark.parametrize("usage", [{"tokens": 5}, {"total_tokens": 327}, {"tokensIn": 1, "tokensOut": 2}])
 def test_an_unknown_shape_is_refused_with_the_known_ones(usage: dict[str, Any]) -> None:
     field, code, message = refusal(usage)
 

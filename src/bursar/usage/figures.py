@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _COUNTED_IN = """
-    accepted audio billed by byok bytes cache cached candidates characters code completion completions
-    content cost count creation details duration ephemeral execution fetch image images in inference input
-    is iterations metadata modality output pages prediction prompt read reasoning rejected requests response
-    search searches seconds server text thinking thought thoughts ticks token tokens tool total units
-    upstream usage usd use video web write 1h 5m
+    accepted audio billed by byok bytes cache cached candidates characters classifications code completion
+    completions content cost count creation details duration ephemeral eval execution fetch generated
+    generation image images in inference input is iterations metadata modality output pages prediction
+    prompt read reasoning rejected requests response results search searches seconds server text thinking
+    thought thoughts ticks token tokens tool total units upstream usage usd use video web write 1h 5m
 """
 COUNTED_IN = frozenset(_COUNTED_IN.split())
 """Words that names of figures are made of, in the usage objects of all providers that are read."""
 ABOUT_THE_SERVICE = frozenset(
     [
         *("service_tier", "serviceTier", "speed", "inference_geo", "modality", "traffic_type", "trafficType"),
-        *("type", "model", "object"),
+        *("type", "model", "object", "ttl"),
     ]
 )
 """Fields that hold one word, or the number of one."""
 _TEXT_OF_CALLER = "metadata"
 """In a usage object it is what the caller said, and no figures."""
 _NAME_PARTS = re.compile(r"\d+[a-z]+|[A-Z]?[a-z]+")
-_A_WORD = re.compile(rb'null|[0-9]{1,2}|"[A-Za-z][A-Za-z0-9_.:/-]{0,63}"')
+_A_WORD = re.compile(rb'null|[0-9]{1,2}|"[0-9]{1,2}[mhd]"|"[A-Za-z][A-Za-z0-9_.:/-]{0,63}"')
 _A_FIGURE = re.compile(rb"-?[0-9][0-9.eE+-]*|true|false|null")
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -28,6 +28,7 @@ TOKEN_COUNTS = frozenset(
     (
         "input_tokens",  # Anthropic, OpenAI
         "totalTokens",  # Gemini
+        "inputTokens",  # Bedrock
     )
 )
 
@@ -40,6 +41,7 @@ class AnswerFacts:
     model: str | None
     time: datetime | None
     service_tier: str | None
+    speed: str | None
     usage: dict[str, Any] | None
     """The provider's own usage object as it came."""
     searches: int
@@ -59,6 +61,7 @@ def facts_of(body: Mapping[str, Any]) -> AnswerFacts:
         model=first_text(body, IDENTIFIER_LIMIT, "model", "modelVersion"),
         time=_time_of(body),
         service_tier=first_text(body, NAME_LIMIT, "service_tier"),
+        speed=first_text(body, NAME_LIMIT, "speed"),
         usage=_usage_of(body),
         searches=_web_searches(body) or _grounding_searches(body),
         error=_error_of(body.get("error")),

@@ -7,6 +7,7 @@ answer's fields mean in `answer_facts.py`, and what its usage counts in `usage/p
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ OPERATIONS: dict[str, str] = {
     "interactions": "chat",
     "complete": "text_completion",
     "completions": "text_completion",
+    "converse": "chat",
+    "textgen": "text_completion",
+    "generate": "text_completion",
     "embed": "embeddings",
     "embeddings": "embeddings",
     "images": "image_generation",
@@ -46,9 +50,11 @@ OPERATIONS: dict[str, str] = {
     "runs": "agent_run",
 }
 """One word for the same act of every provider; an API that isn't here is its own word."""
+REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 COUNTING = frozenset(("count_tokens", "countTokens", "input_tokens"))
 CACHE_STORAGE = "cachedContents"
 NEVER_STREAMS_USAGE = "complete"
+_VERSION = re.compile(r"_v\d+$")
 
 
 class WithoutUsage(StrEnum):
@@ -160,7 +166,7 @@ def _event_of(recording: Recording, facts: AnswerFacts) -> UsageEvent:
     failed = _has_failed(recording, facts)
     code, message = facts.error or (None, None)
     headers = recording.headers
-    request_id = first_text(headers, IDENTIFIER_LIMIT, "x-request-id", "request-id", "apim-request-id")
+    request_id = first_text(headers, IDENTIFIER_LIMIT, *REQUEST_ID_HEADERS)
     return UsageEvent(
         event_id=_event_id(recording, facts),
         time=facts.time or time_of_header(headers.get("date", "")),
@@ -168,16 +174,23 @@ def _event_of(recording: Recording, facts: AnswerFacts) -> UsageEvent:
         provider=recording.provider,
         model=recording.model or facts.model,
         response_model=facts.model if recording.names_models else None,
-        operation=OPERATIONS.get(recording.api, recording.api) or None,
+        operation=_operation_of(recording.api),
         endpoint=recording.path or None,
         region=recording.region,
         service_tier=facts.service_tier,
+        speed=facts.speed,
         status="error" if failed else "ok",
         error_code=code or (str(recording.status) if failed and recording.status else None),
         message=message or None,
         units={"searches": facts.searches} if facts.searches else None,
         usage=facts.usage,
     )
+
+
+def _operation_of(api: str) -> str | None:
+    """One word for what was done, whatever version of an API did it."""
+    plain = _VERSION.sub("", api)
+    return OPERATIONS.get(plain, plain) or None
 
 
 def _event_id(recording: Recording, facts: AnswerFacts) -> str:

@@ -36,7 +36,8 @@ def api_of_openai(body: Mapping[str, Any]) -> str:
 def take_chat(answer: Chunk, chunk: Chunk) -> bool:
     """Chat and text completions: usage comes once, in a last chunk without choices, if it was asked for."""
     keep(answer, chunk, "id", "object", "created", "model", "service_tier", "usage", "error")
-    return any(choice.get("finish_reason") for choice in objects_in(chunk.get("choices")))
+    choices = objects_in(chunk.get("choices"))
+    return any(choice.get("finish_reason") for choice in choices) or bool(not choices and chunk.get("usage"))
 
 
 def chat_text(chunk: Chunk) -> str:

@@ -7,14 +7,25 @@ docs/how-to/add-a-provider.md.
 from __future__ import annotations
 
 from bursar.usage.providers.anthropic_answers import ANTHROPIC
+from bursar.usage.providers.bedrock_answers import AWS
+from bursar.usage.providers.cohere import COHERE
 from bursar.usage.providers.gemini_answers import GOOGLE
+from bursar.usage.providers.ollama import OLLAMA
 from bursar.usage.providers.openai_answers import OPENAI
 from bursar.usage.providers.provider import Provider
+from bursar.usage.providers.watsonx import WATSONX
 
 PROVIDERS: tuple[Provider, ...] = (
     ANTHROPIC,
+    AWS,
+    COHERE,
     GOOGLE,
+    OLLAMA,
+    WATSONX,
+    # These answer in OpenAI's shapes:
     Provider(name="azure"),
+    Provider(name="snowflake"),
+    Provider(name="writer"),
     OPENAI,
 )
 

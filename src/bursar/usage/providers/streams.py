@@ -81,6 +81,9 @@ def _fits(fold: Fold, chunks: Sequence[Chunk]) -> bool:
 def _fold(fold: Fold, beside: Sequence[Fold], chunks: Sequence[Chunk]) -> FoldedStream:
     answer: Chunk = {}
     ends = [fold.take(answer, chunk) for chunk in chunks]
+    for chunk in chunks:
+        if isinstance(chunk.get("error"), dict):
+            answer.setdefault("error", chunk["error"])
     for other in beside:
         said: Chunk = {}
         ends += [other.take(said, chunk) for chunk in chunks]
