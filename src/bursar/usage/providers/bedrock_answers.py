@@ -90,8 +90,7 @@ def _header_counts(headers: Mapping[str, str]) -> dict[str, Any]:
 def _tier_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
     """Converse says `{"type": …}`, OpenAI's shapes a word, InvokeModel a header."""
     said = body.get("service_tier") or body.get("serviceTier")
-    word = object_in(said).get("type") if isinstance(said, dict) else said
-    return text_in(word) or headers.get(TIER_HEADER) or None
+    return text_in(object_in(said).get("type")) or text_in(said) or headers.get(TIER_HEADER) or None
 
 
 def _call_of(url: SplitResult) -> CallPlace:
