@@ -23,7 +23,7 @@ from bursar.errors import Invalid, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.money import format_picos, parse_picos
 from bursar.pricing.books import TenantPrices
-from bursar.pricing.card import RateCard
+from bursar.pricing.cards import card_from_json
 from bursar.pricing.explain import Explanation, explain_card, explain_rating
 from bursar.pricing.rating import CostStatus
 from bursar.units import Quantities, format_steps, to_steps
@@ -182,7 +182,7 @@ def _explain_from_card(
     document = load_card(card_id) if card_id else None
     if document is None:
         return None
-    return explain_card(RateCard.from_json(document), units, status=CostStatus(event.cost.status))
+    return explain_card(card_from_json(document), units, status=CostStatus(event.cost.status))
 
 
 def _adds_up(total: str | None, explanation: Explanation, parts: list[PartExplanation]) -> bool | None:

@@ -10,22 +10,27 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE, NO_RULES
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.pricing.book import PriceBook
+    from bursar.pricing.rules.rule import BillingRule, RuleBook
 
 
 class TenantPrices:
     """What one tenant's usage is rated by, at one state of the prices."""
 
-    __slots__ = ("has_rules", "only_book")
+    __slots__ = ("only_book", "ruled", "rules")
 
-    def __init__(self, book: PriceBook) -> None:
+    def __init__(self, book: PriceBook, rules: RuleBook = NO_RULES) -> None:
         self.only_book: PriceBook | None = book
         """The book for every project, where they all have the same."""
-        self.has_rules = False
-        """Whether any billing rule could count: then `rule_for` has to be asked."""
+        self.rules = rules
+        """The tenant's billing rules."""
+        self.ruled = rules.service_types
+        """Service types that have some, as events name them: for these `rule_for` has to be asked."""
 
     def book_for(self, project_id: str | None) -> PriceBook:
         """The book that rates usage of this project."""
@@ -35,9 +40,11 @@ class TenantPrices:
 
     def rule_for(
         self, service_type: str | None, provider: str | None, model: str | None, moment: datetime
-    ) -> None:
+    ) -> BillingRule | None:
         """The billing rule for a call of one's own service at a moment; None where there is none."""
-        del service_type, provider, model, moment
+        if service_type not in self.ruled:
+            return None
+        return self.rules.find(service_type or DEFAULT_SERVICE_TYPE, provider, model, moment)
 
     def trusts(self, provider: str | None) -> bool:
         """Whether the cost that this provider reports counts before the book's."""
@@ -54,6 +61,7 @@ class PriceBooks:
         self._book = book
         self._common = TenantPrices(book)
         self._own: dict[str, TenantPrices] = {}
+        self._rules: dict[str, RuleBook] = {}
 
     @property
     def book(self) -> PriceBook:
@@ -69,8 +77,16 @@ class PriceBooks:
         with self._lock:
             self._book = book
             self._common = TenantPrices(book)
+            self._own = {tenant_id: TenantPrices(book, rules) for tenant_id, rules in self._rules.items()}
+
+    def replace_rules(self, tenant_id: str, rules: RuleBook) -> None:
+        """Bill this tenant's services by these rules from now on."""
+        with self._lock:
+            self._rules[tenant_id] = rules
+            self._own[tenant_id] = TenantPrices(self._book, rules)
 
     def forget(self, tenant_id: str) -> None:
         """Know nothing of a tenant that is no more: another one of its id begins anew."""
         with self._lock:
             self._own.pop(tenant_id, None)
+            self._rules.pop(tenant_id, None)

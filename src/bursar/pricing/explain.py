@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.money import format_picos
+from bursar.pricing.card import RateCard
 from bursar.pricing.rating import CostStatus
+from bursar.pricing.rules.card import KIND
 from bursar.units import format_steps
 
 if TYPE_CHECKING:
-    from bursar.pricing.card import RateCard
+    from bursar.pricing.cards import Card
     from bursar.pricing.rating import Rating
+    from bursar.pricing.rules.card import RuleCard
     from bursar.units import Quantities
 
 
@@ -35,13 +38,19 @@ class ExplainedCard:
     """Which rates applied, and why these."""
 
     id: str
-    provider: str
-    model: str
+    provider: str | None
+    model: str | None
+    """Null where a billing rule is for all of them."""
     rule: str
+    """How the prices were found; `billing_rule:model`, `:provider` or `:default` where a rule was."""
     conditions: dict[str, str]
     valid_from: str | None
     source: str
     book_version: str
+    """The version of the price book, or the id of the billing rule."""
+    kind: str = "prices"
+    """`prices` or `billing_rule`."""
+    valid_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def explain_rating(rating: Rating, units: Quantities) -> Explanation:
     return explain_card(rating.card, units, status=rating.status)
 
 
-def explain_card(card: RateCard, units: Quantities, *, status: CostStatus = CostStatus.PRICED) -> Explanation:
+def explain_card(card: Card, units: Quantities, *, status: CostStatus = CostStatus.PRICED) -> Explanation:
     """How a card prices these units, from the card alone.
 
     Raises:
@@ -85,14 +94,33 @@ def explain_card(card: RateCard, units: Quantities, *, status: CostStatus = Cost
             )
             for line in lines
         ),
-        card=ExplainedCard(
-            id=card.id,
-            provider=card.provider,
-            model=card.model,
-            rule=card.rule,
-            conditions=dict(card.conditions),
-            valid_from=card.valid_from.isoformat() if card.valid_from else None,
-            source=card.source,
-            book_version=card.book_version,
-        ),
+        card=_explained_prices(card) if isinstance(card, RateCard) else _explained_rule(card),
+    )
+
+
+def _explained_prices(card: RateCard) -> ExplainedCard:
+    return ExplainedCard(
+        id=card.id,
+        provider=card.provider,
+        model=card.model,
+        rule=card.rule,
+        conditions=dict(card.conditions),
+        valid_from=card.valid_from.isoformat() if card.valid_from else None,
+        source=card.source,
+        book_version=card.book_version,
+    )
+
+
+def _explained_rule(card: RuleCard) -> ExplainedCard:
+    return ExplainedCard(
+        id=card.id,
+        provider=card.provider,
+        model=card.model,
+        rule=f"{KIND}:{card.matched}",
+        conditions=dict(card.conditions),
+        valid_from=card.valid_from.isoformat() if card.valid_from else None,
+        source=card.source,
+        book_version=card.rule_id,
+        kind=KIND,
+        valid_to=card.valid_to.isoformat() if card.valid_to else None,
     )

@@ -22,12 +22,13 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, PICOS_PER_UNIT
-from bursar.pricing.card import RateCard
+from bursar.pricing.cards import Card
 from bursar.pricing.tariff import CURRENCY
 from bursar.units import INPUT_UNITS
 
 if TYPE_CHECKING:
     from bursar.pricing.book import PriceBook
+    from bursar.pricing.card import RateCard
     from bursar.units import Quantities
 
 
@@ -67,7 +68,7 @@ class Rating(msgspec.Struct, frozen=True, gc=False):
     picos: int | None
     """The amount in 1e-12 of the currency; None if and only if unpriced."""
     currency: str
-    card: RateCard | None
+    card: Card | None
     reason: str | None
 
 

@@ -122,4 +122,3 @@ FLAT_TOTALS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
-DEFAULT_SERVICE_TYPE = "llm_service"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bursar.errors import BursarError, Reason
     from bursar.pricing.books import PriceBooks
-    from bursar.pricing.card import RateCard
+    from bursar.pricing.cards import Card
     from bursar.usage.bodies import Items
     from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
@@ -172,7 +172,7 @@ class Ingestor:
             DiskFull, Overloaded, Unavailable: the journal takes nothing.
         """
         self.turns.posts += 1
-        cards: dict[str, RateCard] = {}
+        cards: dict[str, Card] = {}
         taken = take_plain(event, self._maker, receipt, cards) or self._take_carefully(event, receipt, cards)
         if taken is None or not self._saved_cards.issuperset(cards):
             return None
@@ -189,7 +189,7 @@ class Ingestor:
         return answer
 
     def _take_carefully(
-        self, event: UsageEvent, receipt: Receipt, cards: dict[str, RateCard]
+        self, event: UsageEvent, receipt: Receipt, cards: dict[str, Card]
     ) -> tuple[UsageLine, EventAnswer] | None:
         intake = Intake(self._maker, receipt, cards=cards)
         intake.take_carefully(event, 0)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.pricing.books import PriceBooks
-    from bursar.pricing.card import RateCard
+    from bursar.pricing.cards import Card
     from bursar.usage.bodies import Item
     from bursar.usage.checks import Receipt
     from bursar.usage.costing import Costed
@@ -89,7 +89,7 @@ class Intake:
     rejections: list[Rejection] = field(default_factory=list[Rejection])
     encoded: int = 0
     """How many records left `records` as lines; they came before those that are in it."""
-    cards: dict[str, RateCard] = field(default_factory=dict["str", "RateCard"])
+    cards: dict[str, Card] = field(default_factory=dict["str", "Card"])
     """Rate cards that the records name, by id: they must be kept before the records are."""
     tenants: set[str] = field(init=False)
     """The caller's, and those that accepted events name."""
@@ -227,7 +227,7 @@ def _kept_part(event: UsageEvent) -> bytes:
 
 
 def take_plain(
-    event: UsageEvent, maker: RecordMaker, receipt: Receipt, cards: dict[str, RateCard]
+    event: UsageEvent, maker: RecordMaker, receipt: Receipt, cards: dict[str, Card]
 ) -> tuple[PlainRecord, EventAnswer] | None:
     """An event by itself, as `Intake` would take it; None, and the event untouched, where it isn't plain.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.pricing.books import PriceBooks
-    from bursar.pricing.card import RateCard
+    from bursar.pricing.cards import Card
     from bursar.pricing.tariff import TokenPrices
     from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
@@ -36,14 +36,14 @@ _SCALARS = frozenset([str, int, float, bool, type(None)])
 class ShortWay:
     """Makes the plain records of one body."""
 
-    __slots__ = ("_book", "_door", "_has_rules", "_key_id", "_prices", "_receipt", "_tenant_id", "_used")
+    __slots__ = ("_book", "_door", "_key_id", "_prices", "_receipt", "_ruled", "_tenant_id", "_used")
 
-    def __init__(self, books: PriceBooks, receipt: Receipt, used: dict[str, RateCard]) -> None:
+    def __init__(self, books: PriceBooks, receipt: Receipt, used: dict[str, Card]) -> None:
         """Rate by the caller's own prices; the rate cards that were used are put into `used`, by their id."""
         self._receipt = receipt
         self._tenant_id, self._key_id = receipt.caller.tenant_id, receipt.caller.key_id
         self._prices = books.of(self._tenant_id)
-        self._book, self._has_rules = self._prices.only_book, self._prices.has_rules
+        self._book, self._ruled = self._prices.only_book, self._prices.ruled
         self._door = receipt.door
         self._used = used
 
@@ -97,7 +97,7 @@ class ShortWay:
             and event.provider is not None
             and event.model is not None
             and (named is None or named == self._tenant_id)
-            and not self._has_rules
+            and event.service_type not in self._ruled
         )
 
     def _prices_for(self, event: UsageEvent, moment: datetime) -> TokenPrices | None:
