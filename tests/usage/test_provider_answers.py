@@ -138,7 +138,7 @@ class TestBareAnswers:
     def test_the_caller_may_name_the_provider(self) -> None:
         assert event_of(CHAT, "openai").provider == "openai"
         assert event_of({"usageMetadata": {}, "candidates": []}, "vertex").provider == "google"
-        assert read(CHAT, "groq").reason == "provider_not_supported_yet"
+        assert read(CHAT, "acme").reason == "provider_not_supported_yet"
 
     def test_a_json_array_of_chunks_is_geminis_stream(self) -> None:
         chunks: list[dict[str, Any]] = [
@@ -266,7 +266,7 @@ def test_usage_that_cannot_be_is_refused_with_every_reason() -> None:
 
 
 def test_another_provider_is_named_as_not_supported() -> None:
-    assert read(recording(CHAT, provider="groq")).reason == "provider_not_supported_yet"
+    assert read(recording(CHAT, provider="acme")).reason == "provider_not_supported_yet"
 
 
 def test_a_response_in_binary_frames_is_unknown() -> None:

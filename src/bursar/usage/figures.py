@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _COUNTED_IN = """
-    accepted audio billed by byok bytes cache cached candidates characters classifications code completion
-    completions content cost count creation details duration ephemeral eval execution fetch generated
-    generation image images in inference input is iterations metadata modality output pages prediction
-    prompt read reasoning rejected requests response results search searches seconds server text thinking
-    thought thoughts ticks token tokens tool total units upstream usage usd use video web write 1h 5m
+    accepted annotated annotation audio billed breakdown by byok bytes cache cached calls candidates
+    characters citation classifications code collections completion completions connector connectors
+    content cost count creation details document duration ephemeral eval executed execution executions
+    fetch file generated generation hit image images in inference input interpreter is iterations mcp
+    metadata miss modality models num output pages prediction premium processed prompt queries read
+    reasoning rejected requests response results search searches seconds server side size sources text
+    thinking thought thoughts ticks token tokens tool tools total ttl units upstream usage usd use used
+    video web write x 12h 1h 30m 5m
 """
 COUNTED_IN = frozenset(_COUNTED_IN.split())
 """Words that names of figures are made of, in the usage objects of all providers that are read."""
@@ -36,7 +39,8 @@ _TEXT_OF_CALLER = "metadata"
 """In a usage object it is what the caller said, and no figures."""
 _NAME_PARTS = re.compile(r"\d+[a-z]+|[A-Z]?[a-z]+")
 _A_WORD = re.compile(rb'null|[0-9]{1,2}|"[0-9]{1,2}[mhd]"|"[A-Za-z][A-Za-z0-9_.:/-]{0,63}"')
-_A_FIGURE = re.compile(rb"-?[0-9][0-9.eE+-]*|true|false|null")
+_A_FIGURE = re.compile(rb'-?[0-9][0-9.eE+-]*|true|false|null|"SERVER_SIDE_TOOL_[A-Z_]{1,40}"')
+"""xAI lists the tools that it used by constants of its own, which no caller can choose."""
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode

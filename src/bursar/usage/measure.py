@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bursar.errors import Invalid, Reason
-from bursar.units import TOKEN_TOTALS, UNITS, Quantities, to_steps, total_of
+from bursar.units import TOKEN_TOTALS, UNITS, Quantities, format_steps, to_steps, total_of
 from bursar.usage.event import FLAT_TOTALS
 from bursar.usage.providers.normalise import normalise_usage
 from bursar.usage.providers.provider_usage import ProviderUsage
@@ -48,6 +48,7 @@ def measure_usage(event: UsageEvent) -> Measured:
     if event.usage is not None:
         measured.provider = normalise_usage(event.usage, event.provider)
         measured.units = dict(measured.provider.units)
+        measured.custom = dict(measured.provider.custom) or None
         measured.source = "usage"
     if event.units is not None:
         _add_units(event, measured)
@@ -66,13 +67,15 @@ def _add_units(event: UsageEvent, measured: Measured) -> None:
         except ValueError as error:
             reasons.append(Reason(f"units.{name}", "out_of_range", f"{name} {error}."))
             continue
-        if steps and name in UNITS:
-            if measured.units.get(name, steps) != steps:
-                text = f"units.{name} is {steps}, but the usage object says {measured.units[name]}."
+        if steps:
+            kept = measured.units if name in UNITS else (measured.custom or {})
+            if kept.get(name, steps) != steps:
+                said = format_steps(name, kept[name])
+                text = f"units.{name} is {quantity}, but the usage object says {said}."
                 reasons.append(Reason(f"units.{name}", "contradiction", text))
-            measured.units[name] = steps
-        elif steps:
-            measured.custom = {**(measured.custom or {}), name: steps}
+            kept[name] = steps
+            if name not in UNITS:
+                measured.custom = kept
     if reasons:
         raise Invalid("The units were refused.", reasons=tuple(reasons))
     measured.source = measured.source or "units"

@@ -13,14 +13,18 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from bursar.clock import from_micros
+from bursar.usage.formats.answer_fields import (
+    IDENTIFIER_LIMIT,
+    MESSAGE_LIMIT,
+    NAME_LIMIT,
+    first_text,
+    object_at,
+)
+from bursar.usage.formats.answer_units import units_beside_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAME_LIMIT = 128
-IDENTIFIER_LIMIT = 256
-MESSAGE_LIMIT = 2000
-"""The limits of `usage/event.py`; longer texts are cut, for they only describe."""
 LAST_SECOND = 4_102_444_800
 """2100-01-01: a number beyond it is no time in seconds."""
 PENDING = frozenset(("queued", "in_progress"))
@@ -44,8 +48,8 @@ class AnswerFacts:
     speed: str | None
     usage: dict[str, Any] | None
     """The provider's own usage object as it came."""
-    searches: int
-    """Searches by the provider's tools that the usage object itself doesn't count."""
+    units: dict[str, int]
+    """Acts of the provider's tools and images by the piece, which the usage object itself doesn't count."""
     error: tuple[str | None, str] | None
     """Code and message."""
     is_pending: bool
@@ -63,33 +67,11 @@ def facts_of(body: Mapping[str, Any]) -> AnswerFacts:
         service_tier=first_text(body, NAME_LIMIT, "service_tier"),
         speed=first_text(body, NAME_LIMIT, "speed"),
         usage=_usage_of(body),
-        searches=_web_searches(body) or _grounding_searches(body),
+        units=units_beside_usage(body),
         error=_error_of(body.get("error")),
         is_pending=first_text(body, NAME_LIMIT, "status") in PENDING,
         is_count_only=not TOKEN_COUNTS.isdisjoint(body),
     )
-
-
-def first_text(owner: Mapping[str, Any], limit: int, *names: str) -> str | None:
-    """The first of these fields that holds a text, cut to the limit."""
-    for name in names:
-        value = owner.get(name)
-        if isinstance(value, str) and value:
-            return value[:limit]
-    return None
-
-
-def object_at(owner: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The object under this name, an empty one where there is none."""
-    value = owner.get(name)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def objects_at(owner: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects of the list under this name."""
-    value = owner.get(name)
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
 
 
 def time_of_header(text: str) -> datetime | None:
@@ -127,30 +109,6 @@ def _aware(moment: datetime) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         return None
-
-
-def _web_searches(body: Mapping[str, Any]) -> int:
-    """Web searches of OpenAI's Responses API.
-
-    `tool_usage` has the billed number where it is there. Else the `search` actions count: opening a page
-    and looking inside one are not billed
-    (https://developers.openai.com/api/docs/guides/tools-web-search, "Search actions incur a tool call cost").
-    """
-    counted = object_at(object_at(body, "tool_usage"), "web_search").get("num_requests")
-    if type(counted) is int:
-        return max(counted, 0)
-    calls = [item for item in objects_at(body, "output") if item.get("type") == "web_search_call"]
-    return sum(object_at(call, "action").get("type", "search") == "search" for call in calls)
-
-
-def _grounding_searches(body: Mapping[str, Any]) -> int:
-    """Queries that Gemini sent to Google Search; its usage object doesn't count them."""
-    searches = 0
-    for candidate in objects_at(body, "candidates"):
-        queries = object_at(candidate, "groundingMetadata").get("webSearchQueries")
-        if isinstance(queries, list):
-            searches += sum(bool(query) for query in cast("list[Any]", queries))
-    return searches
 
 
 def _error_of(error: object) -> tuple[str | None, str] | None:

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import Invalid
 from bursar.usage.event import UsageEvent
-from bursar.usage.formats.answer_facts import (
-    IDENTIFIER_LIMIT,
-    AnswerFacts,
-    facts_of,
-    first_text,
-    time_of_header,
-)
+from bursar.usage.formats.answer_facts import AnswerFacts, facts_of, time_of_header
+from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, first_text
 from bursar.usage.formats.recordings import Recording, Unread, read_recording
 from bursar.usage.providers.normalise import normalise_usage
 
@@ -34,6 +30,7 @@ HTTP_ERROR = 400
 
 OPERATIONS: dict[str, str] = {
     "chat": "chat",
+    "grpc_chat": "chat",
     "messages": "chat",
     "responses": "chat",
     "generateContent": "chat",
@@ -46,6 +43,9 @@ OPERATIONS: dict[str, str] = {
     "embed": "embeddings",
     "embeddings": "embeddings",
     "images": "image_generation",
+    "transcription": "speech_to_text",
+    "speech": "text_to_speech",
+    "realtime": "realtime",
     "responses_compact": "compaction",
     "runs": "agent_run",
 }
@@ -146,6 +146,8 @@ def _read_without_usage(recording: Recording, facts: AnswerFacts) -> AnswerReadi
         return _without(WithoutUsage.COUNT_ONLY)
     if facts.is_pending:
         return _without(WithoutUsage.NOT_FINISHED)
+    if facts.units:
+        return AnswerReading(_event_of(recording, facts))
     if not recording.api:
         return _without(Unread.UNKNOWN_ANSWER)
     reason = WithoutUsage.NO_USAGE_IN_ANSWER
@@ -182,7 +184,7 @@ def _event_of(recording: Recording, facts: AnswerFacts) -> UsageEvent:
         status="error" if failed else "ok",
         error_code=code or (str(recording.status) if failed and recording.status else None),
         message=message or None,
-        units={"searches": facts.searches} if facts.searches else None,
+        units=dict[str, int | Decimal](facts.units) or None,
         usage=facts.usage,
     )
 

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from bursar.usage.formats.answer_facts import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
+from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
 from bursar.usage.providers.event_stream import is_event_stream
 from bursar.usage.providers.provider import CallPlace, Provider
 from bursar.usage.providers.registry import PROVIDERS, provider_labelled
@@ -107,7 +107,7 @@ def _recorded(file: dict[str, Any], label: str | None, digest: str) -> Recording
     return Recording(
         _retold(known, body, headers),
         digest,
-        provider=known.name if known else None,
+        provider=place.provider or (known.name if known else None),
         api=first_text(file, NAME_LIMIT, "api") or (folded.api if folded else _api_of(known, body)),
         is_streamed=folded is not None,
         is_complete=folded is None or folded.is_complete,

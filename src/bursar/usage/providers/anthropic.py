@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.units import INPUT_UNITS
 from bursar.usage.providers.counts import Counts, Section, usage_section
 from bursar.usage.providers.provider import Family
-from bursar.usage.providers.provider_usage import ProviderUsage, UsagePart
+from bursar.usage.providers.provider_usage import ProviderUsage, UsagePart, sum_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def read_anthropic_usage(usage: Mapping[str, Any]) -> ProviderUsage:
     own["searches"] = counts.number(counts.section(top, "server_tool_use"), "web_search_requests")
     tier, region = counts.word(top, "service_tier"), counts.word(top, "inference_geo")
     return ProviderUsage(
-        units=counts.checked(_sum_units((own, *shares.values()))),
+        units=counts.checked(sum_units((own, *shares.values()))),
         parts=tuple(UsagePart(model, counts.checked(units)) for model, units in shares.items()),
         service_tier=tier,
         batch=tier == BATCH_TIER if tier else None,
@@ -99,18 +99,10 @@ def _sum_iterations(
     shares: dict[str, Quantities] = {}
     for model, units in turns:
         if model is not None and len(names) > 1:
-            shares[model] = _sum_units((shares.get(model, {}), units))
+            shares[model] = sum_units((shares.get(model, {}), units))
     prompts = [sum(units.get(name, 0) for name in INPUT_UNITS) for units in own]
     context = max(prompts) if len(prompts) > 1 else None
-    return _sum_units((dict.fromkeys(turns[0][1], 0), *own)), shares, context
-
-
-def _sum_units(several: Sequence[Quantities]) -> Quantities:
-    total: Quantities = {}
-    for units in several:
-        for name, quantity in units.items():
-            total[name] = total.get(name, 0) + quantity
-    return total
+    return sum_units((dict.fromkeys(turns[0][1], 0), *own)), shares, context
 
 
 _TURN_FIELDS = frozenset(("input_tokens", "output_tokens"))

@@ -33,6 +33,12 @@ def text_in(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def texts_in(value: object) -> list[str]:
+    """The list's texts, nothing where it is no list."""
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]
+
+
 def starting(name: str, *beginnings: str) -> Callable[[Chunk], bool]:
     """Recognises chunks in which this field begins with one of these words."""
 

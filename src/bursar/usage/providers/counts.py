@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, EXACT, PICOS_PER_UNIT
-from bursar.units import QUANTITY_LIMIT
+from bursar.units import QUANTITY_LIMIT, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ WORD_LIMIT = 128
 """Longest word kept of a tier, speed or region: the limit of the event's own fields."""
 
 
+_LONG_DIGITS = 19
 _FINEST_AMOUNT = Decimal("1e-12")
 _AMOUNT_LIMIT = Decimal(AMOUNT_LIMIT_PICOS // PICOS_PER_UNIT)
 
@@ -55,6 +56,13 @@ class Counts:
             self._refuse_number(f"{path}.{name}", value)
             return 0
         return 0
+
+    def long_number(self, section: Section, name: str) -> int:
+        """The count under this name, which protobuf's JSON writes as a text where it has 64 bits."""
+        value = section.values.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONG_DIGITS:
+            section = Section({name: int(value)}, section.path)
+        return self.number(section, name)
 
     def section(self, owner: Section, *names: str) -> Section:
         """The object under the first of these names that is there, an empty one where none is."""
@@ -114,6 +122,21 @@ class Counts:
             break
         return None
 
+    def steps(self, section: Section, unit: str, *names: str) -> int:
+        """A measured amount under the first of these names that is there, in steps of the unit."""
+        values, path = section
+        for name in names:
+            value = values.get(name)
+            if value is None:
+                continue
+            number = decimal_of(value)
+            if number is not None and 0 <= number <= QUANTITY_LIMIT:
+                return int(number.scaleb(scale_of(unit), EXACT).to_integral_value(ROUND_HALF_EVEN))
+            text = f"{name} must be a number between 0 and {QUANTITY_LIMIT}."
+            self.refuse(f"{path}.{name}", "invalid_value", text)
+            break
+        return 0
+
     def refuse(self, field: str, code: str, message: str) -> None:
         """Keep one more reason why this usage can't be counted."""
         self.reasons.append(Reason(field, code, message))
@@ -135,7 +158,7 @@ class Counts:
         for name, quantity in units.items():
             if quantity:
                 good[name] = quantity
-                if quantity > QUANTITY_LIMIT and not self.reasons:
+                if quantity > QUANTITY_LIMIT * 10 ** scale_of(name) and not self.reasons:
                     text = f"The usage adds up to more than {QUANTITY_LIMIT} of {name}."
                     self.refuse("usage", "out_of_range", text)
         if self.reasons:

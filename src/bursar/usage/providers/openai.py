@@ -1,19 +1,23 @@
-"""OpenAI's usage object: chat completions, responses, embeddings, images, runs; Azure's is the same.
+"""OpenAI's usage object: chat completions, responses, embeddings, images, audio, runs; Azure's is the same.
 
 The totals include everything. `prompt_tokens` (`input_tokens` in the Responses API) holds cached,
 cache-written, audio and image tokens; `completion_tokens` (`output_tokens`) holds reasoning, audio and
 both kinds of prediction tokens, accepted or rejected, which are billed as plain output. So each class
-is taken out of its total and text is what remains.
+is taken out of its total and text is what remains. Some transcriptions are billed by the second and say
+so. Most other providers imitate the object, each with differences of its own: `dialects.py` says which
+there can be.
 
-Sources: types `CompletionUsage`, `ResponseUsage`, `ImagesResponse` of the openai SDK 3.52, and recorded
-answers, in all of which total = input + output.
+Sources: types `CompletionUsage`, `ResponseUsage`, `ImagesResponse` and `TranscriptionVerbose` of the openai
+SDK 3.52, and recorded answers, in all of which total = input + output.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bursar.usage.providers.counts import Counts, Section, usage_section
+from bursar.usage.providers.dialects import OPENAI_ITSELF, Dialect, Excess, is_chat
 from bursar.usage.providers.provider import Family
 from bursar.usage.providers.provider_usage import ProviderUsage
 from bursar.usage.providers.reported_costs import read_reported_cost
@@ -34,43 +38,59 @@ INPUT_DETAILS = (
 OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 REASONING = ("reasoning_tokens", "thinking_tokens")
 CACHED = ("cached_tokens", "cache_write_tokens")
-MEDIA = ("audio_tokens", "image_tokens")
+IMAGE = ("image_tokens", "video_tokens")
+MEDIA = ("audio_tokens", *IMAGE)
 
 HIDDEN_OUTPUT = "output_beyond_completion_tokens"
 IMAGES_ASSUMED = "output_taken_as_images"
 CACHED_AUDIO_INFERRED = "cached_audio_inferred"
+REASONING_CAPPED = "reasoning_capped_at_output"
 
 
-def read_openai_usage(usage: Mapping[str, Any]) -> ProviderUsage:
+def read_openai_usage(usage: Mapping[str, Any], dialect: Dialect = OPENAI_ITSELF) -> ProviderUsage:
     """The disjoint units of an OpenAI-shaped usage object.
 
     Raises:
         Invalid: counts that can't be, or parts larger than their total; with every reason.
     """
     counts, top = Counts(), usage_section(usage)
+    return read_openai_counts(counts, top, dialect)
+
+
+def read_openai_counts(counts: Counts, top: Section, dialect: Dialect) -> ProviderUsage:
+    """The same with counts that a provider's own file has begun to read, and may have objected to."""
     notes: list[str] = []
     total_in, total_out = counts.number(top, *INPUT), counts.number(top, *OUTPUT)
-    units = _input_units(counts, top, total_in, notes)
-    hidden = _hidden_output(counts, top, total_in + total_out)
+    if dialect.reasoning_beside:
+        total_out += _reasoning_beside(counts, top, total_in + total_out)
+    excess = _excess(counts, top, total_in + total_out)
+    if dialect.excess is Excess.INPUT:
+        total_in += excess
+    hidden = excess if dialect.excess is Excess.OUTPUT else 0
     if hidden:
         notes.append(HIDDEN_OUTPUT)
-    if _is_image_generation(usage):
+    units = _input_units(counts, top, total_in, dialect, notes)
+    if _is_image_generation(top.values):
         units["output_image"] = total_out + hidden
         notes.append(IMAGES_ASSUMED)
     else:
-        units |= _output_units(counts, top, total_out + hidden, hidden)
-    reported = read_reported_cost(counts, top, notes)
-    return ProviderUsage(units=counts.checked(units), reported_cost=reported, notes=tuple(notes))
+        units |= _output_units(counts, top, total_out + hidden, _Reasoning(hidden, dialect), notes)
+    return ProviderUsage(
+        reported_cost=read_reported_cost(counts, top, notes),
+        service_tier=counts.word(top, "service_tier"),
+        units=counts.checked(units),
+        notes=tuple(notes),
+    )
 
 
-def _input_units(counts: Counts, top: Section, total: int, notes: list[str]) -> Quantities:
+def _input_units(counts: Counts, top: Section, total: int, dialect: Dialect, notes: list[str]) -> Quantities:
     details = counts.section(top, *INPUT_DETAILS)
+    cached = _cached(counts, top, details, dialect)
     if not details.values:
-        return {"input_text": total}
-    cached = counts.number(details, "cached_tokens")
+        counts.within(cached, total, top, dialect.cached, "all input tokens")
+        return {"input_text": total - cached, "cache_read_text": cached}
     written = counts.number(details, "cache_write_tokens")
-    audio = counts.number(details, "audio_tokens")
-    image = counts.number(details, "image_tokens")
+    audio, image = counts.number(details, "audio_tokens"), _images(counts, details)
     counts.within(cached + written, total, details, CACHED, "all input tokens")
     counts.within(audio + image, total, details, MEDIA, "all input tokens")
     long_lived = _long_lived_writes(counts, details, written) if written else 0
@@ -85,9 +105,20 @@ def _input_units(counts: Counts, top: Section, total: int, notes: list[str]) -> 
     return units
 
 
+def _cached(counts: Counts, top: Section, details: Section, dialect: Dialect) -> int:
+    """Cached tokens among the details, or else where the dialect has them."""
+    said = counts.number(details, "cached_tokens")
+    return said or counts.number(top, *dialect.cached)
+
+
+def _images(counts: Counts, details: Section) -> int:
+    """Tokens of images and, where OpenRouter counts them apart, of video: frames are images."""
+    return sum(counts.number(details, name) for name in IMAGE)
+
+
 def _take_media_out(counts: Counts, details: Section, units: Quantities, notes: list[str]) -> None:
     """Move audio and image tokens from the text classes, where they were counted, to their own."""
-    audio, image = counts.number(details, "audio_tokens"), counts.number(details, "image_tokens")
+    audio, image = counts.number(details, "audio_tokens"), _images(counts, details)
     fresh, cached = units["input_text"], units["cache_read_text"]
     cached_audio, cached_image = _cached_media(counts, details, cached)
     if cached_audio is None:
@@ -122,13 +153,23 @@ def _long_lived_writes(counts: Counts, details: Section, written: int) -> int:
     return long_lived
 
 
-def _output_units(counts: Counts, top: Section, total: int, hidden: int) -> Quantities:
+@dataclass(frozen=True, slots=True)
+class _Reasoning:
+    """What is known of reasoning besides its own count."""
+
+    hidden: int
+    dialect: Dialect
+
+
+def _output_units(
+    counts: Counts, top: Section, total: int, known: _Reasoning, notes: list[str]
+) -> Quantities:
     details = counts.section(top, *OUTPUT_DETAILS)
-    if not details.values:
-        return {"output_text": total - hidden, "output_reasoning": hidden}
-    reasoning = max(counts.number(details, *REASONING), hidden)
-    audio = counts.number(details, "audio_tokens")
-    image = counts.number(details, "image_tokens")
+    reasoning = max(_reasoning(counts, top), known.hidden)
+    audio, image = counts.number(details, "audio_tokens"), counts.number(details, "image_tokens")
+    if known.dialect.caps_reasoning and reasoning > total - audio - image:
+        reasoning = max(total - audio - image, 0)
+        notes.append(REASONING_CAPPED)
     if not counts.reasons:
         counts.within(reasoning + audio + image, total, details, REASONING, "all output tokens")
     return {
@@ -139,12 +180,18 @@ def _output_units(counts: Counts, top: Section, total: int, hidden: int) -> Quan
     }
 
 
-def _hidden_output(counts: Counts, top: Section, counted: int) -> int:
-    """Output that only `total_tokens` tells of.
+def _reasoning(counts: Counts, top: Section) -> int:
+    return counts.number(counts.section(top, *OUTPUT_DETAILS), *REASONING)
 
-    OpenAI has none. Gemini's OpenAI-compatible endpoint hides its thoughts there, and xAI's reasoning
-    stands beside its completion tokens: in both, output = total - prompt is what is billed.
-    """
+
+def _reasoning_beside(counts: Counts, top: Section, counted: int) -> int:
+    """Reasoning that the output doesn't hold; none where the total shows that it does."""
+    total, reasoning = counts.number(top, "total_tokens"), _reasoning(counts, top)
+    return 0 if total == counted else reasoning
+
+
+def _excess(counts: Counts, top: Section, counted: int) -> int:
+    """What only `total_tokens` tells of; what it holds is the dialect's to say."""
     total = counts.number(top, "total_tokens")
     if not total or counts.reasons:
         return 0
@@ -163,18 +210,30 @@ def _is_image_generation(usage: Mapping[str, Any]) -> bool:
     return "image_tokens" in details and "cached_tokens" not in details
 
 
+def read_duration(usage: Mapping[str, Any]) -> ProviderUsage:
+    """The seconds of a transcription that is billed by them.
+
+    Raises:
+        Invalid: seconds that can't be.
+    """
+    counts, top = Counts(), usage_section(usage)
+    return ProviderUsage(units=counts.checked({"seconds": counts.steps(top, "seconds", "seconds")}))
+
+
 def _is_turn(usage: Mapping[str, Any]) -> bool:
     return "input_tokens" in usage or "output_tokens" in usage
 
 
-def _is_chat(usage: Mapping[str, Any]) -> bool:
-    return "prompt_tokens" in usage or "completion_tokens" in usage
-
-
+DURATION = Family(
+    name="openai_duration",
+    shape='{"type": "duration", "seconds"} (OpenAI transcriptions)',
+    recognises=lambda usage: usage.get("type") == "duration",
+    read=read_duration,
+)
 CHAT = Family(
     name="openai_chat",
     shape='{"prompt_tokens", "completion_tokens"} (OpenAI)',
-    recognises=_is_chat,
+    recognises=is_chat,
     read=read_openai_usage,
     named=("openai", "azure"),
 )

@@ -6,17 +6,25 @@ objects are read in `openai.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bursar.usage.providers.chunks import keep, object_in, objects_in, starting, text_in
-from bursar.usage.providers.openai import CHAT, RESPONSES
+from bursar.usage.providers.openai import CHAT, DURATION, RESPONSES
 from bursar.usage.providers.provider import Fold, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bursar.usage.providers.provider import Chunk
 
+REALTIME_END = "response.done"
+MEDIA_ENDS = {
+    "transcript.text.done": "transcription",
+    "speech.audio.done": "speech",
+    "image_generation.completed": "images",
+    "image_edit.completed": "images",
+}
+"""The events that end the streams of media, each with the usage of the whole."""
 FINAL_RESPONSES = ("response.completed", "response.incomplete", "response.failed")
 APIS = {
     "chat.completion": "chat",
@@ -30,7 +38,14 @@ APIS = {
 
 def api_of_openai(body: Mapping[str, Any]) -> str:
     """Which of OpenAI's APIs answers in this shape, empty where none does."""
+    if body.get("type") == REALTIME_END:
+        return "realtime"
     return APIS.get(text_in(body.get("object")), "")
+
+
+def answer_of_openai(body: Mapping[str, Any], _headers: Mapping[str, str]) -> Mapping[str, Any]:
+    """A realtime session's response out of the event that ends it; all other answers as they are."""
+    return object_in(body.get("response")) if body.get("type") == REALTIME_END else body
 
 
 def take_chat(answer: Chunk, chunk: Chunk) -> bool:
@@ -70,10 +85,56 @@ def _responses_text(chunk: Chunk) -> str:
     return text_in(chunk.get("delta"))
 
 
+def _take_realtime(answer: Chunk, chunk: Chunk) -> bool:
+    """Realtime sessions: each response is billed by itself, so the session's usage is their sum."""
+    if chunk.get("type") != REALTIME_END:
+        return False
+    response = object_in(chunk.get("response"))
+    before = object_in(answer.get("usage"))
+    keep(answer, response, "id", "object", "model")
+    answer["usage"] = _added(before, object_in(response.get("usage")))
+    return True
+
+
+def _added(one: Chunk, other: Chunk) -> Chunk:
+    """Two usage objects of one shape, number by number."""
+    total = dict(one)
+    for name, value in other.items():
+        before = total.get(name)
+        if isinstance(value, dict):
+            total[name] = _added(object_in(before), object_in(cast("Any", value)))
+        elif type(value) is int and type(before) is int:
+            total[name] = before + value
+        else:
+            total[name] = value
+    return total
+
+
+def _take_media(answer: Chunk, chunk: Chunk) -> bool:
+    """Streams of media: the last event has the usage, those before it have parts of the answer."""
+    if chunk.get("type") not in MEDIA_ENDS:
+        return False
+    keep(answer, chunk, "created_at", "usage")
+    return True
+
+
+def _ends_media(api: str) -> Callable[[Chunk], bool]:
+    return lambda chunk: MEDIA_ENDS.get(text_in(chunk.get("type"))) == api
+
+
 OPENAI = Provider(
     name="openai",
-    families=(CHAT, RESPONSES),
+    families=(DURATION, CHAT, RESPONSES),
     folds=(
+        *(
+            Fold(api=api, recognises=_ends_media(api), take=_take_media)
+            for api in dict.fromkeys(MEDIA_ENDS.values())
+        ),
+        Fold(
+            api="realtime",
+            recognises=lambda chunk: chunk.get("type") == REALTIME_END,
+            take=_take_realtime,
+        ),
         Fold(
             api="responses",
             recognises=starting("type", "response."),
@@ -83,5 +144,6 @@ OPENAI = Provider(
         Fold(api="chat", recognises=lambda chunk: "choices" in chunk, take=take_chat, text_of=chat_text),
     ),
     api_of=api_of_openai,
+    answer_of=answer_of_openai,
     is_imitated=True,
 )

@@ -57,6 +57,8 @@ class CallPlace(NamedTuple):
 
     model: str | None = None
     region: str | None = None
+    provider: str | None = None
+    """Who bills, where a router passed the call on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,6 @@ class Provider:
     answer_of: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, Any]] | None = None
     """An answer and its headers, under the names that most use: id, model, created, usage, error."""
     call_of: Callable[[SplitResult], CallPlace] | None = None
-    """What the address of a call says of model and region."""
+    """What the address of a call says of model, region and who bills."""
     names_models: bool = True
     """Whether the model in its answers is the one that its price list names; else the one asked for is."""

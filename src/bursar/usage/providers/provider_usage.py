@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from decimal import Decimal
 
     from bursar.units import Quantities
@@ -40,6 +41,8 @@ class ProviderUsage:
 
     units: Quantities
     """All units of the answer, those of `parts` included."""
+    custom: Quantities = field(default_factory=dict[str, int])
+    """Units that aren't built in, such as `file_searches`."""
     parts: tuple[UsagePart, ...] = ()
     """Only where other models took part (an advisor): the units of each, out of `units`."""
     service_tier: str | None = None
@@ -52,3 +55,12 @@ class ProviderUsage:
     """The provider's own figure, kept beside ours and never taken for it unasked."""
     notes: tuple[str, ...] = field(default=())
     """Named peculiarities of the reading, shown by explain."""
+
+
+def sum_units(several: Sequence[Quantities]) -> Quantities:
+    """The units of several shares together."""
+    total: Quantities = {}
+    for units in several:
+        for name, quantity in units.items():
+            total[name] = total.get(name, 0) + quantity
+    return total

@@ -28,7 +28,7 @@ BYOK_WITHOUT_UPSTREAM = "byok_upstream_cost_not_said"
 def read_reported_cost(counts: Counts, usage: Section, notes: list[str]) -> ProviderCost | None:
     """The provider's own figure, None where the usage object has none."""
     if usage.values.get("cost_in_usd_ticks") is not None:
-        ticks = counts.number(usage, "cost_in_usd_ticks")
+        ticks = counts.long_number(usage, "cost_in_usd_ticks")
         return ProviderCost((ticks / TICKS_PER_DOLLAR).normalize(), EVERYTHING)
     cost = usage.values.get("cost")
     if isinstance(cost, dict):
