@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bursar.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from bursar.app.applier import Applier
     from bursar.storage.journal.writer import JournalWriter
+
+Result = TypeVar("Result")
 
 
 class JournaledChanges:
@@ -51,28 +53,10 @@ class JournaledChanges:
 
         `usage_only` says that all of them are usage records that are put in again.
         """
-        loop = self._loop
         if not records:
             message = "There is no change to journal."
             raise ValueError(message)
-        if loop is None:
-            raise _stopping()
-        # Called on the loop itself, the wait below would never end.
-        if _is_running_here(loop):
-            message = "changes are appended from threads, not from the event loop"
-            raise RuntimeError(message)
-        appending = self._append(records, usage_only=usage_only)
-        try:
-            future = asyncio.run_coroutine_threadsafe(appending, loop)
-        except RuntimeError:
-            # The loop is closed: nothing was queued.
-            appending.close()
-            raise _stopping() from None
-        try:
-            return future.result()
-        except CancelledError:
-            message = "The server was stopped in the middle; its next start shows whether the change counts."
-            raise Unavailable(message) from None
+        return self.run(self._append(records, usage_only=usage_only))
 
     def wait_applied(self, seq: int, timeout_seconds: float) -> bool:
         """Wait until everything up to `seq` is applied; False where the time was too short (`ChangeLog`)."""
@@ -84,19 +68,34 @@ class JournaledChanges:
         Raises:
             DiskFull, Unavailable: the segment goes on.
         """
+        self.run(self._journal.seal())
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Let the event loop do something with the journal, and wait for it. From threads.
+
+        Raises:
+            Unavailable: the server is stopping; what was begun may have been done.
+        """
         loop = self._loop
         if loop is None:
+            work.close()
             raise _stopping()
-        sealing = self._journal.seal()
+        # Called on the loop itself, the wait below would never end.
+        if _is_running_here(loop):
+            work.close()
+            message = "changes are appended from threads, not from the event loop"
+            raise RuntimeError(message)
         try:
-            future = asyncio.run_coroutine_threadsafe(sealing, loop)
+            future = asyncio.run_coroutine_threadsafe(work, loop)
         except RuntimeError:
-            sealing.close()
+            # The loop is closed: nothing was queued.
+            work.close()
             raise _stopping() from None
         try:
-            future.result()
+            return future.result()
         except CancelledError:
-            raise _stopping() from None
+            message = "The server was stopped in the middle; its next start shows whether the change counts."
+            raise Unavailable(message) from None
 
     async def _append(self, records: Sequence[bytes], *, usage_only: bool) -> int:
         first_seq, durable = self._journal.append(records, usage_only=usage_only)

@@ -27,6 +27,7 @@ from bursar.app import (
     voids,
 )
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
+from bursar.app.billing import months_of, seats_of
 from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
 from bursar.app.encoded_bodies import Inflating
@@ -35,13 +36,15 @@ from bursar.app.middleware import Frame, Guard
 from bursar.app.readings import read_platform
 from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.app.single_posts import SinglePosts
+from bursar.billing.months.api import make_router as make_months_router
+from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.usage.api import make_router as make_usage_router
 from bursar.usage.retention.api import make_router as make_retention_router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -113,6 +116,8 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
         make_retention_router(platform.horizons, auth.require),
+        make_months_router(months_of(platform), auth.require),
+        make_seats_router(seats_of(platform), auth.require),
         control.make_router(control.Controls(platform, stop)),
         explain.make_router(platform),
         documentation.make_router(),
@@ -150,3 +155,12 @@ class _Nothing:
 
     def __getattr__(self, name: str) -> _Nothing:
         return self
+
+    def __call__(self) -> _Nothing:
+        return self
+
+    def __getitem__(self, name: str) -> _Nothing:
+        return self
+
+    def __iter__(self) -> Iterator[_Nothing]:
+        return iter(())

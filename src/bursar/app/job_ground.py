@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from bursar.storage.relational.engine import StateEngine
     from bursar.storage.relational.identity import RelationalIdentityStore
     from bursar.storage.sealing import Seals
+    from bursar.usage.checks import TimeRules
+    from bursar.usage.ingest import Ingestor
     from bursar.usage.retention.horizons import Horizons
 
 
@@ -40,3 +42,12 @@ class JobGround(Protocol):
     questions: DuckDBQuestions
     changes: JournaledChanges
     horizons: Horizons
+    ingestor: Ingestor
+
+    def time_rules(self) -> dict[str, TimeRules]:
+        """Which event times each door takes."""
+        ...
+
+    def knows_tenant(self, tenant_id: str) -> bool:
+        """Whether there is such a tenant, and it takes usage."""
+        ...

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bursar import clock
 from bursar.app.archive_retention import drop_old_segments
 from bursar.app.backup_job import backup_job
+from bursar.app.billing import billing_jobs
 from bursar.app.change_jobs import change_jobs
 from bursar.app.renewing import Renewals
 from bursar.app.rewritings import Rewritings
@@ -63,6 +64,7 @@ def jobs_of(ground: JobGround) -> list[Job]:
         _archive(ground, rewritings),
         _retention(ground, rewritings),
         backup_job(ground),
+        *billing_jobs(ground, lambda: tenant_ids(ground.identity)),
         *change_jobs(ground, rewritings),
     ]
 

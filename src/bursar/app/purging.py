@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bursar.app.billing import months_of
 from bursar.app.rewritings import Own, await_turn, in_percent
 from bursar.errors import Unavailable
 from bursar.storage.duckdb.person_sql import rows_naming
@@ -67,6 +68,8 @@ class Purger:
 
     def purge_removed(self, run: RunContext, seq: int, line: bytes) -> int:
         """See `Purges.purge_removed`."""
+        # Without the usage that they sum up, closed months would be corrected down to nothing.
+        months_of(self.ground).store.forget(_read(line).tenant_id)
         return self._purge(run, Own([seq], lambda cursor: removal_decider(cursor, line)))
 
     def purge_person(

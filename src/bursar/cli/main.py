@@ -9,6 +9,7 @@ import typer
 
 from bursar.cli import (
     backup,
+    billing,
     correct,
     db,
     demo,
@@ -22,6 +23,7 @@ from bursar.cli import (
     query,
     retention,
     scheduler,
+    seats,
     serve,
     tenants,
     version,
@@ -67,6 +69,8 @@ app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
+app.add_typer(billing.app, name="billing", help=billing.HELP)
+app.add_typer(seats.app, name="seats", help=seats.HELP)
 app.add_typer(retention.app, name="retention", help=retention.HELP)
 app.command("expire", epilog=retention.EXPIRE_EXAMPLES)(retention.expire)
 app.add_typer(scheduler.app, name="scheduler", help=scheduler.HELP)

@@ -188,6 +188,8 @@ class Settings(BaseModel):
     retention_renew_days: int = Field(default=7, ge=0, le=90)
     """Days after which what has expired is gone from the usage store's file too, by deriving it anew; 0 does
     so every night that something expires. `bursar expire` and a trigger of `retention` do it at once."""
+    billing_grace_days: int = Field(default=5, ge=0, le=90)
+    """Days after the end of a month for which late events still belong to it; then it is closed."""
     scheduler: bool = True
     """`false` starts no job by itself at its time. What somebody asks for runs all the same."""
     quarantine_limit_per_tenant: int = Field(default=10_000, ge=0, le=10_000_000)

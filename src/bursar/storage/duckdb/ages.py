@@ -39,6 +39,16 @@ class DuckDBAges:
         moment = self._one(_OLDEST[kind], {"tenant": tenant_id})
         return None if moment is None else _aware(moment)
 
+    def oldest_sum(self, tenant_id: str) -> datetime | None:
+        """See `MonthAges.oldest_sum`."""
+        return self.oldest(tenant_id, Kind.ROLLUPS)
+
+    def rollups_from(self, tenant_id: str) -> datetime | None:
+        """See `MonthAges.rollups_from`."""
+        question = "SELECT max(before) FROM horizons WHERE what = 'rollups' AND tenant_id = $tenant"
+        moment = self._one(question, {"tenant": tenant_id})
+        return None if moment is None else _aware(moment)
+
     def quarantined_before(self, tenant_id: str, before: datetime) -> int:
         """See `AgedData.quarantined_before`."""
         values = {"tenant": tenant_id, "before": before.replace(tzinfo=None)}

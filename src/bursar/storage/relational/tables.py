@@ -190,3 +190,43 @@ RETENTIONS = Table(
     Column("rollups_days", Integer),
     Column("quarantine_days", Integer),
 )
+
+MONTH_CLOSINGS = Table(
+    "month_closings",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    # Whose usage it sums up: servers on one state store share tenants, not journals.
+    Column("journal_id", String, nullable=False),
+    Column("month", String, nullable=False),
+    Column("closed_at", UtcMoment, nullable=False),
+    # Empty: the schedule.
+    Column("closed_by", String),
+    Column("reason", Text),
+    # JSON as text: its hash is shown.
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "journal_id", "month"),
+)
+
+SEAT_PLANS = Table(
+    "seat_plans",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    # Whose days are recorded there.
+    Column("journal_id", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("plan", String, nullable=False),
+    Column("seats", Integer, nullable=False),
+    # A decimal string, so that it comes back to the last digit from either engine.
+    Column("price_per_seat", String, nullable=False),
+    Column("currency", String, nullable=False),
+    Column("project_id", String),
+    # Days in UTC, written as dates; half-open.
+    Column("starts", String, nullable=False),
+    Column("ends", String),
+    Column("recorded_until", String),
+    Column("note", Text),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("created_by", String, nullable=False),
+    Index("ix_seat_plans_order", "tenant_id", "created_at", "id"),
+)

@@ -1,0 +1,98 @@
+"""Month summaries and seats, put together from the platform's parts: their stores, their jobs.
+
+What they decide is in `billing/months/` and `billing/seats/`; here is only who gives them what.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar import clock
+from bursar.app.own_usage import LoopDoor
+from bursar.billing.months.summary import Months
+from bursar.billing.seats.recording import SeatRecorder
+from bursar.scheduling.job import Cron, Job, RunContext
+from bursar.storage.duckdb.ages import DuckDBAges
+from bursar.storage.relational.closings import RelationalClosings
+from bursar.storage.relational.seats import RelationalSeats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from bursar.app.job_ground import JobGround
+    from bursar.scheduling.run import Json
+
+CLOSE_JOB = "billing"
+SEATS_JOB = "seats"
+
+
+def months_of(ground: JobGround) -> Months:
+    """The month summaries over these parts."""
+    closings = RelationalClosings(ground.engine, *_journals(ground))
+    ages = DuckDBAges(ground.stores.cursor)
+    return Months(closings, ground.questions, ages, ground.settings.billing_grace_days)
+
+
+def seats_of(ground: JobGround) -> SeatRecorder:
+    """What records seats over these parts."""
+    door = LoopDoor(ground.ingestor, ground.changes, ground.time_rules()["import"], ground.knows_tenant)
+    plans = RelationalSeats(ground.engine, *_journals(ground))
+    return SeatRecorder(plans, door, ground.horizons.horizon_of)
+
+
+def billing_jobs(ground: JobGround, tenants: Callable[[], Iterable[str]]) -> list[Job]:
+    """What closes months, and what records seats."""
+    return [_closing(months_of(ground), tenants), _seats(seats_of(ground), tenants)]
+
+
+def _journals(ground: JobGround) -> tuple[str, list[str]]:
+    """The journal of this process, and those that it continues."""
+    identity = ground.stores.journal.identity
+    return identity.journal_id, [before.journal_id for before in identity.lineage]
+
+
+def _closing(months: Months, tenants: Callable[[], Iterable[str]]) -> Job:
+    def close(context: RunContext) -> dict[str, Json]:
+        closed: list[Json] = []
+        for done, tenant_id in enumerate(_whose(context, tenants)):
+            context.progress("closing months", done)
+            closed += [
+                {"tenant_id": tenant_id, "month": str(closing.month), "hash": closing.hash}
+                for closing in months.close_due(tenant_id, clock.now())
+            ]
+        return {"closed": closed}
+
+    return Job(
+        id=CLOSE_JOB,
+        title="Closes billing months whose days of grace are over.",
+        work=close,
+        schedule=Cron("20 3 * * *"),
+        jitter_seconds=300,
+        resumes=True,
+        for_tenants=True,
+    )
+
+
+def _seats(seats: SeatRecorder, tenants: Callable[[], Iterable[str]]) -> Job:
+    def record(context: RunContext) -> dict[str, Json]:
+        days = 0
+        for tenant_id in _whose(context, tenants):
+            before = days
+            days += seats.record_due(
+                tenant_id, clock.now(), lambda done, before=before: context.progress("seats", before + done)
+            )
+        return {"days": days}
+
+    return Job(
+        id=SEATS_JOB,
+        title="Records the days of seats that are paid by the month.",
+        work=record,
+        schedule=Cron("5 0 * * *"),
+        jitter_seconds=60,
+        resumes=True,
+        for_tenants=True,
+    )
+
+
+def _whose(context: RunContext, tenants: Callable[[], Iterable[str]]) -> Iterable[str]:
+    return tenants() if context.tenant_id is None else [context.tenant_id]

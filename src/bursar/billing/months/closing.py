@@ -1,0 +1,110 @@
+"""A closed month: its figures as they were, and the corrections of earlier months that it took up.
+
+Closings are kept for good and never changed. What a closed month comes to now, less all that was billed
+for it, is what the earliest month that isn't closed has to correct; when that one closes, it says so in
+its own closing. So every event is billed once, however late it comes and however often it is re-priced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bursar.billing.months.bill import BillRow, add_bills, bill_of, content_hash, rows_of
+from bursar.billing.months.month import Month
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from bursar.billing.months.bill import Bill
+
+DOCUMENT_VERSION = 1
+
+ClosedBy = tuple[str | None, str | None]
+"""The key that finalised a month and why; both None where the schedule closed it."""
+
+
+class ClosedFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a closing writes down."""
+
+    v: int
+    month: str
+    lines: list[BillRow]
+    corrections: dict[str, list[BillRow]]
+    """By the earlier month that they are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """That a tenant's month was closed, by whom, and with which figures."""
+
+    tenant_id: str
+    month: Month
+    closed_at: datetime
+    closed_by: str | None
+    """The key that finalised it; None where the schedule did."""
+    reason: str | None
+    lines: Bill
+    corrections: dict[Month, Bill]
+    hash: str
+    """Of the document that says all this."""
+
+    @classmethod
+    def read(cls, tenant_id: str, closed_at: datetime, by: ClosedBy, text: str) -> Closing:
+        """The closing that a document says.
+
+        Raises:
+            msgspec.DecodeError: it says none.
+        """
+        figures = msgspec.json.decode(text, type=ClosedFigures)
+        return cls(
+            tenant_id,
+            Month.parse(figures.month),
+            closed_at,
+            by[0],
+            by[1],
+            bill_of(figures.lines),
+            {Month.parse(month): bill_of(rows) for month, rows in figures.corrections.items()},
+            content_hash(text),
+        )
+
+
+def write_figures(month: Month, lines: Bill, corrections: Mapping[Month, Bill]) -> str:
+    """The document of a closing, the same for the same figures."""
+    figures = ClosedFigures(
+        v=DOCUMENT_VERSION,
+        month=str(month),
+        lines=rows_of(lines),
+        corrections={str(about): rows_of(corrections[about]) for about in sorted(corrections)},
+    )
+    return msgspec.json.encode(figures).decode()
+
+
+class ClosingStore(Protocol):
+    """Keeps closings; every call is about one tenant."""
+
+    def closings(self, tenant_id: str) -> tuple[Closing, ...]:
+        """All of them, the earliest month first."""
+        ...
+
+    def close(self, tenant_id: str, month: Month, at: datetime, by: ClosedBy, text: str) -> bool:
+        """Keep a closing (`write_figures`), on disk when this returns; False where there was one already.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        ...
+
+    def forget(self, tenant_id: str) -> int:
+        """Remove all closings of a tenant whose usage is gone; how many."""
+        ...
+
+
+def billed_for(month: Month, closings: Iterable[Closing]) -> Bill:
+    """All that was billed for a month so far: its own figures and every correction taken up since."""
+    parts = [closing.corrections.get(month, {}) for closing in closings]
+    own = [closing.lines for closing in closings if closing.month == month]
+    return add_bills((*own, *parts))

@@ -1,0 +1,183 @@
+"""Month summaries: what each month of a tenant comes to, closed or not, with its corrections.
+
+The earliest month that isn't closed takes up what has changed in earlier ones: late events, corrections,
+voids and re-pricing alike show as the difference between what a month comes to now and what was billed
+for it. Months whose rollups have expired are settled: what they come to now isn't known any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from bursar.billing.months.bill import Bill, add_bills, subtract_bill
+from bursar.billing.months.closing import billed_for, write_figures
+from bursar.billing.months.estimate import BASIS_DAYS, estimate_month
+from bursar.billing.months.month import BillingState, Month, is_due, state_of
+from bursar.billing.months.reading import read_bills, read_days
+from bursar.errors import Conflict, Reason
+from bursar.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from bursar.billing.months.closing import ClosedBy, Closing, ClosingStore
+    from bursar.billing.months.estimate import Estimate
+    from bursar.usage.store import AsksQuestions
+
+
+class MonthAges(Protocol):
+    """How far back a tenant's sums go."""
+
+    def oldest_sum(self, tenant_id: str) -> datetime | None:
+        """The hour of the tenant's oldest usage that is still summed up; None without usage."""
+        ...
+
+    def rollups_from(self, tenant_id: str) -> datetime | None:
+        """The moment before which the tenant's rollups have expired; None where none have."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MonthSummary:
+    """What a month comes to."""
+
+    month: Month
+    state: BillingState
+    closes_at: datetime
+    """When the schedule closes it, or would have."""
+    lines: Bill
+    corrections: dict[Month, Bill] = field(default_factory=dict["Month", "Bill"])
+    """What is taken up here of earlier months, by the month that it is about."""
+    closing: Closing | None = None
+
+    @property
+    def bill(self) -> Bill:
+        """Lines and corrections together."""
+        return add_bills((self.lines, *self.corrections.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Months:
+    """The month summaries of every tenant. Synchronous; call from threads."""
+
+    store: ClosingStore
+    questions: AsksQuestions
+    ages: MonthAges
+    grace_days: int
+
+    def overview(self, tenant_id: str, now: datetime) -> list[MonthSummary]:
+        """Every month from the tenant's first to the current one, the latest first."""
+        closings = self.store.closings(tenant_id)
+        bills = self._bills(tenant_id, closings, now)
+        return self._summaries(tenant_id, closings, bills, now)[::-1]
+
+    def summary(self, tenant_id: str, month: Month, now: datetime) -> MonthSummary:
+        """One month; empty where it had no usage, or came to light after a later month was closed."""
+        summaries = self.overview(tenant_id, now)
+        found = next((one for one in summaries if one.month == month), None)
+        if found is not None:
+            return found
+        is_closed = bool(summaries) and month < summaries[-1].month and summaries[-1].closing is not None
+        return MonthSummary(month, state_of(month, now, is_closed=is_closed), self._closes_at(month), {})
+
+    def estimates(self, tenant_id: str, now: datetime) -> tuple[Estimate, ...]:
+        """How the current month may end, by currency."""
+        month, today = Month.of(now), now.date()
+        begin = min(month.start, month.start.replace(day=today.day) - timedelta(days=BASIS_DAYS))
+        window = Window(begin, month.end)
+        days = self.questions.ask_now(lambda store: read_days(store, tenant_id, window))
+        return estimate_month(month, today, days)
+
+    def finalise(self, tenant_id: str, month: Month, by: ClosedBy, now: datetime) -> tuple[Closing, ...]:
+        """Close a month that is over, and every earlier one before it; answers those closed by this call.
+
+        Args:
+            tenant_id: whose month.
+            month: one that is over; a month that is closed already stays as it is.
+            by: the key that asks, and why.
+            now: the moment of closing.
+
+        Raises:
+            Conflict: the month isn't over (`month_not_over`).
+        """
+        if now < month.end:
+            message = f"{month} ends at {month.end:%Y-%m-%dT%H:%M:%SZ}; a month is closed once it is over."
+            raise Conflict(message, reasons=(Reason("month", "month_not_over", message),))
+        return self._close_until(tenant_id, month, by, now)
+
+    def close_due(self, tenant_id: str, now: datetime) -> tuple[Closing, ...]:
+        """Close every month whose grace is over; what the schedule does."""
+        month = Month.of(now).previous()
+        while not is_due(month, now, self.grace_days):
+            month = month.previous()
+        return self._close_until(tenant_id, month, (None, None), now)
+
+    def _close_until(self, tenant_id: str, last: Month, by: ClosedBy, now: datetime) -> tuple[Closing, ...]:
+        before = self.store.closings(tenant_id)
+        known = {closing.month for closing in before}
+        bills = self._bills(tenant_id, before, now)
+        closings = before
+        while (month := self._next_to_close(closings, bills)) is not None and month <= last:
+            corrections = self._corrections(tenant_id, month, closings, bills)
+            text = write_figures(month, bills.get(month, {}), corrections)
+            self.store.close(tenant_id, month, now, by, text)
+            # Also where another process was faster: its closing is the one that counts.
+            closings = self.store.closings(tenant_id)
+        return tuple(closing for closing in closings if closing.month not in known)
+
+    def _next_to_close(self, closings: Sequence[Closing], bills: Mapping[Month, Bill]) -> Month | None:
+        if closings:
+            return closings[-1].month.next()
+        return min(bills, default=None)
+
+    def _bills(self, tenant_id: str, closings: Sequence[Closing], now: datetime) -> dict[Month, Bill]:
+        oldest = self.ages.oldest_sum(tenant_id)
+        begins = [Month.of(oldest)] if oldest else []
+        begins += [closing.month for closing in closings[:1]]
+        if not begins:
+            return {}
+        window = Window(min(begins).start, max(Month.of(now), *begins).end)
+        return self.questions.ask_now(lambda store: read_bills(store, tenant_id, window))
+
+    def _summaries(
+        self, tenant_id: str, closings: Sequence[Closing], bills: Mapping[Month, Bill], now: datetime
+    ) -> list[MonthSummary]:
+        closed = {closing.month: closing for closing in closings}
+        taking_up = self._next_to_close(closings, bills)
+        summaries: list[MonthSummary] = []
+        # What came to light before the first month that was closed is a correction, and no month of its own.
+        month = min(closed or bills, default=Month.of(now))
+        while month <= Month.of(now):
+            closing = closed.get(month)
+            state = state_of(month, now, is_closed=closing is not None)
+            if closing is not None:
+                lines, corrections = closing.lines, closing.corrections
+            else:
+                lines = bills.get(month, {})
+                corrections = (
+                    self._corrections(tenant_id, month, closings, bills) if month == taking_up else {}
+                )
+            summaries.append(MonthSummary(month, state, self._closes_at(month), lines, corrections, closing))
+            month = month.next()
+        return summaries
+
+    def _corrections(
+        self, tenant_id: str, month: Month, closings: Sequence[Closing], bills: Mapping[Month, Bill]
+    ) -> dict[Month, Bill]:
+        """What has changed in the months before this one since they were billed."""
+        settled = self.ages.rollups_from(tenant_id)
+        earlier = {*bills, *(closing.month for closing in closings)}
+        found: dict[Month, Bill] = {}
+        for about in sorted(one for one in earlier if one < month):
+            if settled is not None and about.start < settled:
+                continue
+            change = subtract_bill(bills.get(about, {}), billed_for(about, closings))
+            if change:
+                found[about] = change
+        return found
+
+    def _closes_at(self, month: Month) -> datetime:
+        return month.end + timedelta(days=self.grace_days)

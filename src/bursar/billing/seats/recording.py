@@ -1,0 +1,104 @@
+"""Makes a usage event of each day of a seat plan, and hands them to the one door.
+
+The event's id names plan and day, so a day counts once however often it is recorded. Days are recorded
+once they have begun; those from before the tenant's horizon are passed over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from bursar.errors import Conflict
+from bursar.money import PICOS_PER_UNIT, format_decimal
+from bursar.usage.event import ReportedCost, UsageEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bursar.billing.seats.plan import SeatPlan, SeatStore
+    from bursar.usage.ingest import Accepted
+
+SERVICE_TYPE = "subscription"
+OPERATION = "seat_day"
+DAYS_AT_ONCE = 1_000
+"""Days in one body."""
+
+
+class OwnUsage(Protocol):
+    """The one door, for usage that Bursar knows of by itself."""
+
+    def record(self, tenant_id: str, events: Sequence[UsageEvent], now: datetime) -> Accepted:
+        """Journal events of a tenant from a thread; durable when this returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRecorder:
+    """Records what is due of seat plans. Synchronous; call from threads."""
+
+    store: SeatStore
+    door: OwnUsage
+    horizon_of: Callable[[str, datetime], datetime | None]
+    """Since when a tenant's events are kept."""
+
+    def record_due(self, tenant_id: str, now: datetime, told: Callable[[int], None] = lambda _: None) -> int:
+        """Record every day of a tenant's plans that has begun and isn't recorded; how many.
+
+        Args:
+            tenant_id: whose plans.
+            now: the moment that says which days have begun.
+            told: called with the number so far, now and then; may raise to stop.
+
+        Raises:
+            Conflict: the door refused a day; earlier ones are recorded.
+            DiskFull, Overloaded, Unavailable: the journal takes nothing now.
+        """
+        done = 0
+        for plan in self.store.unfinished(tenant_id):
+            due = plan.days_due(now.astimezone(UTC).date(), self._kept_from(plan, now))
+            while days := list(islice(due, DAYS_AT_ONCE)):
+                told(done)
+                accepted = self.door.record(tenant_id, [seat_day(plan, day) for day in days], now)
+                _refuse_rejected(plan, accepted)
+                self.store.note_recorded(tenant_id, plan.id, days[-1] + timedelta(days=1))
+                done += len(days)
+        return done
+
+    def _kept_from(self, plan: SeatPlan, now: datetime) -> date:
+        horizon = self.horizon_of(plan.tenant_id, now)
+        if horizon is None:
+            return plan.starts
+        # A day is one moment, its first: that of the horizon's own day may be gone already.
+        return horizon.astimezone(UTC).date() + timedelta(days=1)
+
+
+def seat_day(plan: SeatPlan, day: date) -> UsageEvent:
+    """The event of one day of a plan."""
+    amount = Decimal(plan.picos_on(day)) / PICOS_PER_UNIT
+    return UsageEvent(
+        event_id=f"seat:{plan.id}:{day}",
+        time=datetime.combine(day, time.min, UTC),
+        project_id=plan.project_id,
+        service_type=SERVICE_TYPE,
+        provider=plan.provider,
+        operation=OPERATION,
+        units={"seat_days": plan.seats},
+        cost=ReportedCost(amount, plan.currency),
+        metadata={
+            "seat_plan": plan.id,
+            "plan": plan.plan,
+            "price_per_seat_and_month": format_decimal(plan.price_per_seat),
+        },
+        tags={"plan": plan.plan},
+    )
+
+
+def _refuse_rejected(plan: SeatPlan, accepted: Accepted) -> None:
+    if accepted.rejections:
+        reasons = tuple(reason for one in accepted.rejections for reason in one.reasons)
+        message = f"A day of seat plan {plan.id} was refused: {reasons[0].message}"
+        raise Conflict(message, reasons=reasons)

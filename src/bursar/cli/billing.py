@@ -1,0 +1,163 @@
+"""`bursar billing`: what months come to, closing them, and what the current one may come to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bursar.cli import options
+from bursar.cli.options import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+HELP = "What months come to: list, show, finalise, estimate."
+PATH = "/api/v1/billing"
+
+app = typer.Typer(no_args_is_help=True)
+
+MonthName = Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2026-10.")]
+
+
+@app.command("list", epilog=examples("bursar billing list", "bursar billing list --tenant acme --json"))
+@options.naming_ledger
+def list_months(
+    *,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """List what each month comes to, the latest first."""
+    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.printing import print_json
+
+    with open_ledger(ledger) as client:
+        items = whole_list(client, f"{PATH}/summaries", ledger.params)
+    if as_json:
+        print_json(items)
+    else:
+        _print_months(items)
+
+
+@app.command(epilog=examples("bursar billing show 2026-10", "bursar billing show 2026-10 --json"))
+@options.naming_ledger
+def show(
+    month: MonthName,
+    *,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show one month line by line, with its corrections of earlier months."""
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_json
+
+    with open_ledger(ledger) as client:
+        found = client.request("GET", f"{PATH}/summaries/{month}", params=ledger.params)
+    if as_json:
+        print_json(found)
+        return
+    _print_months([found])
+    _print_lines(found["lines"], "Usage")
+    for correction in found["corrections"]:
+        _print_lines(correction["lines"], f"Corrections of {correction['month']}")
+
+
+@app.command(
+    epilog=examples("bursar billing finalise 2026-10 --reason 'agreed with finance'"),
+)
+@options.naming_ledger
+def finalise(
+    month: MonthName,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Why it is closed now; kept with it.")] = None,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Close a month that is over, and those before it, for good.
+
+    The schedule does so by itself some days after a month's end (BURSAR_BILLING_GRACE_DAYS). What comes
+    later, or changes, is a correction in the next month.
+    """
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_json
+
+    with open_ledger(ledger) as client:
+        path = f"{PATH}/summaries/{month}/finalise"
+        done = client.request("POST", path, body={"reason": reason}, params=ledger.params)
+    if as_json:
+        print_json(done)
+        return
+    print(f"Closed: {', '.join(done['closed'])}." if done["closed"] else f"{month} was closed already.")
+    _print_months([done["month"]])
+
+
+@app.command(epilog=examples("bursar billing estimate", "bursar billing estimate --json"))
+@options.naming_ledger
+def estimate(
+    *,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what the current month may come to, from what its days have cost so far."""
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_json, print_table
+
+    with open_ledger(ledger) as client:
+        found = client.request("GET", f"{PATH}/estimate", params=ledger.params)
+    if as_json:
+        print_json(found)
+    elif not found["items"]:
+        print(f"{found['month']} has no complete day with a known cost yet; there is nothing to go by.")
+    else:
+        columns = ("currency", "so_far", "to_come", "total", "method", "basis_days")
+        rows = [tuple(one[name] for name in columns) for one in found["items"]]
+        print_table(columns, rows, title=found["month"], numbers=columns[1:4])
+
+
+def _print_months(months: Sequence[Mapping[str, Any]]) -> None:
+    from bursar.cli.printing import print_table
+
+    columns = ("month", "state", "currency", "usage", "corrections", "total", "events", "unpriced")
+    rows = [
+        (
+            month["month"],
+            month["state"],
+            total["currency"],
+            total["usage"],
+            total["corrections"],
+            total["total"],
+            total["events"],
+            total["unpriced_events"],
+        )
+        for month in months
+        for total in month["totals"] or [_NOTHING]
+    ]
+    print_table(columns, rows, numbers=columns[3:])
+
+
+_NOTHING = {
+    "currency": "",
+    "usage": "0",
+    "corrections": "0",
+    "total": "0",
+    "events": 0,
+    "unpriced_events": 0,
+}
+
+
+def _print_lines(lines: Sequence[Mapping[str, Any]], title: str) -> None:
+    from bursar.cli.printing import print_table
+
+    columns = (
+        "service_type",
+        "provider",
+        "model",
+        "project_id",
+        "currency",
+        "cost_status",
+        "events",
+        "amount",
+    )
+    rows = [tuple("" if line[name] is None else line[name] for name in columns) for line in lines]
+    if rows:
+        print_table(columns, rows, title=title, numbers=("events", "amount"))

@@ -1,0 +1,220 @@
+"""Month summaries over HTTP: every event is billed once, however late it comes and whatever changes."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bursar import clock
+from bursar.billing.months.month import Month
+from tests.api.test_retention_api import a_tenant, ask
+from tests.support.patience import wait_until
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.serving import RunningServer
+
+SUMMARIES = "/api/v1/billing/summaries"
+ONE_USD = {"model": "no-such-model", "input_tokens": 1, "cost": {"amount": "1", "currency": "USD"}}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+def months_ago(number: int) -> Month:
+    month = Month.of(clock.now())
+    for _ in range(number):
+        month = month.previous()
+    return month
+
+
+def spend(server: RunningServer, key: str, month: Month, event_id: str, **said: Any) -> None:  # noqa: ANN401 - JSON
+    at = clock.rfc3339(month.start + timedelta(hours=1))
+    event = {**ONE_USD, "event_id": event_id, "time": at, **said}
+    answer = ask(server, key, "POST", "/api/v1/events/import?wait=applied", json=[event])
+    assert answer.status_code == 200, answer.text
+
+
+def finalise(server: RunningServer, key: str, month: Month) -> dict[str, Any]:
+    answer = ask(server, key, "POST", f"{SUMMARIES}/{month}/finalise", json={"reason": "tested"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def show(server: RunningServer, key: str, month: Month) -> dict[str, Any]:
+    return ask(server, key, "GET", f"{SUMMARIES}/{month}").raise_for_status().json()
+
+
+def void(server: RunningServer, key: str, event_id: str) -> None:
+    body = {"event_ids": [event_id], "reason": "tested", "dry_run": False}
+    answer = ask(server, key, "POST", "/api/v1/events/void?wait=applied", json=body)
+    assert answer.status_code in {200, 202}, answer.text
+    path = f"/api/v1/events/{event_id}"
+    wait_until(lambda: ask(server, key, "GET", path).status_code == 404, "the event is gone")
+
+
+def total_of(month: dict[str, Any]) -> Decimal:
+    return sum((Decimal(one["total"]) for one in month["totals"]), Decimal())
+
+
+def test_a_late_event_of_a_closed_month_is_a_correction_in_the_next(server: RunningServer) -> None:
+    key = a_tenant(server, "late")["admin"]
+    earlier, later = months_ago(2), months_ago(1)
+    spend(server, key, earlier, "first")
+    closed = finalise(server, key, earlier)
+    assert closed["closed"] == [str(earlier)]
+    assert closed["month"]["state"] == "closed"
+    assert closed["month"]["totals"][0]["total"] == "1"
+    spend(server, key, earlier, "late")
+    spend(server, key, later, "own")
+    assert show(server, key, earlier) == closed["month"]
+    found = show(server, key, later)
+    assert found["totals"] == [
+        {
+            "currency": "USD",
+            "usage": "1",
+            "corrections": "1",
+            "total": "2",
+            "events": 1,
+            "unpriced_events": 0,
+        }
+    ]
+    (correction,) = found["corrections"]
+    assert correction["month"] == str(earlier)
+    assert [(line["events"], line["amount"]) for line in correction["lines"]] == [(1, "1")]
+    # Once it is closed with it, it is billed.
+    finalise(server, key, later)
+    assert show(server, key, months_ago(0))["corrections"] == []
+
+
+def test_a_void_of_a_closed_months_event_is_taken_back_in_the_next(server: RunningServer) -> None:
+    key = a_tenant(server, "voids")["admin"]
+    month = months_ago(1)
+    spend(server, key, month, "wrong")
+    finalise(server, key, month)
+    void(server, key, "wrong")
+    now = show(server, key, months_ago(0))
+    assert now["totals"][0]["corrections"] == "-1"
+    assert [(line["events"], line["amount"]) for line in now["corrections"][0]["lines"]] == [(-1, "-1")]
+
+
+def test_what_gets_a_cost_after_the_closing_moves_from_unpriced(server: RunningServer) -> None:
+    key = a_tenant(server, "unpriced")["admin"]
+    month = months_ago(1)
+    spend(server, key, month, "unknown", cost=None)
+    closed = finalise(server, key, month)["month"]
+    assert closed["totals"][0]["unpriced_events"] == 1
+    assert closed["lines"][0]["amount"] is None
+    body = {"cost": {"amount": "0.25", "currency": "USD"}}
+    event = {**ONE_USD, "time": clock.rfc3339(month.start + timedelta(hours=1)), **body}
+    path = "/api/v1/events/unknown?wait=applied&reason=the+bill+came"
+    answer = ask(server, key, "PUT", path, json=event)
+    assert answer.status_code in {200, 202}, answer.text
+    wait_until(
+        lambda: show(server, key, months_ago(0))["totals"] != [], "the correction shows in the open month"
+    )
+    lines = show(server, key, months_ago(0))["corrections"][0]["lines"]
+    found = {line["cost_status"]: (line["events"], line["amount"]) for line in lines}
+    assert found == {"client_reported": (1, "0.25"), "unpriced": (-1, None)}
+
+
+def test_months_close_in_order_and_only_once_they_are_over(server: RunningServer) -> None:
+    key = a_tenant(server, "order")["admin"]
+    spend(server, key, months_ago(4), "oldest")
+    done = finalise(server, key, months_ago(2))
+    assert done["closed"] == [str(months_ago(number)) for number in (4, 3, 2)]
+    assert finalise(server, key, months_ago(2))["closed"] == []
+    refused = ask(server, key, "POST", f"{SUMMARIES}/{months_ago(0)}/finalise", json={})
+    assert refused.status_code == 409
+    assert refused.json()["errors"][0]["code"] == "month_not_over"
+    listed = ask(server, key, "GET", f"{SUMMARIES}?limit=2").json()
+    assert [one["month"] for one in listed["items"]] == [str(months_ago(0)), str(months_ago(1))]
+    rest = ask(server, key, "GET", f"{SUMMARIES}?cursor={listed['next_cursor']}").json()
+    assert [one["state"] for one in rest["items"]] == ["closed"] * 3
+
+
+def test_whatever_happens_the_months_add_up_to_all_usage(server: RunningServer) -> None:
+    key = a_tenant(server, "story")["admin"]
+    chance = random.Random(20261121)
+    spend(server, key, months_ago(3), "first")
+    alive = ["first"]
+    hashes: dict[str, str] = {}
+    for step in range(32):
+        month = months_ago(chance.randrange(5))
+        act = "finalise" if step % 8 == 7 else chance.choice(["spend", "spend", "void"])
+        if act == "void" and len(alive) > 1:
+            void(server, key, alive.pop(chance.randrange(1, len(alive))))
+        elif act == "finalise":
+            finalise(server, key, months_ago(max(3 - step // 8, 1)))
+        else:
+            alive.append(f"event-{step}")
+            spend(server, key, month, alive[-1])
+        listed = ask(server, key, "GET", SUMMARIES).json()["items"]
+        assert sum(map(total_of, listed)) == len(alive), (step, act)
+        for one in listed:
+            if one["hash"] is not None:
+                assert hashes.setdefault(one["month"], one["hash"]) == one["hash"]
+    assert len(hashes) >= 3
+
+
+def test_the_schedule_closes_what_is_due(server: RunningServer) -> None:
+    key = a_tenant(server, "due")["admin"]
+    spend(server, key, months_ago(2), "event")
+    path = "/api/v1/scheduler/jobs/billing/trigger"
+    run = ask(server, key, "POST", path, json={}).raise_for_status().json()
+    at = f"/api/v1/scheduler/runs/{run['id']}"
+    wait_until(lambda: ask(server, key, "GET", at).json()["state"] == "succeeded", "the job is done")
+    assert show(server, key, months_ago(2))["state"] == "closed"
+    assert show(server, key, months_ago(2))["closed_by"] is None
+    assert show(server, key, months_ago(0))["state"] == "open"
+
+
+def test_a_reset_takes_the_closings_with_the_usage(server: RunningServer) -> None:
+    key = a_tenant(server, "again")["admin"]
+    spend(server, key, months_ago(1), "event")
+    finalise(server, key, months_ago(1))
+    body = {"confirm": "again", "reason": "tested"}
+    run = ask(server, key, "DELETE", "/api/v1/usage", json=body).raise_for_status().json()["run"]
+    at = f"/api/v1/scheduler/runs/{run['id']}"
+    wait_until(lambda: ask(server, key, "GET", at).json()["state"] == "succeeded", "the reset is done")
+    listed = ask(server, key, "GET", SUMMARIES).json()["items"]
+    assert [(one["state"], one["totals"]) for one in listed] == [("open", [])]
+
+
+def test_a_month_is_its_tenants_alone(server: RunningServer) -> None:
+    keys, other = a_tenant(server, "mine"), a_tenant(server, "theirs")
+    month = months_ago(1)
+    spend(server, keys["admin"], month, "event")
+    finalise(server, keys["admin"], month)
+    assert show(server, other["read"], month)["totals"] == []
+    assert show(server, other["read"], month)["state"] == "grace"
+    assert ask(server, keys["read"], "POST", f"{SUMMARIES}/{month}/finalise", json={}).status_code == 403
+    assert ask(server, keys["ingest"], "GET", SUMMARIES).status_code == 403
+    assert ask(server, keys["ingest"], "GET", "/api/v1/billing/estimate").status_code == 403
+    for bad in ("2026-13", "1969-01"):
+        answer = ask(server, keys["read"], "GET", f"{SUMMARIES}/{bad}")
+        assert answer.status_code == 422, answer.text
+
+
+def test_the_current_month_is_estimated_from_its_days(server: RunningServer) -> None:
+    key = a_tenant(server, "guess")["admin"]
+    empty = ask(server, key, "GET", "/api/v1/billing/estimate").json()
+    assert empty == {"month": str(months_ago(0)), "items": []}
+    for days in range(1, 4):
+        at = clock.rfc3339(clock.now() - timedelta(days=days))
+        spend(server, key, months_ago(0), f"day-{days}", time=at)
+    (found,) = ask(server, key, "GET", "/api/v1/billing/estimate").json()["items"]
+    month, now = months_ago(0), clock.now()
+    rest = (month.end.date() - now.date()).days
+    assert found["basis_days"] == 3
+    assert Decimal(found["to_come"]) == rest
+    assert Decimal(found["total"]) == Decimal(found["so_far"]) + rest

@@ -1,0 +1,150 @@
+"""Seats over HTTP: their days are usage like any other, once each, and sum up to what was paid."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bursar import clock
+from tests.api.test_months_api import months_ago
+from tests.api.test_retention_api import a_tenant, ask, events_counted
+from tests.support.patience import wait_until
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.serving import RunningServer
+
+SEATS = "/api/v1/billing/seats"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+def add(server: RunningServer, key: str, **said: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Seven seats for 25 USD over the whole of last month, but for what is said."""
+    month = months_ago(1)
+    headers = said.pop("headers", {})
+    body = {
+        "provider": "anthropic",
+        "plan": "Team",
+        "seats": 7,
+        "price_per_seat": "25.00",
+        "starts": str(month.start.date()),
+        "ends": str(month.end.date()),
+        **said,
+    }
+    answer = server.stranger.post(SEATS, json=body, headers={"X-API-Key": key, **headers})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def seat_cost(server: RunningServer, key: str) -> Decimal:
+    body = {"measures": ["cost"], "dimensions": ["service_type"], "window": "all"}
+
+    def recorded() -> Any:  # noqa: ANN401 - JSON
+        return ask(server, key, "POST", "/api/v1/query", json=body).raise_for_status().json()["rows"]
+
+    wait_until(lambda: recorded() != [], "the days are applied")
+    ((row),) = recorded()
+    assert row["service_type"] == "subscription"
+    return Decimal(row["cost"])
+
+
+def test_a_past_months_seats_cost_what_was_paid_day_by_day(server: RunningServer) -> None:
+    key = a_tenant(server, "paid")["admin"]
+    month = months_ago(1)
+    made = add(server, key)
+    assert made["recorded_until"] == str(month.end.date())
+    wait_until(lambda: events_counted(server, key) == month.days, "every day is applied")
+    assert seat_cost(server, key) == 7 * 25
+    day = ask(server, key, "GET", f"/api/v1/events/seat:{made['id']}:{month.start.date()}").json()
+    assert day["metadata"]["price_per_seat_and_month"] == "25"
+    assert day["tags"] == {"plan": "Team"}
+    assert day["cost"]["status"] == "client_reported"
+
+
+def test_running_seats_are_recorded_up_to_today_and_once(server: RunningServer) -> None:
+    key = a_tenant(server, "running")["admin"]
+    today = clock.now().date()
+    made = add(server, key, starts=str(today - timedelta(days=2)), ends=None)
+    assert made["recorded_until"] == str(today + timedelta(days=1))
+    path = "/api/v1/scheduler/jobs/seats/trigger"
+    run = ask(server, key, "POST", path, json={}).raise_for_status().json()
+    at = f"/api/v1/scheduler/runs/{run['id']}"
+    wait_until(lambda: ask(server, key, "GET", at).json()["state"] == "succeeded", "the job is done")
+    assert ask(server, key, "GET", at).json()["result"] == {"days": 0}
+    wait_until(lambda: events_counted(server, key) == 3, "three days are applied")
+
+
+def test_seats_end_but_not_before_what_is_recorded(server: RunningServer) -> None:
+    key = a_tenant(server, "ending")["admin"]
+    today = clock.now().date()
+    made = add(server, key, starts=str(today), ends=None)
+    early = ask(server, key, "POST", f"{SEATS}/{made['id']}/end", json={"ends": str(today)})
+    assert early.status_code == 422, early.text
+    long = add(server, key, starts=str(today - timedelta(days=5)), ends=None)
+    early = ask(server, key, "POST", f"{SEATS}/{long['id']}/end", json={"ends": str(today)})
+    assert early.status_code == 409, early.text
+    assert early.json()["errors"][0]["code"] == "days_recorded"
+    ended = ask(server, key, "POST", f"{SEATS}/{long['id']}/end", json={}).raise_for_status().json()
+    assert ended["ends"] == str(today + timedelta(days=1))
+
+
+def test_adding_again_with_the_same_key_adds_nothing(server: RunningServer) -> None:
+    key = a_tenant(server, "again")["admin"]
+    headers = {"Idempotency-Key": "order-1"}
+    first = add(server, key, headers=headers)
+    assert add(server, key, headers=headers)["id"] == first["id"]
+    changed = {**{name: first[name] for name in ("provider", "plan", "price_per_seat", "starts", "ends")}}
+    answer = server.stranger.post(SEATS, json={**changed, "seats": 8}, headers={"X-API-Key": key, **headers})
+    assert answer.status_code == 409, answer.text
+    assert len(ask(server, key, "GET", SEATS).json()["items"]) == 1
+
+
+def test_seats_belong_to_their_tenant_and_need_its_admin(server: RunningServer) -> None:
+    keys, other = a_tenant(server, "owner"), a_tenant(server, "other")
+    made = add(server, keys["admin"])
+    assert ask(server, other["admin"], "GET", SEATS).json()["items"] == []
+    assert ask(server, other["admin"], "GET", f"{SEATS}/{made['id']}").status_code == 404
+    assert ask(server, other["admin"], "POST", f"{SEATS}/{made['id']}/end", json={}).status_code == 404
+    assert ask(server, keys["read"], "GET", f"{SEATS}/{made['id']}").status_code == 200
+    assert ask(server, keys["read"], "POST", SEATS, json={}).status_code == 403
+    assert ask(server, keys["ingest"], "GET", SEATS).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"seats": 0}, "seats"),
+        ({"price_per_seat": "-1"}, "price_per_seat"),
+        ({"price_per_seat": "1e3"}, "price_per_seat"),
+        ({"price_per_seat": "999999", "seats": 2}, "price_per_seat"),
+        ({"currency": "dollars"}, "currency"),
+        ({"starts": "2026-02-30"}, "starts"),
+        ({"starts": "2026-02-02", "ends": "2026-02-02"}, "ends"),
+        ({"provider": ""}, "provider"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_seats_that_cant_be_are_refused_by_field(
+    server: RunningServer, said: dict[str, Any], field: str
+) -> None:
+    body = {
+        "provider": "openai",
+        "plan": "Team",
+        "seats": 1,
+        "price_per_seat": "30",
+        "starts": str(clock.now().date()),
+        **said,
+    }
+    answer = server.client.post(SEATS, json=body)
+    assert answer.status_code == 422, answer.text
+    assert [error["field"].rpartition(".")[2] for error in answer.json()["errors"]] == [field]
