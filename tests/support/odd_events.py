@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bursar.units import UNITS
 from bursar.usage.event import UsageEvent
-from bursar.usage.translate import ALIASES, SERVICE_FIELDS, UNIT_ALIASES
+from bursar.usage.field_names import ALIASES, SERVICE_FIELDS, UNIT_ALIASES
 
 Json = Any
 

@@ -6,7 +6,7 @@ they decide is in `usage/revising/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from bursar.app.auth import doorkeeper_of
 from bursar.described import DESCRIBED
 from bursar.errors import Invalid, Malformed, Reason
+from bursar.usage.known_services import finder_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bursar.app.build import Platform
     from bursar.identity.caller import Caller
     from bursar.usage.asked import Asked
+    from bursar.usage.known_services import FindService
 
 RUN_PATH = "/api/v1/scheduler/runs"
 """Where runs are shown; see `scheduling/api.py`."""
@@ -67,6 +69,10 @@ class ChangeDesk:
             asked_by=caller.key_id,
         )
         return RunAsked(run.id, run.job_id, run.state.value, f"{RUN_PATH}/{run.id}")
+
+    def finder_for(self, caller: Caller) -> FindService:
+        """What finds the registered services of the tenant that the caller acts for."""
+        return finder_for(self.platform.ingestor.services, replace(caller, is_operator=False))
 
     @staticmethod
     def answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bursar.errors import BursarError
     from bursar.usage.bodies import Item
     from bursar.usage.intake import CostAnswer, Rejection
+    from bursar.usage.known_services import FindService
     from bursar.usage.revising.correcting import Corrected, Corrections
 
 CORRECTIONS_LIMIT = EVENTS_PER_RECORD
@@ -137,7 +138,7 @@ def _add_many(router: APIRouter, desk: ChangeDesk) -> None:
     ) -> Response:
         """Replace events by newly checked and rated ones of the same ids."""
         author = Author(caller.tenant_id, caller.key_id, read_reason(reason))
-        items = await _items_of(request)
+        items = await _items_of(request, desk.finder_for(caller))
         done = await _correct(desk, items, caller, author)
         if not done.corrected:
             account: dict[str, Any] = {"corrected": [], "rejected": msgspec.to_builtins(done.rejected)}
@@ -160,7 +161,7 @@ def _add_one(router: APIRouter, desk: ChangeDesk) -> None:
     ) -> Response:
         """Replace an event by a newly checked and rated one of the same id."""
         author = Author(caller.tenant_id, caller.key_id, read_reason(reason))
-        items = await _items_of(request)
+        items = await _items_of(request, desk.finder_for(caller))
         if len(items) != 1:
             text = "Send one event here, or many to POST /api/v1/events/corrections."
             raise Invalid(text, reasons=(Reason("$", "one_event", text),))
@@ -182,9 +183,9 @@ def _add_history(router: APIRouter, desk: ChangeDesk) -> None:
         return desk.answer(200, HistoryAnswer(event_id, found[-1].ended is None, list(reversed(found))))
 
 
-async def _items_of(request: Request) -> list[Item]:
+async def _items_of(request: Request, find_service: FindService) -> list[Item]:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    found = read_items(await request.body(), shape_of(headers), headers, CORRECTIONS_LIMIT)
+    found = read_items(await request.body(), shape_of(headers), headers, CORRECTIONS_LIMIT, find_service)
     return [item for batch in found.slices for item in batch]
 
 

@@ -8,7 +8,7 @@ as ingest, for any time, and keeps nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,34 +19,23 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
-from bursar.errors import Invalid, NotFound
+from bursar.errors import NotFound
 from bursar.identity.caller import Caller, Scope
-from bursar.money import format_picos, parse_picos
-from bursar.pricing.books import TenantPrices
+from bursar.money import parse_picos
 from bursar.pricing.cards import card_from_json
-from bursar.pricing.explain import Explanation, explain_card, explain_rating
+from bursar.pricing.explain import Explanation, explain_card
 from bursar.pricing.rating import CostStatus
-from bursar.units import Quantities, format_steps, to_steps
-from bursar.usage.bodies import Item, Refused, Shape, read_items
-from bursar.usage.costing import Costed, cost_event, parts_of
-from bursar.usage.measure import measure_usage
+from bursar.units import Quantities, to_steps
+from bursar.usage.bodies import Shape, read_items
+from bursar.usage.cost_check import Check, PartExplanation, check_all, shown_units
+from bursar.usage.known_services import finder_for
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
-    from bursar.usage.event import UsageEvent
     from bursar.usage.stored_event import Quantity, StoredEvent
 
 CHECK_LIMIT = 1000
 """Events that one check may hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartExplanation:
-    """One model's share of an answer in which several took part."""
-
-    model: str
-    units: dict[str, str]
-    explanation: Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +62,6 @@ class EventExplanation:
     """Filled instead of `explanation.lines` where several models took part."""
     adds_up: bool | None
     """Whether the lines sum to the stored total; null where there are none."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedReason:
-    """One reason why an event would be refused."""
-
-    field: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one event would cost, or why it would be refused."""
-
-    index: int
-    units: dict[str, str]
-    explanation: Explanation | None
-    parts: list[PartExplanation]
-    errors: list[CheckedReason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +99,11 @@ def make_router(platform: Platform) -> APIRouter:
         ],
     ) -> CheckAnswer:
         """What these events would cost, at any time, without keeping them."""
-        items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT)
+        find_service = finder_for(platform.ingestor.services, replace(caller, is_operator=False))
+        items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT, find_service)
         flat = [item for batch in items.slices for item in batch]
-        checks = await run_in_threadpool(_check_all, platform.books.of(caller.tenant_id), flat, clock.now())
+        prices = platform.books.of(caller.tenant_id)
+        checks = await run_in_threadpool(check_all, flat, prices, find_service, clock.now())
         return CheckAnswer(checks, platform.books.book.version)
 
     return router
@@ -152,7 +123,7 @@ def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> Even
         model=event.model,
         response_model=event.response_model,
         usage=_plain(event.usage),
-        units=_shown(units),
+        units=shown_units(units),
         units_source=event.units_source,
         cost_status=cost.status,
         cost_reason=cost.reason,
@@ -172,7 +143,7 @@ def _explain_part(
     if explanation is None:
         reason = part.get("cost_reason")
         explanation = Explanation(CostStatus.UNPRICED, reason, event.cost.currency, None, (), None)
-    return PartExplanation(part["model"], _shown(units), explanation)
+    return PartExplanation(part["model"], shown_units(units), explanation)
 
 
 def _explain_from_card(
@@ -192,39 +163,6 @@ def _adds_up(total: str | None, explanation: Explanation, parts: list[PartExplan
     return sum(parse_picos(line.amount) for line in lines) == parse_picos(total)
 
 
-def _check_all(prices: TenantPrices, items: list[Item], now: datetime) -> list[Check]:
-    return [_check(prices, item, index, now) for index, item in enumerate(items)]
-
-
-def _check(prices: TenantPrices, item: Item, index: int, now: datetime) -> Check:
-    if isinstance(item, Refused):
-        errors = [CheckedReason(one.field, one.code, one.message) for one in item.reasons]
-        return Check(index, {}, None, [], errors)
-    try:
-        return _rate(prices, item, index, now)
-    except Invalid as refusal:
-        errors = [CheckedReason(one.field, one.code, one.message) for one in refusal.reasons]
-        return Check(index, {}, None, [], errors)
-
-
-def _rate(prices: TenantPrices, event: UsageEvent, index: int, now: datetime) -> Check:
-    measured = measure_usage(event)
-    costed = cost_event(prices, event, measured, event.time or now)
-    units = {**measured.units, **(measured.custom or {})}
-    parts = [
-        PartExplanation(part.model, _shown(part.units), explain_rating(part.rating, part.units))
-        for part in parts_of(costed)
-    ]
-    return Check(index, _shown(units), _explain_costed(costed, units), parts, [])
-
-
-def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
-    if costed.card is None or parts_of(costed):
-        total = None if costed.picos is None else format_picos(costed.picos)
-        return Explanation(costed.status, costed.reason, costed.currency, total, (), None)
-    return explain_rating(costed, units)
-
-
 def _parts_of(event: StoredEvent) -> list[dict[str, Any]]:
     return _plain(event.parts) or []
 
@@ -236,7 +174,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 def _steps(name: str, quantity: Quantity) -> int:
     return to_steps(name, quantity if isinstance(quantity, int) else Decimal(quantity))
-
-
-def _shown(units: Quantities) -> dict[str, str]:
-    return {name: format_steps(name, steps) for name, steps in units.items()}

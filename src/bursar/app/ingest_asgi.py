@@ -29,6 +29,7 @@ from bursar.usage.bodies import Shape, read_items, rescued_items, shape_of
 from bursar.usage.checks import Receipt, TimeRules
 from bursar.usage.ingest import AcceptOptions
 from bursar.usage.intake import CostAnswer
+from bursar.usage.known_services import finder_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from bursar.app.watches import Watch
     from bursar.usage.bodies import Items
     from bursar.usage.ingest import Accepted, Ingestor
+    from bursar.usage.known_services import FindService
 
 EVENTS = "/api/v1/events"
 BATCH = "/api/v1/events/batch"
@@ -134,7 +136,8 @@ class IngestDoor:
 
     async def _accept(self, body: bytes, caller: Caller, ask: _Ask, scope: Connection) -> Answer:
         parts = self._parts
-        items = await _read_items(body, ask, parts.limits.max_items)
+        find_service = finder_for(parts.ingestor.services, caller)
+        items = await _read_items(body, ask, parts.limits.max_items, find_service)
         knows_tenant = parts.knows_tenant
         if caller.is_operator and items.count > 1:
             # An operator's body may name the same tenant ten thousand times.
@@ -194,12 +197,12 @@ class IngestDoor:
         return True
 
 
-async def _read_items(body: bytes, ask: _Ask, max_items: int) -> Items:
+async def _read_items(body: bytes, ask: _Ask, max_items: int, find_service: FindService) -> Items:
     """The items of a body, those of a broken list too, as far as they can be told apart."""
     try:
-        return read_items(body, ask.shape, ask.headers, max_items)
+        return read_items(body, ask.shape, ask.headers, max_items, find_service)
     except Malformed:
-        items = await asyncio.to_thread(rescued_items, body, ask.shape, max_items)
+        items = await asyncio.to_thread(rescued_items, body, ask.shape, max_items, find_service)
         if items is None:
             raise
         return items

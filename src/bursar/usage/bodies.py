@@ -25,6 +25,8 @@ from bursar.usage.translate import translate_body
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bursar.usage.known_services import FindService
+
 SLICE_ITEMS = 128
 """Items of a large body decoded before the event loop gets its turn: with their records about 1 ms of work
 on a 2-core machine (`turns.py`)."""
@@ -76,6 +78,14 @@ class Items:
     slices: Iterator[Sequence[Item]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """How many items a body may have, and whose fields may stand in them."""
+
+    max_items: int
+    find_service: FindService | None
+
+
 class _Wrapped(msgspec.Struct, forbid_unknown_fields=True):
     events: list[UsageEvent]
 
@@ -110,8 +120,14 @@ def shape_of(headers: Mapping[str, str]) -> Shape:
     return shape
 
 
-def read_items(body: bytes, shape: Shape, headers: Mapping[str, str], max_items: int) -> Items:
-    """The items of a body, decoded as they are iterated.
+def read_items(
+    body: bytes,
+    shape: Shape,
+    headers: Mapping[str, str],
+    max_items: int,
+    find_service: FindService | None = None,
+) -> Items:
+    """The items of a body, decoded as they are iterated; they may have the fields of registered services.
 
     Raises:
         Malformed: the body as a whole can't be read.
@@ -119,19 +135,21 @@ def read_items(body: bytes, shape: Shape, headers: Mapping[str, str], max_items:
     """
     if shape is Shape.NDJSON:
         lines = [line for line in body.splitlines() if line.strip(_WHITESPACE)]
-        return _judged(lines, max_items, single=False)
+        return _judged(lines, _Bound(max_items, find_service))
     if shape is Shape.CLOUDEVENT_BINARY:
         envelope = envelope_of_headers(headers, _decoded(body))
-        return Items(1, single=True, slices=iter([[_translate(envelope)]]))
+        return Items(1, single=True, slices=iter([[_translate(envelope, find_service)]]))
     start = body.lstrip(_WHITESPACE)[:1]
     if start == b"[":
-        return _list_items(body, max_items)
+        return _list_items(body, _Bound(max_items, find_service))
     if start == b"{" and shape is not Shape.CLOUDEVENT_BATCH:
-        return _object_items(body, max_items)
+        return _object_items(body, _Bound(max_items, find_service))
     raise Malformed(_explain_start(start, shape))
 
 
-def rescued_items(body: bytes, shape: Shape, max_items: int) -> Items | None:
+def rescued_items(
+    body: bytes, shape: Shape, max_items: int, find_service: FindService | None = None
+) -> Items | None:
     """The items of a list that as a whole can't be read, each to be judged by itself.
 
     None where there is no telling them apart. Takes up to half a second: call it from a thread.
@@ -140,22 +158,22 @@ def rescued_items(body: bytes, shape: Shape, max_items: int) -> Items | None:
         TooLarge: it has more than `max_items` items.
     """
     raws = rescue_items(body) if shape in {Shape.JSON, Shape.CLOUDEVENT_BATCH} else None
-    return None if raws is None else _judged(raws, max_items, single=False)
+    return None if raws is None else _judged(raws, _Bound(max_items, find_service))
 
 
-def _list_items(body: bytes, max_items: int) -> Items:
+def _list_items(body: bytes, bound: _Bound) -> Items:
     if len(body) <= BULK_BYTES:
         try:
             events = _decode_list(body)
         except _UNREADABLE:
             pass
         else:
-            _check_count(len(events), max_items)
+            _check_count(len(events), bound.max_items)
             return Items(len(events), single=False, slices=_sliced(events))
-    return _judged(_split(body, _split_list), max_items, single=False)
+    return _judged(_split(body, _split_list), bound)
 
 
-def _object_items(body: bytes, max_items: int) -> Items:
+def _object_items(body: bytes, bound: _Bound) -> Items:
     try:
         return Items(1, single=True, slices=iter([[decode_event(body)]]))
     except _UNREADABLE:
@@ -166,12 +184,12 @@ def _object_items(body: bytes, max_items: int) -> Items:
         except _UNREADABLE:
             pass
         else:
-            _check_count(len(events), max_items)
+            _check_count(len(events), bound.max_items)
             return Items(len(events), single=False, slices=_sliced(events))
     wrapped = _wrapped_items(body)
     if wrapped is not None:
-        return _judged(wrapped, max_items, single=False)
-    return Items(1, single=True, slices=iter([[_judge(body)]]))
+        return _judged(wrapped, bound)
+    return Items(1, single=True, slices=iter([[_judge(body, bound.find_service)]]))
 
 
 def _wrapped_items(body: bytes) -> list[msgspec.Raw] | None:
@@ -191,10 +209,11 @@ def _split(body: bytes, split: Any) -> list[msgspec.Raw]:  # noqa: ANN401 - a bo
         raise Malformed(_say(error)) from error
 
 
-def _judged(raws: Sequence[bytes | msgspec.Raw], max_items: int, *, single: bool) -> Items:
-    _check_count(len(raws), max_items)
-    slices = (_judge_all(raws[i : i + SLICE_ITEMS]) for i in range(0, len(raws), SLICE_ITEMS))
-    return Items(len(raws), single=single, slices=slices)
+def _judged(raws: Sequence[bytes | msgspec.Raw], bound: _Bound) -> Items:
+    _check_count(len(raws), bound.max_items)
+    find_service = bound.find_service
+    slices = (_judge_all(raws[i : i + SLICE_ITEMS], find_service) for i in range(0, len(raws), SLICE_ITEMS))
+    return Items(len(raws), single=False, slices=slices)
 
 
 def _sliced(events: list[UsageEvent]) -> Iterator[Sequence[Item]]:
@@ -206,7 +225,7 @@ def _sliced(events: list[UsageEvent]) -> Iterator[Sequence[Item]]:
         yield part
 
 
-def _judge_all(raws: Sequence[bytes | msgspec.Raw]) -> Sequence[Item]:
+def _judge_all(raws: Sequence[bytes | msgspec.Raw], find_service: FindService | None) -> Sequence[Item]:
     """Items decoded together, or one by one where not all of them are in canonical form."""
     # Lines are judged by themselves: a broken one might be made whole by its neighbours.
     if isinstance(raws[0], msgspec.Raw):
@@ -214,10 +233,10 @@ def _judge_all(raws: Sequence[bytes | msgspec.Raw]) -> Sequence[Item]:
             return _decode_list(b"[%b]" % b",".join(raws))
         except _UNREADABLE:
             pass
-    return [_judge(raw) for raw in raws]
+    return [_judge(raw, find_service) for raw in raws]
 
 
-def _judge(raw: bytes | msgspec.Raw) -> Item:
+def _judge(raw: bytes | msgspec.Raw, find_service: FindService | None) -> Item:
     """One item by itself: decoded directly, or translated, or refused with all reasons."""
     try:
         return decode_event(raw)
@@ -227,14 +246,14 @@ def _judge(raw: bytes | msgspec.Raw) -> Item:
         body = decode_json(bytes(raw))
     except _UNREADABLE as error:
         return Refused((Reason("$", "malformed_json", _say(error)),))
-    return _translate(body)
+    return _translate(body, find_service)
 
 
-def _translate(body: Any) -> Item:  # noqa: ANN401 - any JSON value
+def _translate(body: Any, find_service: FindService | None) -> Item:  # noqa: ANN401 - any JSON value
     if not is_object(body):
         return Refused((Reason("$", "wrong_type", "Each event must be a JSON object."),))
     try:
-        return translate_body(body_of_cloudevent(body) if is_cloudevent(body) else body)
+        return translate_body(body_of_cloudevent(body) if is_cloudevent(body) else body, find_service)
     except RecursionError:
         return Refused((Reason("$", "too_deep", "The event is nested too deeply."),))
     except Invalid as refusal:

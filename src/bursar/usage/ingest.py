@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bursar.usage.bodies import Items
     from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
+    from bursar.usage.known_services import Services
     from bursar.usage.record import UnnumberedLines, UsageLine
 
 
@@ -124,11 +125,15 @@ class Ingestor:
         journal: EventJournal,
         books: PriceBooks,
         snapshots: PriceSnapshots,
+        services: Services | None = None,
     ) -> None:
-        """Rate by these books, keep rate cards in `snapshots`, records in `journal`."""
+        """Rate by these books, keep rate cards in `snapshots`, records in `journal`.
+
+        Events of registered `services` are checked.
+        """
         self._journal = journal
         self._snapshots = snapshots
-        self._maker = RecordMaker(books)
+        self._maker = RecordMaker(books, services)
         self._saved_cards: set[str] = set()
         self.turns = Turns()
         """Shared by everything that works on large bodies."""
@@ -194,6 +199,11 @@ class Ingestor:
         intake = Intake(self._maker, receipt, cards=cards)
         intake.take_carefully(event, 0)
         return None if intake.rejections else (intake.records[0], intake.answers[0])
+
+    @property
+    def services(self) -> Services:
+        """Where to learn which services are registered."""
+        return self._maker.services
 
     async def prepare(self, items: Items, receipt: Receipt) -> Prepared:
         """Check, measure and cost items as `accept` does, and journal nothing: corrections begin so."""

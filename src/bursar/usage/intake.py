@@ -15,9 +15,11 @@ import msgspec
 from bursar import clock
 from bursar.errors import Invalid, Reason
 from bursar.ids import EventIds, derived_event_id
+from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE
 from bursar.usage.bodies import Refused
 from bursar.usage.checks import check_event, check_json_parts
 from bursar.usage.costing import cost_event, parts_of, reported_picos
+from bursar.usage.known_services import NoServices, check_service, count_metadata, measure_of_service
 from bursar.usage.measure import measure_usage
 from bursar.usage.plain import ShortWay
 from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRecord, encode_event, fingerprint
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from bursar.usage.checks import Receipt
     from bursar.usage.costing import Costed
     from bursar.usage.event import UsageEvent
+    from bursar.usage.known_services import DeclaredService, Services
     from bursar.usage.record import PlainRecord, UsageLine
 
 
@@ -69,8 +72,9 @@ class Rejection:
 class RecordMaker:
     """Makes usage records, each rated by its tenant's prices."""
 
-    def __init__(self, books: PriceBooks) -> None:
+    def __init__(self, books: PriceBooks, services: Services | None = None) -> None:
         self.books = books
+        self.services: Services = NoServices() if services is None else services
         self.event_ids = EventIds()
 
 
@@ -101,7 +105,7 @@ class Intake:
     def __post_init__(self) -> None:
         """Begin with the caller's own tenant."""
         self.tenants = {self.receipt.caller.tenant_id}
-        self._short_way = ShortWay(self.maker.books, self.receipt, self.cards)
+        self._short_way = _short_way(self.maker, self.receipt, self.cards)
 
     def take(self, items: Sequence[Item]) -> None:
         """Make records of the next items of the body."""
@@ -143,8 +147,9 @@ class Intake:
         micros = receipt.received if time is None else clock.to_micros(time)
         if check_event(event.tenant_id, micros, receipt):
             return False
-        measured = measure_usage(event)
         tenant_id = event.tenant_id or receipt.caller.tenant_id
+        declared = self._declared(event)
+        measured = measure_usage(event) if declared is None else measure_of_service(event, declared)
         costed = cost_event(self.maker.books.of(tenant_id), event, measured, time or receipt.now)
         content = _kept_part(event)
         if check_json_parts(event, content):
@@ -175,6 +180,12 @@ class Intake:
         self._add(record, event, costed)
         return True
 
+    def _declared(self, event: UsageEvent) -> DeclaredService | None:
+        """The registered service that the event is of."""
+        tenant_id = event.tenant_id or self.receipt.caller.tenant_id
+        services = self.maker.services.declared_of(tenant_id)
+        return services.get(event.service_type or DEFAULT_SERVICE_TYPE) if services else None
+
     def _add(self, record: UsageRecord, event: UsageEvent, costed: Costed) -> None:
         self.records.append(record)
         self.tenants.add(record.tenant_id)
@@ -202,6 +213,9 @@ class Intake:
             *check_event(event.tenant_id, micros, receipt),
             *check_json_parts(event, _encoded(event)),
         ]
+        declared = None if any(reason.field == "tenant_id" for reason in reasons) else self._declared(event)
+        if declared is not None:
+            reasons += check_service(event, declared)
         try:
             if event.cost is not None:
                 reported_picos(event.cost)
@@ -209,6 +223,8 @@ class Intake:
             reasons += refusal.reasons
         try:
             measured = measure_usage(event)
+            if declared is not None:
+                count_metadata(event, measured, declared)
             event.cost = None
             prices = self.maker.books.of(event.tenant_id or receipt.caller.tenant_id)
             cost_event(prices, event, measured, time or receipt.now)
@@ -233,8 +249,13 @@ def take_plain(
 
     The rate card that was used is put into `cards`.
     """
-    record = ShortWay(maker.books, receipt, cards).record_of(event)
+    record = _short_way(maker, receipt, cards).record_of(event)
     return None if record is None else (record, _answer_to(event.event_id, record))
+
+
+def _short_way(maker: RecordMaker, receipt: Receipt, cards: dict[str, Card]) -> ShortWay:
+    declared = maker.services.declared_of(receipt.caller.tenant_id)
+    return ShortWay(maker.books, receipt, cards, declared.keys())
 
 
 def _answer_to(event_id: str | None, record: PlainRecord) -> EventAnswer:

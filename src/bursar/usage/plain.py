@@ -20,6 +20,7 @@ from bursar.usage.record import RECORD_VERSION, USAGE, PlainRecord, TokenUnits, 
 from bursar.usage.respelling import holds_decimals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from bursar.pricing.books import PriceBooks
@@ -36,14 +37,19 @@ _SCALARS = frozenset([str, int, float, bool, type(None)])
 class ShortWay:
     """Makes the plain records of one body."""
 
-    __slots__ = ("_book", "_door", "_key_id", "_prices", "_receipt", "_ruled", "_tenant_id", "_used")
+    __slots__ = ("_book", "_careful", "_door", "_key_id", "_prices", "_receipt", "_tenant_id", "_used")
 
-    def __init__(self, books: PriceBooks, receipt: Receipt, used: dict[str, Card]) -> None:
-        """Rate by the caller's own prices; the rate cards that were used are put into `used`, by their id."""
+    def __init__(
+        self, books: PriceBooks, receipt: Receipt, used: dict[str, Card], declared: Iterable[str] = ()
+    ) -> None:
+        """Rate by the caller's own prices; the rate cards that were used are put into `used`, by their id.
+
+        Events of `declared` service types need a closer look.
+        """
         self._receipt = receipt
         self._tenant_id, self._key_id = receipt.caller.tenant_id, receipt.caller.key_id
         self._prices = books.of(self._tenant_id)
-        self._book, self._ruled = self._prices.only_book, self._prices.ruled
+        self._book, self._careful = self._prices.only_book, self._prices.ruled.union(declared)
         self._door = receipt.door
         self._used = used
 
@@ -97,7 +103,7 @@ class ShortWay:
             and event.provider is not None
             and event.model is not None
             and (named is None or named == self._tenant_id)
-            and event.service_type not in self._ruled
+            and event.service_type not in self._careful
         )
 
     def _prices_for(self, event: UsageEvent, moment: datetime) -> TokenPrices | None:

@@ -10,52 +10,22 @@ from __future__ import annotations
 
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.usage.event import UNITS_LIMIT, UsageEvent
+from bursar.usage.field_names import ALIASES, SERVICE_FIELDS, UNIT_ALIASES
 from bursar.usage.field_words import say_wrong
 from bursar.usage.json_shape import is_list, is_object, is_whole
+from bursar.usage.known_services import is_counted
 from bursar.usage.measure import measure_usage
 
+if TYPE_CHECKING:
+    from bursar.usage.known_services import DeclaredService, FindService
+
 Body = dict[str, Any]
-
-ALIASES: dict[str, str] = {
-    "timestamp": "time",
-    "service_provider": "provider",
-    "event_type": "operation",
-    "model_name": "model",
-    "request_model": "model",
-    "answered_model": "response_model",
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "cached_input_tokens": "cached_tokens",
-    "cache_read_tokens": "cached_tokens",
-    "cache_creation_tokens": "cache_write_tokens",
-    "duration_ms": "latency_ms",
-    "response_time_ms": "latency_ms",
-    "processing_time_ms": "latency_ms",
-    "ttft_ms": "time_to_first_token_ms",
-    "error_message": "message",
-}
-"""Other names of canonical fields; the two may not disagree in one body."""
-
-UNIT_ALIASES: dict[str, str] = {
-    "pages_processed": "pages",
-    "characters_extracted": "characters",
-    "file_size_bytes": "bytes",
-    "request_count": "requests",
-    "payload_size_bytes": "bytes",
-    "response_size_bytes": "bytes",
-}
-"""Counts that the built-in document and API services report by field; same units are added up."""
-
-SERVICE_FIELDS = frozenset(
-    {"document_type", "processing_type", "file_format", "method", "api_version", "model_version"}
-)
-"""Descriptive fields of the built-in services; kept in `metadata`."""
 
 STATUS_WORDS: dict[str, str] = {
     "success": "ok",
@@ -97,8 +67,12 @@ _FIELDS = {field.name: field for field in msgspec.structs.fields(UsageEvent)}
 _CODES = (("of length", "wrong_length"), ("Expected", "wrong_type"), ("unknown field", "unknown_field"))
 
 
-def translate_body(body: Body) -> UsageEvent:
+def translate_body(body: Body, find_service: FindService | None = None) -> UsageEvent:
     """The event that a decoded JSON object describes, whatever generation of names it uses.
+
+    Args:
+        body: the object.
+        find_service: finds the registered service whose own fields the body may have.
 
     Raises:
         Invalid: with a reason, field and code for everything that is wrong.
@@ -107,6 +81,8 @@ def translate_body(body: Body) -> UsageEvent:
     fields = dict(body)
     if _is_nested(fields):
         _flatten(fields, reasons)
+    if find_service is not None and (declared := _service_of(fields, find_service)) is not None:
+        _take_declared(fields, declared, reasons)
     _resolve_aliases(fields, reasons)
     _resolve_units(fields, reasons)
     _resolve_words(fields, reasons)
@@ -143,6 +119,27 @@ def _flatten(fields: Body, reasons: list[Reason]) -> None:
         for name in sorted(LIFTED_FROM_METADATA & metadata.keys(), key=lambda name: (name in ALIASES, name)):
             if name not in fields and ALIASES.get(name, name) not in fields:
                 fields[name] = metadata[name]
+
+
+def _service_of(fields: Body, find_service: FindService) -> DeclaredService | None:
+    tenant_id, service_type = fields.get("tenant_id"), fields.get("service_type")
+    if not isinstance(service_type, str):
+        return None
+    return find_service(tenant_id if isinstance(tenant_id, str) else None, service_type)
+
+
+def _take_declared(fields: Body, service: DeclaredService, reasons: list[Reason]) -> None:
+    """Put a service's own fields where they belong: what it counts into units, the rest into metadata."""
+    for name in sorted(service.declared & fields.keys()):
+        if name in UNIT_ALIASES:
+            # It counts as the unit that it stands for, and can be read as it was sent.
+            _add_metadata(fields, name, fields[name], reasons)
+        elif name not in _FIELDS and name not in ALIASES and name not in _WORDS:
+            value = fields.pop(name)
+            if is_counted(value, name, service):
+                _add_unit(fields, name, value, reasons)
+            else:
+                _add_metadata(fields, name, value, reasons)
 
 
 def _set(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  # noqa: ANN401 - any JSON value
