@@ -49,9 +49,12 @@ _contents = st.fixed_dictionaries(
         "usage": st.sampled_from([None, *PERSONS]),
     }
 )
+_ratings = st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, 7, 8])), min_size=1, max_size=6)
+KINDS = (["USD", "priced", None, "card-2", "openai"], ["EUR", "unpriced", "no_model", None, "anthropic"])
+_deliveries = st.tuples(st.just("deliver"), _tenants, _ids, _contents)
 _steps = st.one_of(
-    st.tuples(st.just("deliver"), _tenants, _ids, _contents),
-    st.tuples(st.just("deliver"), _tenants, _ids, _contents),
+    _deliveries,
+    _deliveries,
     st.tuples(st.just("deliver again"), st.integers(0, 20)),
     st.tuples(st.just("correct"), _tenants, _ids, _contents),
     st.tuples(st.just("void"), _tenants, st.lists(_ids, min_size=1, max_size=3)),
@@ -64,6 +67,14 @@ _steps = st.one_of(
     st.tuples(st.just("rewrite")),
     st.tuples(st.just("rewrite at once")),
     st.tuples(st.just("drop"), st.integers(0, 8)),
+)
+_rating_steps = st.one_of(
+    st.tuples(st.just("begin run"), _tenants, _ratings),
+    st.tuples(st.just("rate more"), _tenants, _ratings),
+    st.tuples(st.just("commit"), _tenants),
+    st.tuples(st.just("abandon"), _tenants),
+    st.tuples(st.just("run"), _tenants, _ratings),
+    st.tuples(st.just("run"), _tenants, _ratings),
 )
 
 
@@ -95,6 +106,8 @@ class History:
         self.model = Model()
         self.delivered: list[dict[str, Any]] = []
         self.drops = self.kept_files = 0
+        self.run_ids: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
         self.pending: list[tuple[int, tuple[Any, ...]]] = []
         self.erased: list[tuple[int, str, str]] = []
 
@@ -140,6 +153,43 @@ class History:
         self.pending.append((seq, (tenant, person)))
         self.erased.append((seq, tenant, person))
         self.model.erase(tenant, person)
+
+    def _run(self, tenant: str, ratings: list[tuple[int, int | None]]) -> None:
+        self._begin_run(tenant, ratings)
+        self._commit(tenant)
+
+    def _begin_run(self, tenant: str, ratings: list[tuple[int, int | None]]) -> None:
+        self.run_ids[tenant] = f"run {len(self.original.lines)}"
+        self.numbers[tenant] = 0
+        self._rate_more(tenant, ratings)
+
+    def _rate_more(self, tenant: str, ratings: list[tuple[int, int | None]]) -> None:
+        """Rate some events as they are now; where the tenant has none, those of others."""
+        own = [seq for seq, one in self.model.current.items() if one.tenant == tenant]
+        seqs = own or list(self.model.current)
+        picos = {
+            seqs[place % len(seqs)]: cents and cents * 10**9 + 1 for place, cents in (ratings if seqs else ())
+        }
+        fields: dict[str, Any] = {"run_id": self.run_ids.get(tenant, "none"), "step": "rates"}
+        fields |= {"number": self.numbers.get(tenant, 0), "as_of": len(self.original.lines), "kinds": KINDS}
+        fields |= {"seqs": list(picos), "picos": list(picos.values())}
+        fields |= {"ratings": [int(one is None) for one in picos.values()]}
+        if picos:
+            fields["parts"] = {str(min(picos)): [{"model": "x", "units": {"input_text": 1}}]}
+        record = a_change("rating_run", tenant_id=tenant, **fields)
+        self.numbers[tenant] = self.numbers.get(tenant, 0) + 1
+        self.model.rate(self._add(record), record)
+
+    def _end_run(self, tenant: str, step: str) -> tuple[int, dict[str, Any]]:
+        run_id, number = self.run_ids.get(tenant, "none"), self.numbers.get(tenant, 0)
+        record = a_change("rating_run", tenant_id=tenant, step=step, run_id=run_id, number=number)
+        return self._add(record), record
+
+    def _commit(self, tenant: str) -> None:
+        self.model.commit(*self._end_run(tenant, "commit"))
+
+    def _abandon(self, tenant: str) -> None:
+        self.model.abandon(self._end_run(tenant, "abandon")[1])
 
     def _reset(self, tenant: str) -> None:
         self.pending.append((self._add(a_change("reset", tenant_id=tenant)), ()))
@@ -220,6 +270,10 @@ def expect(store: ChangedStore, model: Model) -> None:
     assert sorted(store.index.items()) == model.index()
     aside = store.ask("SELECT seq FROM quarantine UNION ALL SELECT seq FROM quarantine_drops")
     assert sorted(row[0] for row in aside) == sorted(seq for seq, _, _ in model.aside)
+    earlier = store.ask("SELECT seq, version, tenant_id, cost, ended_seq FROM earlier_ratings")
+    assert sorted(earlier, key=repr) == sorted(model.earlier, key=repr)
+    runs = store.ask("SELECT seq, tenant_id FROM rating_runs WHERE seq IS NOT NULL ORDER BY 1")
+    assert runs == sorted(model.runs.items())
     horizons = store.ask("SELECT tenant_id, what, epoch_us(before), seq FROM horizons ORDER BY seq")
     assert horizons == model.horizons
 
@@ -237,12 +291,32 @@ def without_quarantine(dump: dict[str, Any]) -> dict[str, Any]:
 
 
 # Five stores per history, each recounted: minutes where others use the machine.
-@pytest.mark.timeout(600)
-@settings(
+_at_length = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+
+
+@pytest.mark.timeout(600)
+@_at_length
 @given(st.lists(_steps, min_size=8, max_size=30))
 def test_live_replayed_and_rewritten_stores_are_what_the_model_says(steps: list[tuple[Any, ...]]) -> None:
+    check_history(steps)
+
+
+@pytest.mark.timeout(600)
+@_at_length
+@given(
+    st.lists(_deliveries, min_size=4, max_size=8),
+    st.lists(st.one_of(_rating_steps, _rating_steps, _steps), min_size=6, max_size=20),
+)
+def test_rating_runs_among_all_other_changes_are_what_the_model_says(
+    deliveries: list[tuple[Any, ...]], steps: list[tuple[Any, ...]]
+) -> None:
+    check_history([*deliveries, *steps])
+
+
+def check_history(steps: list[tuple[Any, ...]]) -> None:
+    """Live, replayed and rewritten stores are what the model says."""
     with tempfile.TemporaryDirectory() as folder:
         live, replayed, again = (ChangedStore(Path(folder) / name) for name in ("live", "replayed", "again"))
         try:
@@ -264,6 +338,9 @@ def test_live_replayed_and_rewritten_stores_are_what_the_model_says(steps: list[
                 counted = found.events + found.voided + found.removed + found.duplicates + found.conflicts
                 assert counted == found.journal_events
             note_example(f"drops: {history.drops}")
+            note_example(
+                f"rating runs: {len(history.model.runs)}, rated again: {bool(history.model.earlier)}"
+            )
             assert replayed.dump() == live.dump()
             assert without_quarantine(again.dump()) == without_quarantine(live.dump())
             expect(live, history.model)

@@ -31,7 +31,7 @@ class Version:
     time: int
     user: str | None
     project: str | None
-    cost: Decimal
+    cost: Decimal | None
     latency: float | None
     tags: tuple[tuple[str, str], ...]
     named: str | None = None
@@ -61,6 +61,19 @@ class Version:
 
 
 @dataclass
+class Run:
+    """A rating run that hasn't come into force."""
+
+    run_id: str
+    began: int
+    chunks: int = 0
+    ratings: dict[int, tuple[int, Decimal | None]] = field(
+        default_factory=dict[int, "tuple[int, Decimal | None]"]
+    )
+    """By position: as of when it was rated, and the cost."""
+
+
+@dataclass
 class Model:
     """Everything that the journal says."""
 
@@ -72,6 +85,13 @@ class Model:
     kept: list[Version] = field(default_factory=list[Version])
     aside: list[tuple[int, str, int]] = field(default_factory=list[tuple[int, str, int]])
     horizons: list[tuple[str, str, int, int]] = field(default_factory=list[tuple[str, str, int, int]])
+    open: dict[str, Run] = field(default_factory=dict[str, Run])
+    earlier: list[tuple[int, int, str, Decimal | None, int]] = field(
+        default_factory=list["tuple[int, int, str, Decimal | None, int]"]
+    )
+    """Position, version, tenant, cost, and which run replaced it."""
+    runs: dict[int, str] = field(default_factory=dict[int, str])
+    """Tenants of the runs that came into force and changed something, by position."""
 
     def deliver(self, seq: int, record: dict[str, Any]) -> None:
         """A usage record: first, repeat, or conflict."""
@@ -98,6 +118,40 @@ class Model:
             first = self._current_seq(record["tenant_id"], event_id)
             if first is not None:
                 self.history.append((self.current.pop(first), seq, "void"))
+
+    def rate(self, seq: int, record: dict[str, Any]) -> None:
+        """Ratings of a run, which wait."""
+        tenant, number = record["tenant_id"], record.get("number", 0)
+        if number == 0:
+            self.open[tenant] = Run(record["run_id"], seq)
+        run = self.open.get(tenant)
+        if run is None or (run.run_id, run.chunks) != (record["run_id"], number):
+            return
+        run.chunks += 1
+        for place, picos in zip(record["seqs"], record["picos"], strict=True):
+            cost = None if picos is None else Decimal(picos).scaleb(-12)
+            run.ratings[place] = (record["as_of"], cost)
+
+    def commit(self, seq: int, record: dict[str, Any]) -> None:
+        """The run comes into force, if all its ratings are there: events that changed since stay."""
+        tenant = record["tenant_id"]
+        run = self.open.get(tenant)
+        if run is None or (run.run_id, run.chunks) != (record["run_id"], record.get("number", 0)):
+            return
+        del self.open[tenant]
+        for first, (as_of, cost) in run.ratings.items():
+            one = self.current.get(first)
+            if one is None or one.tenant != tenant or one.place > as_of or first >= run.began:
+                continue
+            self.earlier.append((first, one.place, tenant, one.cost, seq))
+            self.current[first] = replace(one, cost=cost)
+            self.runs[seq] = tenant
+
+    def abandon(self, record: dict[str, Any]) -> None:
+        """The run won't come into force."""
+        run = self.open.get(record["tenant_id"])
+        if run is not None and run.run_id == record["run_id"]:
+            del self.open[record["tenant_id"]]
 
     def expire(self, seq: int, record: dict[str, Any]) -> None:
         """An expiry: events go with their history and their key, their sums stay; or the sums go too."""
@@ -134,6 +188,8 @@ class Model:
         self.kept = [one for one in self.kept if one.tenant != tenant]
         self.aside = [one for one in self.aside if one[1] != tenant]
         self.horizons = [one for one in self.horizons if one[0] != tenant]
+        self.open.pop(tenant, None)
+        self.runs = {seq: of for seq, of in self.runs.items() if of != tenant}
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Current versions."""
@@ -162,6 +218,7 @@ class Model:
     def _remove(self, seqs: set[int]) -> None:
         self.current = {seq: one for seq, one in self.current.items() if seq not in seqs}
         self.history = [one for one in self.history if one[0].seq not in seqs]
+        self.earlier = [one for one in self.earlier if one[0] not in seqs]
         self.keys = {key: value for key, value in self.keys.items() if value[0] not in seqs}
 
     def _sums(self, key_of: Callable[[Version], tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
@@ -171,7 +228,7 @@ class Model:
         return {
             key: (
                 len(group),
-                sum((one.cost for one in group), Decimal(0)),
+                sum((one.cost for one in group if one.cost is not None), Decimal(0)),
                 sum((Decimal(str(one.latency)) for one in group if one.latency is not None), Decimal(0)),
             )
             for key, group in groups.items()

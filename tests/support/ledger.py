@@ -146,6 +146,9 @@ def dump_store(database: StoreDatabase, index: RunKeyIndex) -> dict[str, list[tu
         "kept_by_user_day",
         "kept_latency_by_hour",
         "horizons",
+        "earlier_ratings",
+        "staged_ratings",
+        "rating_runs",
     )
     found = {table: sorted(ask_store(database, f"SELECT * FROM {table}"), key=repr) for table in tables}
     for table in ("usage_by_hour", "usage_by_user_day", "latency_by_hour"):

@@ -17,8 +17,13 @@ EXPIRE = "expire"
 ERASE = "erase"
 RESET = "reset"
 RELEASE = "release"
+RATING_RUN = "rating_run"
 TOMBSTONE = "tombstone"
 
+RATES, COMMIT, ABANDON = "rates", "commit", "abandon"
+"""The steps of a rating run."""
+RATINGS_PER_RECORD = 10_000
+"""Ratings in one record at most: some 300 kB."""
 EVENTS_PER_RECORD = 5_000
 """Events named by one void or erase record at most: a record is one transaction, and one line in memory."""
 
@@ -105,6 +110,57 @@ class ReleaseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
 
     positions: list[int]
     """Seqs of quarantined records, at most `EVENTS_PER_RECORD`; those that aren't there are passed over."""
+
+
+class RatedAs(msgspec.Struct, frozen=True, array_like=True):
+    """What many ratings of a run have in common."""
+
+    currency: str
+    status: str
+    reason: str | None
+    rate_card: str | None
+    provider: str | None
+    """The event's provider from now on: the one that it names, else the one that the rating found."""
+
+
+class MonthSums(msgspec.Struct, frozen=True, array_like=True):
+    """What the events of one month came to in one currency, before and after a rating run."""
+
+    month: str
+    """`2026-11`, by the events' own times in UTC."""
+    currency: str
+    events_before: int
+    """Re-rated events that were in this currency; most stay in it."""
+    events_after: int
+    unpriced_before: int
+    unpriced_after: int
+    cost_before: str
+    """Decimal string, of the events whose cost was known."""
+    cost_after: str
+
+
+class RatingRunRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """One step of rating events again: ratings, which change nothing yet, or their coming into force.
+
+    A run of a tenant begins with the `rates` of number 0, which end any run that hasn't come into force.
+    """
+
+    step: str
+    """`rates`, `commit` or `abandon`."""
+    number: int = 0
+    """Of `rates`: which of its run, from 0. Of a `commit`: how many there were; it counts only with all."""
+    as_of: int = 0
+    """What was rated is the events as they were at this position; those changed since are passed over."""
+    seqs: list[int] = []
+    picos: list[int | None] = []
+    """By event: the cost in 1e-12 of the currency; None where it isn't known."""
+    ratings: list[int] = []
+    """By event: place in `kinds`."""
+    kinds: list[RatedAs] = []
+    parts: dict[str, msgspec.Raw] | None = None
+    """By position: the shares of events in which several models took part."""
+    applied: list[MonthSums] | None = None
+    """Of a `commit` in a rewritten journal: what it changed, some of which the journal has no more."""
 
 
 class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -8,26 +8,28 @@ each at its own model's price, and unknown as soon as one share is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
-from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
+from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage
 from bursar.pricing.rule_rating import rate_by_rule
-from bursar.units import INPUT_UNITS, OUTPUT_UNITS
-from bursar.usage.event import FLAT_TOTALS
+from bursar.pricing.rules.selection import FieldReader
+from bursar.units import INPUT_UNITS, OUTPUT_UNITS, Quantities
+from bursar.usage.event import FLAT_TOTALS, ReportedCost
+from bursar.usage.providers.provider_usage import ProviderCost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from bursar.pricing.book import PriceBook
     from bursar.pricing.books import TenantPrices
-    from bursar.units import Quantities
-    from bursar.usage.event import ReportedCost, UsageEvent
+    from bursar.usage.event import UsageEvent
     from bursar.usage.measure import Measured
-    from bursar.usage.providers.provider_usage import ProviderCost
 
 DEFAULT_CURRENCY = "USD"
 FAILED_WITHOUT_USAGE = "failed_without_usage"
@@ -88,28 +90,78 @@ def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> Pricing
     )
 
 
+class Billable(msgspec.Struct, frozen=True, gc=False):
+    """All that decides what an event costs, made from the event as it came or as it is stored.
+
+    Nothing else may: a rating run gives what ingest would have given by the prices of its day.
+    """
+
+    subject: PricingSubject
+    units: Quantities
+    """All units, custom ones too."""
+    named_units: Callable[[], Collection[str]]
+    """The units that the event speaks of, those of which it used none included."""
+    read: FieldReader
+    """What the event says in a field by its name."""
+    shares: tuple[tuple[str, Quantities], ...] = ()
+    """Model and units of each share, of an answer in which several models took part."""
+    project_id: str | None = None
+    service_type: str | None = None
+    has_failed: bool = False
+    reported: ReportedCost | None = None
+    """The caller's own figure."""
+    provider_reported: ProviderCost | ReportedCost | None = None
+    """The provider's figure."""
+
+
+def billable_of(event: UsageEvent, measured: Measured, time: datetime) -> Billable:
+    """What decides the cost of an event that comes in."""
+    subject, said = subject_of(event, measured, time), measured.provider
+    units = {**measured.units, **measured.custom} if measured.custom else measured.units
+    return Billable(
+        subject,
+        units,
+        lambda: _named_units(event, units),
+        _reader(event, subject),
+        _shares_of(subject, measured) if said is not None and said.parts else (),
+        event.project_id,
+        event.service_type,
+        event.status == "error",
+        event.cost,
+        said.reported_cost if said is not None else None,
+    )
+
+
 def cost_event(prices: TenantPrices, event: UsageEvent, measured: Measured, time: datetime) -> Costed:
     """The event's cost at the given time, by its tenant's prices.
 
     Raises:
         Invalid: the amount is beyond what an event may cost.
     """
-    units = {**measured.units, **measured.custom} if measured.custom else measured.units
-    if not units and event.status == "error" and event.cost is None:
+    return cost_billable(prices, billable_of(event, measured, time))
+
+
+def cost_billable(prices: TenantPrices, billable: Billable) -> Costed:
+    """The cost by a tenant's prices, whether it is rated for the first time or again.
+
+    Raises:
+        Invalid: the amount is beyond what an event may cost.
+    """
+    units, subject, reported = billable.units, billable.subject, billable.reported
+    if not units and billable.has_failed and reported is None:
         # A call that failed and reports no usage was not billed: this zero is known.
         return Rating(CostStatus.PRICED, 0, DEFAULT_CURRENCY, None, FAILED_WITHOUT_USAGE)
-    subject = subject_of(event, measured, time)
-    book = prices.book_for(event.project_id)
-    rule = prices.rule_for(event.service_type, subject.provider, subject.model, time)
+    rule = prices.rule_for(billable.service_type, subject.provider, subject.model, subject.time)
+    book = prices.book_for(billable.project_id)
     if rule is not None:
-        costed = rate_by_rule(prices.rules, rule, units, _named_units(event, units), _reader(event, subject))
-    elif measured.provider is not None and measured.provider.parts:
-        costed = _cost_parts(book, subject, measured)
+        costed = rate_by_rule(prices.rules, rule, units, billable.named_units(), billable.read)
+    elif billable.shares:
+        costed = _cost_shares(book, subject, billable.shares)
     else:
         costed = rate_usage(book, subject, units)
-    if costed.picos is None and event.cost is not None:
-        picos = reported_picos(event.cost)
-        return Rating(CostStatus.CLIENT_REPORTED, picos, event.cost.currency, None, costed.reason)
+    if costed.picos is None and reported is not None:
+        picos = reported_picos(reported)
+        return Rating(CostStatus.CLIENT_REPORTED, picos, reported.currency, None, costed.reason)
     return costed
 
 
@@ -154,8 +206,8 @@ def reported_picos(cost: ReportedCost | ProviderCost) -> int:
     return picos
 
 
-def _cost_parts(book: PriceBook, subject: PricingSubject, measured: Measured) -> Costed:
-    """The sum over the event's own model and every other model that took part."""
+def _shares_of(subject: PricingSubject, measured: Measured) -> tuple[tuple[str, Quantities], ...]:
+    """The event's own model's share, and that of every other model that took part; empty ones left out."""
     assert measured.provider is not None  # noqa: S101 - the caller checked
     own = {**measured.units, **(measured.custom or {})}
     for part in measured.provider.parts:
@@ -163,13 +215,17 @@ def _cost_parts(book: PriceBook, subject: PricingSubject, measured: Measured) ->
             own[name] = own.get(name, 0) - quantity
     shares = [(subject.model or "", {name: quantity for name, quantity in own.items() if quantity})]
     shares += [(part.model, dict(part.units)) for part in measured.provider.parts]
+    return tuple((model, units) for model, units in shares if units)
+
+
+def _cost_shares(
+    book: PriceBook, subject: PricingSubject, shares: tuple[tuple[str, Quantities], ...]
+) -> Costed:
+    """The sum over the event's own model and every other model that took part."""
     parts = tuple(
         CostedPart(model, units, rate_usage(book, _for_model(subject, model), units))
         for model, units in shares
-        if units
     )
-    if not parts:
-        return unpriced("no_usage")
     unknown = next((part.rating for part in parts if part.rating.picos is None), None)
     if unknown is not None:
         return Shared(unknown.status, None, unknown.currency, None, unknown.reason, parts)

@@ -79,6 +79,8 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Where several models took part: units, rate card and cost of each."""
     reported_cost: str | None = None
     reported_currency: str | None = None
+    reported_by: str | None = None
+    """`provider` where the answer itself said it; absent where the caller did."""
     event: msgspec.Raw
     """The caller's part, as `UsageEvent`."""
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from bursar.usage.measure import Measured
     from bursar.usage.record import UsageRecord
 
+REPORTED_BY_PROVIDER = "provider"
+
 
 def stored_amount(picos: int | None) -> str | None:
     """An amount with all its twelve places, as DuckDB reads it exactly."""
@@ -42,6 +44,7 @@ def add_parts(record: UsageRecord, event: UsageEvent, measured: Measured, costed
     if reported is not None:
         record.reported_cost = stored_amount(reported_picos(reported))
         record.reported_currency = reported.currency
+        record.reported_by = None if event.cost else REPORTED_BY_PROVIDER
     record.parts = [_part_line(part) for part in parts_of(costed)] or None
     record.custom_units = measured.custom
     if said is not None:

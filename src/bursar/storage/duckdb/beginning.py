@@ -1,22 +1,25 @@
 """What a replay must know of records that were dropped from the journal: expiries with the sums they keep.
 
-Segments may be dropped once nothing live in the store stems from them (`needed_from`). Two kinds of
+Segments may be dropped once nothing live in the store stems from them (`needed_from`). Three kinds of
 records there still matter, and are kept in a file of journal lines: each expiry whose horizon counts,
-with its sums as they are now, and tombstones that bear a key which only a later expiry frees. A replay
-applies these lines as it would apply the whole journal, then goes on behind them; the last line stands
-at the last dropped position. `storage/journal/dropping.py` drops, `replay.py` there reads the lines.
+with its sums as they are now, the commit of each rating run with what it changed, and tombstones that
+bear a key which only a later expiry frees. A replay applies these lines as it would apply the whole
+journal, then goes on behind them; the last line stands at the last dropped position.
+`storage/journal/dropping.py` drops, `replay.py` there reads the lines.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bursar.storage.duckdb.kept import read_kept
+from bursar.storage.duckdb.rerate import sums_of_runs, with_applied
 from bursar.storage.duckdb.rewriting import with_kept
 from bursar.usage.applying import BatchKind
-from bursar.usage.changes import EXPIRE, TOMBSTONE, Tombstone
+from bursar.usage.changes import EXPIRE, RATING_RUN, TOMBSTONE, Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,11 +33,13 @@ _NEEDED_FROM = (
     " UNION ALL SELECT min(seq) FROM usage_history"
     " UNION ALL SELECT min(seq) FROM quarantine UNION ALL SELECT min(seq) FROM quarantine_drops"
     # Their lines are still to be rewritten.
+    " UNION ALL SELECT min(began_seq) FROM rating_runs"
     " UNION ALL SELECT min(seq) FROM removed WHERE NOT is_tombstone UNION ALL SELECT min(seq) FROM erased"
     " UNION ALL SELECT coalesce(max(seq), 0) + 1 FROM applied)"
 )
 """An event's row stands at its first delivery; its corrections, and what ended it, come later."""
 _RECORD_VERSION = 1
+_MAY_MATTER = re.compile(b'"kind":"%b"|"step":"commit"' % EXPIRE.encode())
 
 
 class _Head(msgspec.Struct):
@@ -54,6 +59,7 @@ class Beginning:
         self._database = database
         rows = database.execute("SELECT seq, what FROM horizons").fetchall()
         self._horizons = {int(seq): str(what) for seq, what in rows}
+        self._runs = sums_of_runs(database)
 
     def needed_from(self) -> int:
         """The first position from which something live stems, or that isn't applied yet."""
@@ -84,6 +90,8 @@ class Beginning:
                 kept = read_kept(self._database, head.seq)
                 has_kept = kept or b'"kept":' in line
                 yield head.seq, with_kept(line, msgspec.json.encode(kept)) if has_kept else line
+            elif head.kind == RATING_RUN and head.seq in self._runs:
+                yield head.seq, with_applied(line, self._runs[head.seq])
             elif head.kind == TOMBSTONE:
                 stone = _read_tombstone(line)
                 # A key whose expiry was reset, or is dropped itself, is free.
@@ -99,5 +107,4 @@ def _lines_that_may_matter(earlier: Path | None, dropped: Iterable[RecordBatch])
         if batch.kind is BatchKind.TOMBSTONE:
             yield from (line for line in batch.payload.splitlines() if b'"key":' in line)
         elif batch.kind is BatchKind.OTHER:
-            mark = b'"kind":"%b"' % EXPIRE.encode()
-            yield from (line for line in batch.payload.splitlines() if mark in line)
+            yield from (line for line in batch.payload.splitlines() if _MAY_MATTER.search(line))

@@ -14,6 +14,7 @@ from bursar.storage.duckdb.change_reader import (
     Correction,
     Erasure,
     Expiry,
+    RatingRun,
     Refusal,
     Release,
     Reset,
@@ -22,6 +23,7 @@ from bursar.storage.duckdb.change_reader import (
 from bursar.storage.duckdb.erase import Eraser
 from bursar.storage.duckdb.expire import Remover
 from bursar.storage.duckdb.quarantine import release
+from bursar.storage.duckdb.rerate import Rerater
 from bursar.usage.changes import Tombstone
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from bursar.usage.applying import Applied, KeyIndex
 
 
-_Single = Void | Expiry | Erasure | Reset | Release | Tombstone
+_Amending = Void | Expiry | Erasure | Reset | Release | RatingRun
+_Single = _Amending | Tombstone
 
 
 class Changer:
@@ -47,6 +50,7 @@ class Changer:
         self._amender = Amender(connection, index, staging)
         self._remover = Remover(connection, index)
         self._eraser = Eraser(connection)
+        self._rerater = Rerater(connection)
 
     def stage(self, run: Sequence[Step]) -> list[Change | Refusal]:
         """Load what a run of records brings, or say why some can't be made (see `Amender.stage`)."""
@@ -69,24 +73,31 @@ class Changer:
                 self._make(change, step.line, applied)
 
     def _make(self, change: _Single, line: bytes, applied: Applied) -> None:
+        if isinstance(change, Tombstone):
+            self._remover.lay_tombstones([line], self._staging.path)
+            applied.tombstones += 1
+            return
+        applied.passed_over += self._change(change, line)
+        applied.amended += 1
+
+    def _change(self, change: _Amending, line: bytes) -> int:
+        """Make a change; returns how much of what it names wasn't there any more."""
         match change:
             case Void():
-                applied.passed_over += self._amender.void(change)
+                return self._amender.void(change)
             case Expiry():
                 self._remover.expire(change)
             case Erasure():
-                applied.passed_over += self._eraser.erase(change)
+                return self._eraser.erase(change)
             case Reset():
                 self._remover.reset(change)
             case Release():
-                applied.passed_over += release(self._connection, change)
-            case Tombstone():
-                self._remover.lay_tombstones([line], self._staging.path)
-                applied.tombstones += 1
-                return
+                return release(self._connection, change)
+            case RatingRun():
+                return int(not self._rerater.take(change, line, self._staging.path))
             case _:
                 assert_never(change)
-        applied.amended += 1
+        return 0
 
     def lay_tombstones(self, payloads: Sequence[bytes]) -> None:
         """Take up whole batches of tombstones, inside the applier's transaction."""

@@ -13,9 +13,13 @@ import msgspec
 
 from bursar.clock import from_micros
 from bursar.usage.changes import (
+    ABANDON,
+    COMMIT,
     CORRECTION,
     ERASE,
     EXPIRE,
+    RATES,
+    RATING_RUN,
     RELEASE,
     RESET,
     TOMBSTONE,
@@ -23,6 +27,7 @@ from bursar.usage.changes import (
     ChangeRecord,
     EraseRecord,
     ExpireRecord,
+    RatingRunRecord,
     ReleaseRecord,
     ResetRecord,
     Tombstone,
@@ -85,7 +90,13 @@ class Release(ReleaseRecord, kw_only=True):
     seq: int
 
 
-Change = Correction | Void | Expiry | Erasure | Reset | Release | Tombstone
+class RatingRun(RatingRunRecord, kw_only=True):
+    """A step of a rating run at its position."""
+
+    seq: int
+
+
+Change = Correction | Void | Expiry | Erasure | Reset | Release | RatingRun | Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Change]] = {
     ERASE: msgspec.json.Decoder(Erasure),
     RESET: msgspec.json.Decoder(Reset),
     RELEASE: msgspec.json.Decoder(Release),
+    RATING_RUN: msgspec.json.Decoder(RatingRun),
     TOMBSTONE: msgspec.json.Decoder(Tombstone),
 }
 
@@ -125,9 +137,23 @@ def read_change(line: bytes) -> Change | Refusal:
         change = decoder.decode(line)
     except msgspec.DecodeError as error:
         return Refusal("unreadable_record", str(error))
-    if isinstance(change, Expiry):
-        return _checked(change)
-    return change
+    if isinstance(change, RatingRun):
+        fault = _fault_of(change)
+        return Refusal("unreadable_record", fault) if fault else change
+    return _checked(change) if isinstance(change, Expiry) else change
+
+
+def _fault_of(change: RatingRun) -> str | None:
+    """What is wrong with a step of a rating run."""
+    if change.step not in {RATES, COMMIT, ABANDON}:
+        return f"A rating run has no step {change.step!r}."
+    if not len(change.seqs) == len(change.picos) == len(change.ratings):
+        return "Ratings need a position, an amount and a kind each."
+    if change.seqs and change.as_of >= change.seq:
+        return "Only what came before can be rated again."
+    if change.ratings and not 0 <= min(change.ratings) <= max(change.ratings) < len(change.kinds):
+        return "A rating is of none of the record's kinds."
+    return None
 
 
 def _checked(change: Expiry) -> Expiry | Refusal:

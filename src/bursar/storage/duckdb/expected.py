@@ -17,6 +17,7 @@ from bursar.storage.duckdb.change_reader import (
     Correction,
     Erasure,
     Expiry,
+    RatingRun,
     Refusal,
     Release,
     Reset,
@@ -28,6 +29,7 @@ from bursar.storage.duckdb.change_reader import (
 from bursar.storage.duckdb.expected_removal import SCRATCH, erase_expected, remove_expected
 from bursar.storage.duckdb.keys import KEY_COLUMNS
 from bursar.storage.duckdb.quarantine import QuarantinedRecord
+from bursar.storage.duckdb.rerate import Rerater
 from bursar.storage.duckdb.schema import TABLES
 from bursar.storage.duckdb.spellings import spelled_prints
 from bursar.storage.duckdb.staging import STAGED
@@ -52,6 +54,9 @@ COPIED = (
     "kept_by_user_day",
     "kept_latency_by_hour",
     "horizons",
+    "earlier_ratings",
+    "staged_ratings",
+    "rating_runs",
 )
 """Tables that are worked out row by row, to be compared as they are."""
 _KEY = "upper UBIGINT, lower UBIGINT, seq UBIGINT"
@@ -128,7 +133,7 @@ class Expectation:
                 self._set_aside(line, change)
             case Tombstone():
                 self._lay(change)
-            case Correction() | Void() | Erasure():
+            case Correction() | Void() | Erasure() | RatingRun():
                 self._changes.append(Step(line, change))
                 self._size += len(line)
             case Expiry() | Reset() | Release():
@@ -162,8 +167,13 @@ class Expectation:
                     self._correct(run)
             else:
                 for step in steps:
-                    if isinstance(step.change, Erasure):
-                        erase_expected(self.scratch, step.change)
+                    self._change_alone(step)
+
+    def _change_alone(self, step: Step) -> None:
+        if isinstance(step.change, Erasure):
+            erase_expected(self.scratch, step.change)
+        elif isinstance(step.change, RatingRun):
+            Rerater(self.scratch, f"{SCRATCH}.").take(step.change, step.line, self.staging.path)
 
     def _take_up_tombstones(self) -> None:
         if not self._stones:

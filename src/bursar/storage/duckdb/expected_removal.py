@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS, Erasure, Expiry, Release, Reset
 from bursar.storage.duckdb.erase import UNREADABLE, name_events, name_kept, null_kept_users, replace_erased
+from bursar.storage.duckdb.expire import RATED_AGAIN
 from bursar.storage.duckdb.kept import KEPT_TABLES, insert_kept, kept_select
 from bursar.storage.duckdb.rollup import ROLLUPS as ROLLUP_TABLES
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
 SCRATCH = "recount"
 """The name under which the scratch database is attached."""
-_OF_TENANT = ("usage_events", "usage_history", *KEPT_TABLES.values(), "quarantine", "horizons")
+_OF_TENANT = (
+    "usage_events",
+    "usage_history",
+    *RATED_AGAIN,
+    "rating_runs",
+    *KEPT_TABLES.values(),
+    "quarantine",
+    "horizons",
+)
 
 
 def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset | Release) -> None:
@@ -87,7 +96,7 @@ def _expire_events(scratch: duckdb.DuckDBPyConnection, change: Expiry) -> None:
         f"DELETE FROM {SCRATCH}.keys WHERE seq IN (SELECT seq FROM {SCRATCH}.tombstones WHERE by_seq = ?)",
         [change.seq],
     )
-    for table in ("usage_events", "usage_history"):
+    for table in ("usage_events", "usage_history", *RATED_AGAIN):
         scratch.execute(
             f"DELETE FROM {SCRATCH}.{table} WHERE tenant_id = ? AND seq IN (SELECT seq FROM freed)",
             [change.tenant_id],

@@ -42,9 +42,13 @@ _EVERYTHING = (
     "SELECT seq FROM usage_events WHERE tenant_id = $tenant"
     " UNION ALL SELECT seq FROM usage_history WHERE tenant_id = $tenant"
 )
+RATED_AGAIN = ("earlier_ratings", "staged_ratings")
+"""What goes with its event."""
 _OF_TENANT = (
     "usage_events",
     "usage_history",
+    *RATED_AGAIN,
+    "rating_runs",
     *ROLLUP_TABLES,
     *KEPT_TABLES.values(),
     "quarantine",
@@ -126,7 +130,7 @@ class Remover:
         self._forget_keys(
             f"SELECT upper, lower, seq FROM removed WHERE by_seq = {int(change.seq)} AND upper IS NOT NULL"
         )
-        for table in ("usage_events", "usage_history"):
+        for table in ("usage_events", "usage_history", *RATED_AGAIN):
             self._connection.execute(
                 f"DELETE FROM {table} WHERE tenant_id = ? AND seq IN (SELECT seq FROM {LEAVING})",
                 [change.tenant_id],

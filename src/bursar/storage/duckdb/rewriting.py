@@ -21,8 +21,9 @@ import msgspec
 from bursar.storage.duckdb.change_reader import Expiry, Reset, read_change
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import read_kept
+from bursar.storage.duckdb.rerate import sums_of_runs, with_applied, without_positions
 from bursar.usage.applying import event_key
-from bursar.usage.changes import TOMBSTONE
+from bursar.usage.changes import RATING_RUN, TOMBSTONE
 from bursar.usage.erasing import erased_line, names_person, tombstone_for
 from bursar.usage.person import Person
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.connection import Database
 
 _HALF = 64
+_HEAD_BYTES = 96
+"""Of a line: its kind stands there, for nothing before it is long."""
+_RERATES = b'"kind":"%b"' % RATING_RUN.encode()
 
 
 class Decide(Protocol):
@@ -153,6 +157,7 @@ class _ExpiryDecider:
         self._removed = _Removed(database, change.seq)
         self._aside = _seqs_aside(database, change.tenant_id)
         self._kept = _kept_of_tenant(database, change.tenant_id, change.seq)
+        self._sums = sums_of_runs(database, change.tenant_id)
         self._tenant_id = change.tenant_id
         self._mark = _tenant_mark(change.tenant_id)
 
@@ -162,11 +167,23 @@ class _ExpiryDecider:
         place = self._removed.place_of(seq)
         if place is not None:
             return self._removed.tombstone(line, place, self._seq)
-        if self._mark not in line:
-            return None
+        return self._of_tenant(seq, line) if self._mark in line else None
+
+    def _of_tenant(self, seq: int, line: bytes) -> bytes | None:
+        """What stands in for a line that stays, where it is the tenant's."""
         if seq in self._kept:
             return with_kept(line, self._kept[seq]) if seq == self._seq or b'"kept":' in line else None
+        if _RERATES in line[:_HEAD_BYTES]:
+            return self._rerating(seq, line)
         return tombstone_for(line, seq, self._seq) if self._repeats_removed(seq, line) else None
+
+    def _rerating(self, seq: int, line: bytes) -> bytes | None:
+        """A step of a rating run without the ratings of what is gone; its commit says what it changed."""
+        if _decode(line).tenant_id != self._tenant_id:
+            return None
+        if seq in self._sums:
+            return with_applied(line, self._sums[seq])
+        return without_positions(line, lambda one: self._removed.place_of(one) is not None)
 
     def _repeats_removed(self, seq: int, line: bytes) -> bool:
         """Whether a line repeats a removed event, and nothing else shows it."""

@@ -82,6 +82,7 @@ COST_COLUMNS: dict[str, str] = {
     "metadata": "JSON",
     "usage": "JSON",
     "revised_seq": "UBIGINT",
+    "reported_by": "VARCHAR",
 }
 EVENT_COLUMNS: dict[str, str] = {
     **IDENTITY_COLUMNS,
@@ -189,6 +190,16 @@ ENDED_COLUMNS: dict[str, str] = {
     "ended_run": "VARCHAR",
 }
 """Of a version that is no longer current: the record that ended it, when, who asked, why, by which run."""
+RATING_COLUMNS: dict[str, str] = {
+    "cost": "DECIMAL(18,12)",
+    "currency": "VARCHAR",
+    "cost_status": "VARCHAR",
+    "cost_reason": "VARCHAR",
+    "rate_card": "VARCHAR",
+    "parts": "JSON",
+    "provider": "VARCHAR",
+}
+"""What rating decides of an event; a rating run replaces just these."""
 _KEPT_COLUMNS: dict[str, str] = {"by_seq": "UBIGINT NOT NULL", "place": "UBIGINT NOT NULL"}
 """Which expiry made a row, and its number there: an erasure names it by both."""
 _LATENCY_COLUMNS: dict[str, str] = {**LATENCY_DIMENSIONS, "events": "BIGINT"}
@@ -238,6 +249,33 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # Positions whose lines must lose a person, noted until the journal is rewritten.
     "erased": {"seq": "UBIGINT NOT NULL", "by_seq": "UBIGINT NOT NULL", "tags": "VARCHAR[]"},
+    # Ratings that a rating run has replaced; `version` is the position of the record that was rated.
+    "earlier_ratings": {
+        "seq": "UBIGINT NOT NULL",
+        "version": "UBIGINT NOT NULL",
+        "tenant_id": "VARCHAR NOT NULL",
+        **RATING_COLUMNS,
+        **{name: kind for name, kind in ENDED_COLUMNS.items() if name != "ended_kind"},
+    },
+    # Ratings of a run that hasn't come into force.
+    "staged_ratings": {
+        "seq": "UBIGINT NOT NULL",
+        "tenant_id": "VARCHAR NOT NULL",
+        "as_of": "UBIGINT NOT NULL",
+        **RATING_COLUMNS,
+    },
+    # The open rating run of a tenant (no `seq` yet), and what each that came into force has changed.
+    "rating_runs": {
+        "tenant_id": "VARCHAR NOT NULL",
+        "run_id": "VARCHAR",
+        "began_seq": "UBIGINT",
+        "chunks": "UBIGINT",
+        "seq": "UBIGINT",
+        "at": "TIMESTAMP",
+        "key_id": "VARCHAR",
+        "reason": "VARCHAR",
+        "sums": "VARCHAR",
+    },
     # How many rows each period of a rollup had when it was last summed up.
     "compacted": {
         "rollup": "VARCHAR NOT NULL",
@@ -285,6 +323,11 @@ _STEPS: dict[int, tuple[str, ...]] = {
             f"ALTER TABLE usage_history ADD COLUMN IF NOT EXISTS {name} {kind}"
             for name, kind in ENDED_COLUMNS.items()
         ),
+        "ALTER TABLE usage_events ADD COLUMN IF NOT EXISTS reported_by VARCHAR",
+        "UPDATE usage_events SET reported_by = 'client' WHERE reported_cost IS NOT NULL",
+        # Its new column has a place among the others; nothing ended in those days.
+        "DROP TABLE usage_history",
+        _ddl("usage_history", TABLES["usage_history"]),
         # Nothing had expired yet, so that raw rows say all that there is to sum.
         "DROP TABLE IF EXISTS usage_by_user_day",
         _ddl("usage_by_user_day", TABLES["usage_by_user_day"]),

@@ -70,6 +70,7 @@ _RECORD_FIELDS: dict[str, str] = {
     "parts": "JSON",
     "reported_cost": "DECIMAL(18,12)",
     "reported_currency": "VARCHAR",
+    "reported_by": "VARCHAR",
     "event": "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind in _EVENT_FIELDS.items()) + ")",
 }
 _JSON_COLUMNS = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in _RECORD_FIELDS.items()) + "}"
@@ -86,6 +87,7 @@ _EXPRESSIONS: dict[str, str] = {
     "time": "make_timestamp(time)",
     "received_at": "make_timestamp(received)",
     "revised_seq": "NULL::UBIGINT",
+    "reported_by": "CASE WHEN reported_cost IS NOT NULL THEN coalesce(reported_by, 'client') END",
     **{unit: f'units."{unit}"' for unit in UNITS},
     **{column: f"coalesce(event.{column}, {column})" for column in ("event_id", *_EVENT_WINS)},
     **{column: f"coalesce({column}, event.{column})" for column in _RECORD_WINS},

@@ -2,7 +2,8 @@
 
 A correction or a void finds an event by its id, and only one whose first delivery came before it. So it
 makes no difference whether deliveries behind it are there already, and both may alternate record by record
-without a transaction for each. Every other change stands alone: it is about whatever is there.
+without a transaction for each. So may the ratings of a rating run, which wait in a table of their own.
+Every other change stands alone: it is about whatever is there.
 """
 
 from __future__ import annotations
@@ -10,8 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bursar.storage.duckdb.change_reader import Correction, Refusal, RunBeginnings, Step, Void, read_steps
+from bursar.storage.duckdb.change_reader import (
+    Correction,
+    RatingRun,
+    Refusal,
+    RunBeginnings,
+    Step,
+    Void,
+    read_steps,
+)
 from bursar.usage.applying import BatchKind, RecordBatch
+from bursar.usage.changes import RATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,13 +73,21 @@ def stretches(batches: Iterable[RecordBatch], after_seq: int) -> Iterator[Stretc
             gathered.add_delivery(rest)
             continue
         for seq, step in enumerate(read_steps(rest.payload.splitlines()), rest.first_seq):
-            is_alone = not isinstance(step.change, Correction | Void | Refusal)
+            is_alone = not _goes_with_deliveries(step)
             if is_alone or gathered.is_full:
                 yield from gathered.end()
             gathered.add_change(seq, step)
             if is_alone:
                 yield from gathered.end()
     yield from gathered.end()
+
+
+def _goes_with_deliveries(step: Step) -> bool:
+    """Whether deliveries behind it may be there already; ratings change nothing before the commit."""
+    change = step.change
+    return isinstance(change, Correction | Void | Refusal) or (
+        isinstance(change, RatingRun) and change.step == RATES
+    )
 
 
 def deliveries_of(stretch: Stretch) -> list[RecordBatch]:
