@@ -7,61 +7,66 @@ it makes for days, hours and sizes name their conditions.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from bursar.pricing import book as book_module
-from bursar.pricing.book import PriceBook
-from bursar.pricing.card import Rate
-from bursar.pricing.prices import (
+from bursar.pricing.card import Rate, RateCard
+from bursar.pricing.genai_lists import (
     Condition,
     DatedPrices,
-    ModelIndex,
-    PriceData,
-    PricedModel,
-    PricedProvider,
-    PriceKey,
+    ModelLists,
     PriceList,
     PriceVariant,
     UnitPrice,
+    unfold_lists,
 )
 from bursar.pricing.rating import PricingSubject, rate_usage
-from bursar.pricing.unit_prices import covering_key
+from bursar.pricing.rows import PriceRow, Way, overlapping_rows
+from bursar.pricing.unit_prices import covering_price
+from tests.support.price_books import acme_book
 
 if TYPE_CHECKING:
     import pytest
 
+    from bursar.pricing.book import PriceBook
     from bursar.pricing.tariff import Quote
 
-
-def key(name: str, **dimensions: str) -> PriceKey:
-    return PriceKey(name, 1_000_000, frozenset({"family": "tokens", **dimensions}.items()))
-
-
-KEYS = {
-    made.name: made
-    for made in (
-        key("input_mtok", direction="input"),
-        key("output_mtok", direction="output"),
-        key("cache_read_mtok", direction="input", token_type="cache_read"),
-        key("input_audio_mtok", direction="input", modality="audio"),
-        key("input_video_mtok", direction="input", modality="video"),
-    )
-}
 FEBRUARY, MARCH = date(2026, 2, 1), date(2026, 3, 1)
+BATCH, FLEX = Way(batch=True), Way("flex")
 
 
 def prices(input_price: str, *tiers: tuple[int, str], **more: str) -> PriceList:
     """A price list in dollars for a million tokens."""
     stepped = UnitPrice(Decimal(input_price), tuple((start, Decimal(amount)) for start, amount in tiers))
-    return {"input_mtok": stepped, **{name: UnitPrice(Decimal(amount)) for name, amount in more.items()}}
+    return {"input_tokens": stepped, **{name: UnitPrice(Decimal(amount)) for name, amount in more.items()}}
 
 
 def book_of(*dated: DatedPrices, variants: tuple[PriceVariant, ...] = ()) -> PriceBook:
-    model = PricedModel("m", "M", dated, variants)
-    seller = PricedProvider("acme", "Acme", "https://acme.example/prices", ModelIndex((model,), {"m": 0}, ()))
-    return PriceBook(PriceData("test 1", {"acme": seller}, KEYS))
+    """A book of these lists, by way of rows."""
+    rows = [
+        PriceRow(
+            provider="acme",
+            model="m",
+            unit=one.unit,
+            price=one.price,
+            per=1_000_000,
+            context_over=one.context[0],
+            context_upto=one.context[1],
+            service_tier=one.way.service_tier,
+            batch=one.way.batch,
+            speed=one.way.speed,
+            hours=one.hours,
+            valid_from=one.valid_from,
+            valid_to=one.valid_to,
+            source="test",
+            link="https://acme.example/prices",
+        )
+        for one in unfold_lists(ModelLists(dated, variants))
+    ]
+    assert not overlapping_rows(rows)
+    return acme_book(*rows)
 
 
 def cost(book: PriceBook, time: datetime, tokens: int = 1_000_000, **way: str | bool | int) -> str:
@@ -146,28 +151,27 @@ def test_the_size_of_the_whole_prompt_counts_where_it_is_told() -> None:
 
 
 def test_a_variant_overrides_only_the_prices_that_it_names() -> None:
-    batch = PriceVariant({"processing": "batch"}, prices("0.5"))
-    book = book_of(DatedPrices(prices("1", output_mtok="8")), variants=(batch,))
+    batch = PriceVariant(BATCH, prices("0.5"))
+    book = book_of(DatedPrices(prices("1", output_tokens="8")), variants=(batch,))
     subject = PricingSubject("acme", "m", at(1, 1), batch=True)
     card = rate_usage(book, subject, {"input_text": 1}).card
-    assert card is not None
+    assert isinstance(card, RateCard)
     assert card.rates["input_text"] == Rate(500_000, 1)
     assert card.rates["output_text"] == Rate(8_000_000, 1)
     assert cost(book, at(1, 1)) == "1"
 
 
 def test_a_variant_without_prices_says_that_such_calls_cost_the_standard_price() -> None:
-    book = book_of(DatedPrices(prices("1")), variants=(PriceVariant({"processing": "batch"}, {}),))
+    book = book_of(DatedPrices(prices("1")), variants=(PriceVariant(BATCH, {}),))
     assert cost(book, at(1, 1), batch=True) == "1"
 
 
 def test_the_first_variant_that_holds_wins_and_before_any_holds_the_cost_is_unknown() -> None:
-    way = {"service_tier": "flex"}
     book = book_of(
         DatedPrices(prices("4")),
         variants=(
-            PriceVariant(way, prices("2"), Condition(starts=MARCH)),
-            PriceVariant(way, prices("1"), Condition(starts=FEBRUARY)),
+            PriceVariant(FLEX, prices("2"), Condition(starts=MARCH)),
+            PriceVariant(FLEX, prices("1"), Condition(starts=FEBRUARY)),
         ),
     )
     costs = [cost(book, at(month, 15), service_tier="flex") for month in (1, 2, 3)]
@@ -175,16 +179,16 @@ def test_the_first_variant_that_holds_wins_and_before_any_holds_the_cost_is_unkn
 
 
 def test_dates_at_which_nothing_changes_for_a_call_make_no_card_of_their_own() -> None:
-    batch = PriceVariant({"processing": "batch"}, prices("0.5"), Condition(starts=MARCH))
+    batch = PriceVariant(BATCH, prices("0.5"), Condition(starts=MARCH))
     same = DatedPrices(prices("1"), Condition(starts=FEBRUARY))
     book = book_of(DatedPrices(prices("1")), same, variants=(batch,))
     assert len(quotes_of(book)) == 1
 
 
 def test_a_unit_is_billed_at_the_most_specific_price_that_covers_it() -> None:
-    everything = list(KEYS.values())
+    priced = {"input_tokens", "output_tokens", "cache_read_tokens", "input_audio", "input_video"}
     names = {
-        unit: found.name if (found := covering_key(unit, everything)) else None
+        unit: covering_price(unit, priced)
         for unit in (
             "input_text",
             "input_audio",
@@ -195,20 +199,20 @@ def test_a_unit_is_billed_at_the_most_specific_price_that_covers_it() -> None:
         )
     }
     assert names == {
-        "input_text": "input_mtok",
-        "input_audio": "input_audio_mtok",
-        "cache_read_text": "cache_read_mtok",
-        "cache_write_1h": "input_mtok",
-        "output_reasoning": "output_mtok",
+        "input_text": "input_tokens",
+        "input_audio": "input_audio",
+        "cache_read_text": "cache_read_tokens",
+        "cache_write_1h": "input_tokens",
+        "output_reasoning": "output_tokens",
         "pages": None,
     }
     # Cached audio: the prices of audio and of cache reads cover it equally well.
-    assert covering_key("cache_read_audio", everything) is None
+    assert covering_price("cache_read_audio", priced) is None
 
 
 def test_a_price_for_video_that_differs_leaves_images_without_a_price() -> None:
-    same = book_of(DatedPrices(prices("1", input_video_mtok="1")))
-    other = book_of(DatedPrices(prices("1", input_video_mtok="12")))
+    same = book_of(DatedPrices(prices("1", input_video="1")))
+    other = book_of(DatedPrices(prices("1", input_video="12")))
     call = PricingSubject("acme", "m", at(1, 1))
     assert rate_usage(same, call, {"input_image": 1_000_000}).picos == 10**12
     assert rate_usage(other, call, {"input_image": 1_000_000}).reason == "no_price_for_unit:input_image"
@@ -223,19 +227,12 @@ def test_a_price_finer_than_a_pico_a_token_is_rounded_once_a_line() -> None:
     assert picos == [0, 1, 2, 2, 4]  # ties to even
 
 
-def test_the_bundled_book_answers_like_prices_at_for_random_moments(book: PriceBook) -> None:
-    checked = 0
-    for offer in book.offers("deepseek"):
-        tariff = book.standard_tariff(offer)
-        for hour in range(0, 24 * 400, 7):
-            moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour, minutes=29, seconds=hour % 60)
-            quote = tariff.bands_at(moment).quotes[0]
-            holding = [dated for dated in offer.model.dated if dated.condition.is_met(moment)]
-            expected = (holding or offer.model.dated)[-1 if holding else 0].prices["input_mtok"].amount
-            assert quote.card is not None
-            assert quote.card.rates["input_text"] == Rate(int(expected * 10**6), 1)
-            checked += 1
-    assert checked > 5000
+def test_the_bundled_book_has_at_most_one_price_for_any_call(book: PriceBook) -> None:
+    counted = 0
+    for place, rows in book.data.rows.items():
+        assert not overlapping_rows(rows), place
+        counted += len(rows)
+    assert counted > 8000
 
 
 def test_the_book_remembers_a_bounded_number_of_tariffs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from bursar.identity.caller import Scope
 from bursar.pricing.book import PriceBook, TariffKey
 from bursar.pricing.card import QUOTED_PER, RateCard
 from bursar.pricing.match import Offer, find_offer, provider_id
+from bursar.pricing.tiers import traits_of
 from bursar.units import scale_of
 
 PAGE_LIMIT = 200
@@ -199,17 +200,13 @@ def _price_now(book: PriceBook, offer: Offer, moment: datetime) -> ModelPriceOut
 
 def _tariff_out(book: PriceBook, offer: Offer, key: TariffKey) -> ModelTariffOut:
     quotes = list(book.tariff(key).quotes())
-    variants: list[dict[str, str]] = []
-    for variant in offer.model.variants:
-        if (when := dict(variant.when)) not in variants:
-            variants.append(when)
     return ModelTariffOut(
         provider=offer.provider.id,
         model=offer.model.id,
         name=offer.model.name,
         cards=[RateCardOut.of(quote.card) for quote in quotes if quote.card],
         reasons=sorted({quote.reason for quote in quotes if quote.reason}),
-        variants=variants,
+        variants=[traits_of(way) for way in book.ways(offer)],
     )
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bursar.money import PICOS_PER_UNIT, divide_half_even, format_picos
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS, UNITS, scale_of
@@ -72,6 +73,16 @@ class Line(msgspec.Struct, frozen=True):
     amount_picos: int
 
 
+class AppliedTerm(msgspec.Struct, frozen=True, array_like=True):
+    """One of a customer's own terms (`terms.py`) that is in the rates of a card."""
+
+    id: str
+    kind: str
+    """`contract_price`, `discount`, `markup`, `multiplier` or `fee`."""
+    amount: str
+    """As a reader would write it: `12 %`, `2 USD per 1000000 input_tokens`."""
+
+
 class RateCard(msgspec.Struct, frozen=True, kw_only=True):
     """Rates by unit, the conditions under which they applied, and their source."""
 
@@ -91,6 +102,12 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
     """The first UTC day of these rates, where the book knows of earlier ones."""
     source: str
     book_version: str
+    terms: tuple[AppliedTerm, ...] | UnsetType = UNSET
+    """A customer's own terms in these rates, in the order of their arithmetic; left out where there are
+    none, so that the ids of such cards stay what they were before there were terms."""
+    list_rates: dict[str, Rate] | UnsetType = UNSET
+    """What the list charges beside it, in the same currency; left out where no terms applied (then the
+    rates are the list's), and where it isn't known."""
 
     def lines(self, units: Quantities) -> tuple[Line, ...]:
         """What each unit costs, in the order of `units.UNITS`.
@@ -111,6 +128,23 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
     def amount_for(self, units: Quantities) -> int:
         """The sum of the amounts of `lines`, in picos, for units that all have a rate."""
         return sum(self.rates[unit].amount_for(steps) for unit, steps in self._billed(units))
+
+    def list_amount_for(self, units: Quantities) -> int | None:
+        """What the list charges for units that all have a rate, in picos; None where that isn't known.
+
+        A request that only a customer's own fee bills costs nothing by the list.
+        """
+        if self.terms is UNSET:
+            return self.amount_for(units)
+        if self.list_rates is UNSET:
+            return None
+        total = 0
+        for unit, steps in self._billed(units):
+            rate = self.list_rates.get(unit)
+            if rate is None and unit not in UNBILLED_UNITS:
+                return None
+            total += rate.amount_for(steps) if rate else 0
+        return total
 
     def missing_unit(self, units: Quantities) -> str | None:
         """The first unit by name that was used and has no rate here."""

@@ -175,7 +175,7 @@ class PriceData:
     """Everything that one version of a price book says."""
 
     version: str
-    sellers: Mapping[str, Seller]
-    """Provider id to its models."""
+    providers: Mapping[str, Seller]
+    """Provider id to the provider with its models."""
     rows: Mapping[tuple[str, str], Sequence[PriceRow]]
     """(provider id, entry id) to its rows; a mapping may make them when they are asked for."""

@@ -2,12 +2,13 @@
 
 Only its data is used, through its public objects: providers, models, prices and units. The
 arithmetic is ours (`unit_prices.py`, `rating.py`), and a test compares both. Importing the package
-takes half a second, so that happens when a book is first asked for, not before.
+takes half a second, so that happens when a book is first asked for, not before; and a model's price
+rows are made when they are first asked for.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
@@ -15,25 +16,29 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bursar.pricing.book import PriceBook
-from bursar.pricing.prices import (
+from bursar.pricing.entries import ModelEntry, ModelIndex, NameRule, PriceData, ProviderEntry, Seller
+from bursar.pricing.genai_lists import (
     Condition,
     DatedPrices,
-    ModelIndex,
-    PriceData,
-    PricedModel,
-    PricedProvider,
-    PriceKey,
+    ModelLists,
     PriceVariant,
     UnitPrice,
+    requestable,
+    unfold_lists,
 )
+from bursar.pricing.genai_words import PRICE_WORDS
+from bursar.pricing.rows import PriceRow
+from bursar.pricing.unit_prices import covers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from datetime import time
 
     from genai_prices import types as genai
 
-    from bursar.pricing.prices import PriceList
+    from bursar.pricing.entries import NameRuleKind
+    from bursar.pricing.genai_lists import PriceList
+
+SOURCE = "genai-prices"
 
 FREE_SUFFIX = ":free"
 """OpenRouter's and others' mark of a variant that costs nothing."""
@@ -51,15 +56,14 @@ FREE_MODELS = frozenset(
 )
 """Other models without prices in the data whose tokens cost nothing; the rest of those is unknown."""
 
-TEN_SECONDS = 10_000_000
 MINIMUM_QUANTITIES = MappingProxyType(
     {
         # https://console.groq.com/docs/speech-to-text: audio is billed as ten seconds at least.
-        ("groq", "whisper-large-v3"): {"seconds": TEN_SECONDS},
-        ("groq", "whisper-large-v3-turbo"): {"seconds": TEN_SECONDS},
+        ("groq", "whisper-large-v3"): {"seconds": Decimal(10)},
+        ("groq", "whisper-large-v3-turbo"): {"seconds": Decimal(10)},
     }
 )
-"""Least quantities billed, in steps, which the data can't express."""
+"""Least quantities billed, in whole units, which the data can't express."""
 
 LONG_CACHE_WRITES = frozenset({"cache_write_1h"})
 AUDIO_TOKENS = frozenset({"input_audio", "cache_read_audio", "output_audio"})
@@ -97,47 +101,73 @@ def load_book() -> PriceBook:
 
 def read_data() -> PriceData:
     """Everything that the installed genai-prices package says, as our values."""
-    from genai_prices import data_snapshot, data_units  # noqa: PLC0415 - slow and large; see above
+    from genai_prices import data_snapshot  # noqa: PLC0415 - slow and large; see above
 
-    providers = data_snapshot.get_snapshot().providers
+    return data_of(data_snapshot.get_snapshot().providers, f"{SOURCE} {version('genai-prices')}")
+
+
+def data_of(providers: list[genai.Provider], book_version: str) -> PriceData:
+    """What these providers of genai-prices' own kind say: those of the package, or of a data file."""
     known = {provider.id for provider in providers}
-    units: dict[str, dict[str, Any]] = data_units.unit_data
-    keys = [
-        PriceKey(unit.get("price_key", name), unit["per"], frozenset(unit["dimensions"].items()))
-        for name, unit in units.items()
-    ]
     return PriceData(
-        version=f"genai-prices {version('genai-prices')}",
+        version=book_version,
         providers={provider.id: _read_provider(provider, known) for provider in providers},
-        keys={key.name: key for key in keys},
+        rows=_Rows(providers),
     )
 
 
-def _read_provider(provider: genai.Provider, known: set[str]) -> PricedProvider:
-    return PricedProvider(
+class _Rows(Mapping[tuple[str, str], tuple[PriceRow, ...]]):
+    """(provider, entry) to its rows, made on first use: a start needs few of them."""
+
+    def __init__(self, providers: list[genai.Provider]) -> None:
+        self._made: dict[tuple[str, str], tuple[PriceRow, ...]] = {}
+        self._models = {
+            (provider.id, model.id): (provider, model)
+            for provider in reversed(providers)
+            for model in reversed(provider.models)
+        }
+
+    def __getitem__(self, place: tuple[str, str]) -> tuple[PriceRow, ...]:
+        rows = self._made.get(place)
+        if rows is None:
+            rows = self._made[place] = tuple(_rows_of(*self._models[place]))
+        return rows
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+
+def _read_provider(provider: genai.Provider, known: set[str]) -> Seller:
+    entry = ProviderEntry(
         id=provider.id,
         name=provider.name,
-        source=provider.pricing_urls[0] if provider.pricing_urls else provider.id,
-        models=_index(provider),
+        link=_link_of(provider),
         fallbacks=tuple(name for name in provider.fallback_model_providers or () if name in known),
     )
+    models = [
+        ModelEntry(
+            provider=provider.id,
+            id=model.id,
+            name=model.name or model.id,
+            position=position,
+            match=tuple(_name_rule(clause) for clause in _alternatives(model.match)),
+            is_free=model.id.endswith(FREE_SUFFIX) or (provider.id, model.id) in FREE_MODELS,
+            unknown_units=tuple(sorted(_unknown_units(provider.id, model.id))),
+        )
+        for position, model in enumerate(provider.models)
+    ]
+    return Seller(entry, ModelIndex(tuple(models)))
 
 
-def _index(provider: genai.Provider) -> ModelIndex:
-    """The provider's models in order: names listed one by one in a table, the others as rules."""
-    names: dict[str, int] = {}
-    patterns: list[tuple[int, Callable[[str], bool]]] = []
-    for position, model in enumerate(provider.models):
-        rules: list[genai.MatchLogic] = []
-        for clause in _alternatives(model.match):
-            kind, content = _parts_of(clause)
-            if kind == "equals":
-                names.setdefault(str(content).lower(), position)
-            else:
-                rules.append(clause)
-        patterns.extend((position, _matcher(rule)) for rule in rules)
-    models = tuple(_read_model(provider.id, model) for model in provider.models)
-    return ModelIndex(models, names, tuple(patterns))
+def _link_of(provider: genai.Provider) -> str:
+    return provider.pricing_urls[0] if provider.pricing_urls else provider.id
+
+
+def _unknown_units(provider: str, model: str) -> frozenset[str]:
+    return UNKNOWN_UNITS.get((provider, model), UNKNOWN_UNITS_OF_PROVIDERS.get(provider, frozenset()))
 
 
 def _alternatives(clause: genai.MatchLogic) -> list[genai.MatchLogic]:
@@ -151,50 +181,68 @@ def _parts_of(clause: genai.MatchLogic) -> tuple[str, Any]:
     return kind, content
 
 
-def _matcher(clause: genai.MatchLogic) -> Callable[[str], bool]:
-    """The clause as a test of lower-case names."""
+RULE_KINDS: Mapping[str, NameRuleKind] = MappingProxyType(
+    {
+        "equals": "equals",
+        "starts_with": "starts_with",
+        "ends_with": "ends_with",
+        "contains": "contains",
+        "regex": "regex",
+        "or_": "any",
+        "and_": "all",
+    }
+)
+
+
+def _name_rule(clause: genai.MatchLogic) -> NameRule:
     kind, content = _parts_of(clause)
     if kind in {"or_", "and_"}:
-        parts = [_matcher(part) for part in content]
-        combine = any if kind == "or_" else all
-        return lambda name: combine(part(name) for part in parts)
-    if kind == "regex":
-        pattern = re.compile(content)
-        return lambda name: pattern.search(name) is not None
-    text = str(content).lower()
-    tests: dict[str, Callable[[str], bool]] = {
-        "equals": lambda name: name == text,
-        "starts_with": lambda name: name.startswith(text),
-        "ends_with": lambda name: name.endswith(text),
-        "contains": lambda name: text in name,
-    }
-    return tests[kind]
+        return NameRule(RULE_KINDS[kind], parts=tuple(_name_rule(part) for part in content))
+    return NameRule(RULE_KINDS[kind], content if kind == "regex" else str(content).lower())
 
 
-def _read_model(provider: str, model: genai.ModelInfo) -> PricedModel:
-    place = (provider, model.id)
+def _rows_of(provider: genai.Provider, model: genai.ModelInfo) -> Iterator[PriceRow]:
+    minimums = MINIMUM_QUANTITIES.get((provider.id, model.id), {})
+    for one in unfold_lists(_read_lists(provider.id, model)):
+        name, per = PRICE_WORDS.get(one.unit, (one.unit, 1))
+        yield PriceRow(
+            provider=provider.id,
+            model=model.id,
+            unit=name,
+            price=one.price,
+            per=per,
+            context_over=one.context[0],
+            context_upto=one.context[1],
+            service_tier=one.way.service_tier,
+            batch=one.way.batch,
+            speed=one.way.speed,
+            hours=one.hours,
+            minimum=next((least for unit, least in minimums.items() if covers(name, unit)), None),
+            valid_from=one.valid_from,
+            valid_to=one.valid_to,
+            source=SOURCE,
+            link=_link_of(provider),
+        )
+
+
+def _read_lists(provider: str, model: genai.ModelInfo) -> ModelLists:
     prices = model.prices
-    hourly_since = HOURLY_PRICES_SINCE.get(place)
-    return PricedModel(
-        id=model.id,
-        name=model.name or model.id,
-        dated=(
-            tuple(
-                DatedPrices(_read_prices(entry.prices), _read_condition(entry.constraint, hourly_since))
-                for entry in prices
-            )
-            if isinstance(prices, list)
-            else (DatedPrices(_read_prices(prices)),)
-        ),
-        variants=tuple(
-            PriceVariant(
-                dict(variant.when), _read_prices(variant.prices), _read_condition(variant.constraint)
-            )
-            for variant in model.price_variants or ()
-        ),
-        is_free=model.id.endswith(FREE_SUFFIX) or place in FREE_MODELS,
-        minimums=MINIMUM_QUANTITIES.get(place, {}),
-        unknown_units=UNKNOWN_UNITS.get(place, UNKNOWN_UNITS_OF_PROVIDERS.get(provider, frozenset())),
+    hourly_since = HOURLY_PRICES_SINCE.get((provider, model.id))
+    dated = (
+        tuple(
+            DatedPrices(_read_prices(entry.prices), _read_condition(entry.constraint, hourly_since))
+            for entry in prices
+        )
+        if isinstance(prices, list)
+        else (DatedPrices(_read_prices(prices)),)
+    )
+    variants = (
+        (requestable(variant.when), _read_prices(variant.prices), _read_condition(variant.constraint))
+        for variant in model.price_variants or ()
+    )
+    return ModelLists(
+        dated,
+        tuple(PriceVariant(way, prices, condition) for way, prices, condition in variants if way is not None),
     )
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from bursar.pricing.spellings import FINE_TUNED, RESOURCE_PATH, spellings_of
 
-    from bursar.pricing.prices import PriceData, PricedModel, PricedProvider
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bursar.pricing.entries import ModelEntry, NameRule, PriceData, Seller
+    from bursar.pricing.spellings import Spelling
 
 
 def _spellings(**names: str) -> Mapping[str, str]:
@@ -108,30 +111,36 @@ PROVIDER_BY_MODEL: tuple[tuple[str, str, re.Pattern[str]], ...] = (
 )
 """(rule, provider, beginning of the lower-case model name), tried in this order."""
 
-_RESOURCE_PATH = re.compile(
-    r"(?:(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?models|arn:aws[a-z-]*:bedrock:[^/]+)/"
-)
-"""What Gemini, Vertex AI and Bedrock may put before a model's name."""
-_COMPACT_DATE = re.compile(r"-(20\d{2})(\d{2})(\d{2})(?=-|:|$)")
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule that was applied on the way from a call's words to an entry."""
+
+    rule: str
+    """Such as `provider_spelling`, `provider_inferred:claude`, `path_removed`, `name:starts_with:gpt-5`."""
+    result: str
+    """What it led to: a provider, a name, or an entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A model that a provider sells, by an entry of the book."""
 
-    provider: PricedProvider
+    provider: Seller
     """Who bills."""
-    owner: PricedProvider
+    owner: Seller
     """Whose entry it is: the provider itself, or one whose prices it charges."""
-    model: PricedModel
+    model: ModelEntry
     rule: str
     """How it was found, such as `provider_inferred:claude` or `provider_named+prices_of:openai`."""
+    steps: tuple[Step, ...] = ()
+    """Every rule that was applied, in order; more of them than a card tells."""
 
 
 def find_offer(data: PriceData, provider: str | None, model: str | None) -> Offer | str:
-    """The entry for a provider and model as an event names them, or the reason why there is none.
+    """The entry for a provider and model as a call names them, or the reason why there is none.
 
-    Reasons: `no_model`, `unknown_provider`, `unknown_model`.
+    Reasons: `no_model`, `unknown_provider`, `unknown_model`, `no_price_for_fine_tune`.
     """
     name = (model or "").strip().lower()
     if not name:
@@ -139,16 +148,21 @@ def find_offer(data: PriceData, provider: str | None, model: str | None) -> Offe
     seller = find_provider(data, provider, name)
     if seller is None:
         return "unknown_provider"
-    provider_id, rule, name = seller
+    provider_id, rule, plain = seller
     billing = data.providers[provider_id]
-    for spelling in _model_spellings(name, provider_id):
-        for owner_id in (provider_id, *billing.fallbacks):
+    steps = _provider_steps(provider, name, seller)
+    for spelling in spellings_of(plain, provider_id, _names_of(provider_id)):
+        for owner_id in (provider_id, *billing.entry.fallbacks):
             owner = data.providers[owner_id]
-            entry = owner.models.find(spelling)
-            if entry is not None:
-                borrowed = "" if owner is billing else f"+prices_of:{owner_id}"
-                return Offer(billing, owner, entry, rule + borrowed)
-    return "unknown_model"
+            found = owner.models.find(spelling.name)
+            if found is None or not _is_meant(spelling, *found):
+                continue
+            entry, matched = found
+            rules = [rule, *spelling.marks, *([] if owner is billing else [f"prices_of:{owner_id}"])]
+            steps += [Step(one, spelling.name) for one in (*spelling.steps, *rules[1:])]
+            steps.append(Step(f"name:{matched.described()}", f"{owner_id}/{entry.id}"))
+            return Offer(billing, owner, entry, "+".join(rules), tuple(steps))
+    return "no_price_for_fine_tune" if plain.startswith(FINE_TUNED) else "unknown_model"
 
 
 def find_provider(data: PriceData, provider: str | None, model: str) -> tuple[str, str, str] | None:
@@ -165,7 +179,7 @@ def find_provider(data: PriceData, provider: str | None, model: str) -> tuple[st
     known = provider_id(data, prefix) if rest else None
     if known:
         return known, "provider_from_model_prefix", rest
-    plain = _RESOURCE_PATH.sub("", model, count=1)
+    plain = RESOURCE_PATH.sub("", model, count=1)
     for rule, inferred, begins in PROVIDER_BY_MODEL:
         if inferred in data.providers and begins.match(plain):
             return inferred, f"provider_inferred:{rule}", model
@@ -178,24 +192,38 @@ def provider_id(data: PriceData, name: str) -> str | None:
     return known if known in data.providers else None
 
 
-def _model_spellings(name: str, provider: str) -> Iterator[str]:
-    """The name as given, then without a path or the provider's own prefix, then with a dashed date."""
-    yield name
-    plain = _RESOURCE_PATH.sub("", name, count=1)
-    prefix, _, rest = plain.partition("/")
-    if rest and PROVIDER_ALIASES.get(prefix, prefix) == provider:
-        plain = rest
-    if plain != name:
-        yield plain
-    dashed = _COMPACT_DATE.sub(_with_dashes, plain)
-    if dashed != plain:
-        yield dashed
+def plain_provider(name: str) -> str:
+    """A provider's id from any spelling that is understood; another name as it is, in lower case."""
+    lower = name.strip().lower()
+    return PROVIDER_ALIASES.get(lower, lower)
 
 
-def _with_dashes(compact: re.Match[str]) -> str:
-    """LiteLLM and OpenRouter write `-20251211` where OpenAI's own names have `-2025-12-11`."""
-    year, month, day = compact.groups()
-    try:
-        return f"-{date(int(year), int(month), int(day)).isoformat()}"
-    except ValueError:
-        return compact.group()
+@cache
+def _names_of(provider: str) -> frozenset[str]:
+    """A provider's id and every spelling of it."""
+    return frozenset({provider, *(name for name, known in PROVIDER_ALIASES.items() if known == provider)})
+
+
+def _provider_steps(provider: str | None, model: str, found: tuple[str, str, str]) -> list[Step]:
+    named = (provider or "").strip().lower()
+    known, rule, plain = found
+    steps = [Step(f"gateway:{named}", "the model says who bills")] if named in GATEWAYS else []
+    if rule == "provider_named" and named != known:
+        steps.append(Step(f"provider_spelling:{named}", known))
+    else:
+        steps.append(Step(rule, known))
+    if plain != model:
+        steps.append(Step("provider_prefix_removed", plain))
+    return steps
+
+
+def _is_meant(spelling: Spelling, entry: ModelEntry, matched: NameRule) -> bool:
+    """Whether a rule that a name meets was made for such names.
+
+    Rules for a model also fit names that contain the model's: a fine-tuned model costs more than what
+    it was tuned from, so only a rule that speaks of fine-tuned models is one for them. A snapshot that
+    nobody listed is taken for the model only where that very name is listed.
+    """
+    if spelling.name.startswith(FINE_TUNED):
+        return FINE_TUNED in matched.described()
+    return not spelling.is_snapshot or matched.kind == "equals" or entry.id == spelling.name

@@ -6,10 +6,13 @@ of these reasons.
     no_usage                            nothing was counted
     no_model                            the event names no model
     unknown_provider, unknown_model     not in the price book
+    no_price_for_fine_tune              a fine-tuned model that the book has no price of its own for
     no_price_for_model                  in the book, without prices
     no_price_for_unit:<unit>            this unit was used and has no price
     tier_not_priced:<tier>              the book has no price for calls made that way
     tier_not_priced_at_this_time:<tier> it has one, from a later day on
+    prices_in_several_currencies        a list or contract that doesn't agree with itself
+    fee_in_another_currency             a customer's fee isn't in the currency of the prices
 """
 
 from __future__ import annotations
@@ -107,7 +110,7 @@ def rate_usage(book: PriceBook, subject: PricingSubject, units: Quantities) -> R
         total += rate * steps
     else:
         if 0 < total < AMOUNT_LIMIT_PICOS:
-            return Rating(_PRICED, total, CURRENCY, quote.card, None)
+            return Rating(_PRICED, total, quote.currency, quote.card, None)
     return _rate_with_care(quote.card, quote.reason, units)
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400
 WEEKDAYS = 7
 USD = "USD"
+CONTRACT = "contract:"
+"""How the source of a customer's own price begins; the id of the term follows."""
 
 
 class Way(NamedTuple):
@@ -90,6 +92,11 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def way(self) -> Way:
         """The way of calling that it is a price of."""
         return Way(self.service_tier, self.batch, self.speed)
+
+    @property
+    def is_contracted(self) -> bool:
+        """Whether it is a customer's own price (`terms.py`) and no list price."""
+        return self.source.startswith(CONTRACT)
 
     @property
     def hash(self) -> str:

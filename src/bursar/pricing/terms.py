@@ -13,13 +13,17 @@ rates is in `layers.py`; where they are kept is the business of whoever serves t
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from bursar.pricing.rows import USD, PriceRow
+from bursar.pricing.rows import CONTRACT, USD, PriceRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TermScope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,6 +66,11 @@ class ContractPrice(
     weekdays: tuple[int, ...] | None = None
     minimum: Decimal | None = None
 
+    @property
+    def source(self) -> str:
+        """What its rows name as their source."""
+        return f"{CONTRACT}{self.id}"
+
     def row(self, provider: str, model: str) -> PriceRow:
         """The price as a row of this entry; its source names the term."""
         return PriceRow(
@@ -82,7 +91,7 @@ class ContractPrice(
             minimum=self.minimum,
             valid_from=self.valid_from,
             valid_to=self.valid_to,
-            source=f"contract:{self.id}",
+            source=self.source,
             link="",
         )
 
@@ -163,6 +172,28 @@ def fits_pattern(pattern: str | None, *names: str) -> bool:
         return True
     test = _compiled(pattern.strip().lower())
     return any(test.fullmatch(name) is not None for name in names)
+
+
+def closest_first(adjustments: Iterable[Adjustment]) -> tuple[Adjustment, ...]:
+    """Terms that all fit a call, the one that counts before all others first."""
+    return tuple(sorted(sorted(adjustments, key=_id_of), key=_closeness, reverse=True))
+
+
+def _closeness(term: Adjustment) -> tuple[object, ...]:
+    """How closely a term describes the calls it is for; comparable among terms."""
+    pattern = term.model
+    literal = -1 if pattern is None else len(pattern.replace("*", ""))
+    return (
+        term.project is not None,
+        pattern is not None and "*" not in pattern,
+        literal,
+        term.provider is not None,
+        isinstance(term, ContractPrice) and term.region is not None,
+        term.valid_from or _EVER,
+    )
+
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096)

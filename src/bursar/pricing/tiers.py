@@ -10,6 +10,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from bursar.pricing.rows import Way
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,6 +53,21 @@ def requested_traits(service_tier: str | None, *, batch: bool, speed: str | None
     if pace not in STANDARD_SPEEDS:
         traits["speed"] = pace
     return traits
+
+
+def traits_of(way: Way) -> Traits:
+    """A way of calling in the words of conditions."""
+    traits: Traits = {"processing": "batch"} if way.batch else {}
+    if way.service_tier is not None:
+        traits["service_tier"] = way.service_tier
+    if way.speed is not None:
+        traits["speed"] = way.speed
+    return traits
+
+
+def way_of(traits: Traits) -> Way:
+    """A way of calling in the words of rows."""
+    return Way(traits.get("service_tier"), "processing" in traits, traits.get("speed"))
 
 
 def name_of_traits(traits: Traits) -> str:
