@@ -77,10 +77,16 @@ def read_openai_counts(counts: Counts, top: Section, dialect: Dialect) -> Provid
         units |= _output_units(counts, top, total_out + hidden, _Reasoning(hidden, dialect), notes)
     return ProviderUsage(
         reported_cost=read_reported_cost(counts, top, notes),
-        service_tier=counts.word(top, "service_tier"),
+        service_tier=_tier(counts, top),
         units=counts.checked(units),
         notes=tuple(notes),
     )
+
+
+def _tier(counts: Counts, top: Section) -> str | None:
+    """The tier that gateways put into the usage object; `auto` is a request's wish and names none."""
+    tier = counts.word(top, "service_tier")
+    return None if tier == "auto" else tier
 
 
 def _input_units(counts: Counts, top: Section, total: int, dialect: Dialect, notes: list[str]) -> Quantities:
