@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert, select
 
 from bursar.errors import ConfigurationError, NewerFormat
+from bursar.pricing.agreements.store import TermRecord
+from bursar.pricing.choices import PricingChoices
+from bursar.pricing.exchange.rates import RateEntry, Withdrawal
+from bursar.pricing.exchange.store import Author
+from bursar.storage.relational.agreements import RelationalAgreements
 from bursar.storage.relational.dump import dump_state, restore_state
+from bursar.storage.relational.exchange_rates import RelationalExchangeRates
 from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import status, upgrade
 from bursar.storage.relational.snapshots import PriceSnapshotStore
@@ -43,7 +50,20 @@ def filled(state_engine: Engine) -> Engine:
         snapshots.save(f"{number:032d}", json.dumps({"note": "\\u0000 ¢", "n": number}))
     with writing(state_engine) as connection:
         connection.execute(insert(METADATA.tables["runs"]).values(**_a_run()))
+    _agree(state_engine)
     return state_engine
+
+
+def _agree(engine: Engine) -> None:
+    """Something in every table of a tenant's prices."""
+    agreements, rates = RelationalAgreements(engine), RelationalExchangeRates(engine)
+    term = TermRecord("ovr_1", "acme", "discount", "süche", '{"note":"¢"}', MOMENT, "key_1")
+    agreements.add_term(term, lambda _others: None)
+    agreements.withdraw_term("acme", ("discount",), "ovr_1", Withdrawal(MOMENT, "key_1", "ended"))
+    agreements.choose("acme", PricingChoices("EUR", 3, frozenset({"openrouter"})))
+    entry = RateEntry(MOMENT.date(), "EUR", "USD", Decimal("1.0850"), "ECB")
+    for owner in ("acme", None):
+        rates.add_rates(owner, [entry], Author("key_1", MOMENT))
 
 
 def _a_run() -> dict[str, Any]:

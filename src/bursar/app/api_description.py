@@ -34,7 +34,7 @@ TAGS = (
     ("events", "Recording usage, and reading single events"),
     ("usage", "Questions about usage and spend"),
     ("prices", "What models cost"),
-    ("billing", "What months come to, and what is paid by the month"),
+    ("billing", "What months come to, what is paid by the month, currencies and exchange rates"),
     ("identity", "Tenants, projects and API keys"),
     ("retention", "For how long data is kept"),
     ("scheduler", "Jobs, their runs and their times"),

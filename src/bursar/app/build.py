@@ -24,6 +24,7 @@ from bursar.app.change_jobs import destroy_unneeded_pads
 from bursar.app.changes import JournaledChanges
 from bursar.app.jobs import jobs_of, make_runner
 from bursar.app.metrics import Metrics, QueryMetrics
+from bursar.app.prices_of_tenants import TenantPricing, open_tenant_pricing
 from bursar.app.rebuilding import Rebuilder
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from bursar.usage.intake import CostAnswer
 
 REFRESH_SECONDS = 2.0
-"""How often keys in use are read again: a revocation elsewhere counts within 5 s, with room to spare."""
+"""How often keys in use and tenants' terms are read again: what changed elsewhere counts within 5 s."""
 
 WAITING_PER_THREAD = 4
 """Questions that may wait for each query thread; beyond, the answer is 503 at once."""
@@ -83,6 +84,7 @@ class Platform:
     authenticator: Authenticator
     snapshots: PriceSnapshotStore
     books: PriceBooks
+    tenant_pricing: TenantPricing
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
@@ -107,7 +109,7 @@ class Platform:
         self.applier.start()
         self.changes.start()
         self.runner.start(only_own=for_command)
-        self._tasks.append(asyncio.create_task(self._keep_keys_fresh()))
+        self._tasks.append(asyncio.create_task(self._keep_fresh()))
 
     async def stop(self) -> None:
         """Flush the journal, apply what is durable, end the background work, close everything."""
@@ -165,13 +167,14 @@ class Platform:
         finally:
             cursor.close()
 
-    async def _keep_keys_fresh(self) -> None:
+    async def _keep_fresh(self) -> None:
         while not await _is_set_within(self._stopping, REFRESH_SECONDS):
             try:
                 await asyncio.to_thread(self.authenticator.refresh, clock.now())
                 await asyncio.to_thread(self.authenticator.flush_last_used)
+                await asyncio.to_thread(self.tenant_pricing.in_force.refresh)
             except BursarError as error:
-                log.warning("keys could not be read again", error=error.detail)
+                log.warning("keys and agreements could not be read again", error=error.detail)
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -223,6 +226,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         authenticator=authenticator,
         snapshots=snapshots,
         books=books,
+        tenant_pricing=open_tenant_pricing(engine, books),
         stores=stores,
         journal=journal,
         applier=applier,

@@ -33,13 +33,16 @@ from bursar.app.checks import checks_of
 from bursar.app.encoded_bodies import Inflating
 from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
+from bursar.app.prices_of_tenants import make_desk
 from bursar.app.readings import read_platform
 from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.app.single_posts import SinglePosts
 from bursar.billing.months.api import make_router as make_months_router
 from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.identity.api import make_router as make_identity_router
+from bursar.pricing.agreements.api import make_settings_router
 from bursar.pricing.api import make_router as make_prices_router
+from bursar.pricing.exchange.api import make_router as make_exchange_router
 from bursar.usage.api import make_router as make_usage_router
 from bursar.usage.retention.api import make_router as make_retention_router
 
@@ -112,6 +115,10 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
+        make_settings_router(
+            make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require
+        ),
+        make_exchange_router(platform.tenant_pricing.exchange_rates, auth.require),
         make_prices_router(lambda: platform.books.book, auth.require),
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
@@ -127,7 +134,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         resets.make_router(platform),
         quarantine.make_router(platform),
         # The last one: one of its routes takes every path below /api/v1/events.
-        make_usage_router(platform.questions, auth.require),
+        make_usage_router(platform.questions, auth.require, platform.tenant_pricing.reporting),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from bursar.app.applier import Applier
     from bursar.app.changes import JournaledChanges
+    from bursar.app.prices_of_tenants import TenantPricing
     from bursar.app.rebuilding import Rebuilder
     from bursar.app.usage_stores import UsageStores
     from bursar.identity.authenticate import Authenticator
@@ -42,6 +43,7 @@ class JobGround(Protocol):
     questions: DuckDBQuestions
     changes: JournaledChanges
     horizons: Horizons
+    tenant_pricing: TenantPricing
     ingestor: Ingestor
 
     def time_rules(self) -> dict[str, TimeRules]:

@@ -2,34 +2,57 @@
 
 `PriceBooks` holds the book that all share and answers `of(tenant_id)`; `TenantPrices` is what one
 tenant's usage is rated by, for as long as one body is worked on: it never changes, a change makes a new
-one. Nothing is read here: what tenants agreed on is handed in. Rating itself is in `rating.py`.
+one. Nothing is read here: what tenants agreed on is handed in (`agreements/in_force.py`). Rating itself
+is in `rating.py`.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE, NO_RULES
+from bursar.pricing.choices import NO_CHOICES, PricingChoices, plain_provider
+from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE, NO_RULES, RuleBook
+from bursar.pricing.terms import Terms
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.pricing.book import PriceBook
-    from bursar.pricing.rules.rule import BillingRule, RuleBook
+    from bursar.pricing.rules.rule import BillingRule
+
+
+_NO_TERMS = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPrices:
+    """What makes a tenant's prices other than everybody's."""
+
+    rules: RuleBook = NO_RULES
+    choices: PricingChoices = NO_CHOICES
+    terms: Terms = _NO_TERMS
+
+
+NOTHING_OWN = OwnPrices()
 
 
 class TenantPrices:
     """What one tenant's usage is rated by, at one state of the prices."""
 
-    __slots__ = ("only_book", "ruled", "rules")
+    __slots__ = ("choices", "only_book", "ruled", "rules", "terms")
 
-    def __init__(self, book: PriceBook, rules: RuleBook = NO_RULES) -> None:
+    def __init__(self, book: PriceBook, own: OwnPrices = NOTHING_OWN) -> None:
+        self.choices = own.choices
+        """What the tenant chose about how its costs are told."""
+        self.terms = own.terms
+        """What it agreed on, its projects' terms included."""
         self.only_book: PriceBook | None = book
         """The book for every project, where they all have the same."""
-        self.rules = rules
+        self.rules = own.rules
         """The tenant's billing rules."""
-        self.ruled = rules.service_types
+        self.ruled = own.rules.service_types
         """Service types that have some, as events name them: for these `rule_for` has to be asked."""
 
     def book_for(self, project_id: str | None) -> PriceBook:
@@ -48,8 +71,8 @@ class TenantPrices:
 
     def trusts(self, provider: str | None) -> bool:
         """Whether the cost that this provider reports counts before the book's."""
-        del provider
-        return False
+        trusted = self.choices.trusted_providers
+        return bool(trusted) and provider is not None and plain_provider(provider) in trusted
 
 
 class PriceBooks:
@@ -60,8 +83,8 @@ class PriceBooks:
         self._lock = threading.Lock()
         self._book = book
         self._common = TenantPrices(book)
-        self._own: dict[str, TenantPrices] = {}
-        self._rules: dict[str, RuleBook] = {}
+        self._own: dict[str, OwnPrices] = {}
+        self._made: dict[str, TenantPrices] = {}
 
     @property
     def book(self) -> PriceBook:
@@ -70,23 +93,32 @@ class PriceBooks:
 
     def of(self, tenant_id: str) -> TenantPrices:
         """What this tenant's usage is rated by now."""
-        return self._own.get(tenant_id, self._common)
+        return self._made.get(tenant_id, self._common)
 
     def replace_book(self, book: PriceBook) -> None:
         """Rate by this book from now on; what is being rated keeps the one it began with."""
         with self._lock:
             self._book = book
+            self._made = {tenant_id: TenantPrices(book, own) for tenant_id, own in self._own.items()}
             self._common = TenantPrices(book)
-            self._own = {tenant_id: TenantPrices(book, rules) for tenant_id, rules in self._rules.items()}
 
     def replace_rules(self, tenant_id: str, rules: RuleBook) -> None:
         """Bill this tenant's services by these rules from now on."""
         with self._lock:
-            self._rules[tenant_id] = rules
-            self._own[tenant_id] = TenantPrices(self._book, rules)
+            self._keep(tenant_id, replace(self._own.get(tenant_id, NOTHING_OWN), rules=rules))
+
+    def agree(self, tenant_id: str, choices: PricingChoices, terms: Terms) -> None:
+        """Rate a tenant's usage by what it agreed on and chose, from now on."""
+        with self._lock:
+            own = self._own.get(tenant_id, NOTHING_OWN)
+            self._keep(tenant_id, replace(own, choices=choices, terms=terms))
 
     def forget(self, tenant_id: str) -> None:
         """Know nothing of a tenant that is no more: another one of its id begins anew."""
         with self._lock:
             self._own.pop(tenant_id, None)
-            self._rules.pop(tenant_id, None)
+            self._made.pop(tenant_id, None)
+
+    def _keep(self, tenant_id: str, own: OwnPrices) -> None:
+        self._own[tenant_id] = own
+        self._made[tenant_id] = TenantPrices(self._book, own)

@@ -24,6 +24,7 @@ from bursar.usage.asked import Asked
 from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
 from bursar.usage.query_answer import QueryAnswer
 from bursar.usage.query_reader import Asker
+from bursar.usage.reporting import ReportsCosts
 from bursar.usage.store import AsksQuestions, UsageQuestions
 from bursar.usage.stored_event import StoredEvent
 from bursar.usage.views.cost_breakdown import CostBreakdown, read_cost_breakdown_view
@@ -88,6 +89,7 @@ _GETS = (
 def make_router(
     questions: AsksQuestions,
     caller: Callable[[Scope], Callable[..., Any]],
+    reporting: ReportsCosts | None = None,
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """Routes for every question about usage.
@@ -98,10 +100,11 @@ def make_router(
     Args:
         questions: answers them.
         caller: makes a FastAPI dependency that yields a `Caller` who has the scope.
+        reporting: knows tenants' reporting currencies and exchange rates.
         now: the time that windows such as `30d` are counted back from.
     """
     router = APIRouter(tags=["usage"])
-    desk = _Desk(questions, now, Depends(caller(Scope.READ)))
+    desk = _Desk(questions, reporting, now, Depends(caller(Scope.READ)))
     for route in _GETS:
         _add_listing(router, desk, route)
     _add_query(router, desk)
@@ -161,13 +164,14 @@ class _Desk:
     """Where every request for an answer goes."""
 
     questions: AsksQuestions
+    reporting: ReportsCosts | None
     now: Callable[[], datetime]
     reader: Any
 
     async def answer(self, request: Request, by: Caller, given: dict[str, Any], read: ReadView) -> Response:
         """Read the parameters, ask, and write the answer in the form that was asked for."""
         asked = Asked(given)
-        asker = Asker(by.tenant_for(asked.text("tenant_id")), by.zone, self.now())
+        asker = Asker(by.tenant_for(asked.text("tenant_id")), by.zone, self.now(), self.reporting)
         named = asked.choice("format", OutputFormat)
         form = choose_format(named, request.headers.get("accept", ""))
         view = read(asked, asker)

@@ -1,8 +1,8 @@
 """What an accepted event costs: rating its units, or saying by name why that can't be done.
 
-Order of resolution: the tenant's billing rule for the service, the price book, then the caller's own figure,
-then unknown. Unknown is stored
-as `unpriced`, never as 0. An answer in which several models took part is the sum of their shares,
+Order of resolution: the provider's own figure where the tenant trusts that provider, the tenant's billing
+rule for the service, the price book, then the caller's own figure, then unknown. Unknown is stored as
+`unpriced`, never as 0. An answer in which several models took part is the sum of their shares,
 each at its own model's price, and unknown as soon as one share is.
 """
 
@@ -16,6 +16,7 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
+from bursar.pricing.choices import plain_provider
 from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage
 from bursar.pricing.rule_rating import rate_by_rule
 from bursar.pricing.rules.selection import FieldReader
@@ -159,10 +160,22 @@ def cost_billable(prices: TenantPrices, billable: Billable) -> Costed:
         costed = _cost_shares(book, subject, billable.shares)
     else:
         costed = rate_usage(book, subject, units)
+    trusted = _trusted_cost(prices, billable)
+    if trusted is not None:
+        return trusted
     if costed.picos is None and reported is not None:
         picos = reported_picos(reported)
         return Rating(CostStatus.CLIENT_REPORTED, picos, reported.currency, None, costed.reason)
     return costed
+
+
+def _trusted_cost(prices: TenantPrices, billable: Billable) -> Costed | None:
+    """The provider's own figure, where there is one and the tenant trusts that provider."""
+    said, provider = billable.provider_reported, billable.subject.provider
+    if said is None or provider is None or not prices.trusts(provider):
+        return None
+    reason = f"trusted:{plain_provider(provider)}"
+    return Rating(CostStatus.PROVIDER_REPORTED, reported_picos(said), said.currency, None, reason)
 
 
 def _named_units(event: UsageEvent, units: Quantities) -> set[str]:

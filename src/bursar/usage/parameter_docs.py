@@ -90,6 +90,11 @@ _GROUP = _parameter(
     "Dimensions, with commas between; `tag:<key>` for a tag.",
     {"type": "array", "items": {**_TEXT, "examples": _DIMENSION_NAMES}},
 )
+_REPORTING = _parameter(
+    "reporting_currency",
+    "Also tell the total in this currency, by the exchange rates of each UTC day; the tenant's if absent.",
+    {**_TEXT, "pattern": "^[A-Z]{3}$", "examples": ["EUR"]},
+)
 _METRIC = _parameter("metric", "The measure.", _MEASURE)
 
 
@@ -99,8 +104,8 @@ def _document(*parameters: Schema) -> Schema:
 
 EVENTS = _document(*_PAGE)
 USAGE = _document(*_PAGE, _parameter("include_billing", "Accepted; cost is always included.", _FLAG))
-SUMMARY = _document()
-BREAKDOWN = _document({**_GROUP, "style": "form", "explode": False}, *_ROWS)
+SUMMARY = _document(_REPORTING)
+BREAKDOWN = _document({**_GROUP, "style": "form", "explode": False}, *_ROWS, _REPORTING)
 TRENDS = _document(_METRIC, _parameter("grain", "How long a period is.", {**_GRAIN, "default": "day"}))
 TOP = _document(_METRIC, _parameter("group_by", "What to rank.", {**_TEXT, "default": "user_id"}), *_ROWS)
 EVENT = {"parameters": _FORM}
@@ -149,6 +154,7 @@ _QUERY: Schema = {
         "limit": _number(ROWS_DEFAULT, 1, ROWS_LIMIT),
         "offset": _number(0, 0, OFFSET_LIMIT),
         "explain": {**_FLAG, "description": "Say which tables were read."},
+        "reporting_currency": {**_REPORTING["schema"], "description": _REPORTING["description"]},
         "tenant_id": _TEXT,
         "format": {**_TEXT, "enum": list(OutputFormat)},
     },

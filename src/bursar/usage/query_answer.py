@@ -17,6 +17,7 @@ from bursar.money import format_decimal
 from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query_dimensions import PERIOD
 from bursar.usage.query_measures import DistinctUsers, Measure, Percentile, Ratio, Sum
+from bursar.usage.reporting import ConvertedCost  # noqa: TC001 - FastAPI reads the annotations
 from bursar.window import Window, zone_name
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class QueryAnswer:
     has_more: bool
     plan: list[str] | None = None
     """Which tables were read, where `explain` was asked for."""
+    converted: ConvertedCost | None = None
+    """The total cost in one currency, where one was named or the tenant chose one, and cost was asked for."""
     partial: Partial | None = None
     """Null where the answer covers the whole window."""
 

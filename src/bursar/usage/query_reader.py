@@ -44,6 +44,8 @@ from bursar.window import (
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
+    from bursar.usage.reporting import ReportsCosts
+
 DEFAULT_MEASURES = ("events", "cost", "unpriced_events", "total_tokens")
 _ABSENT = "absent"
 _CURSOR = struct.Struct(">qQ")
@@ -56,6 +58,8 @@ class Asker:
     tenant_id: str
     zone: str
     now: datetime
+    reporting: ReportsCosts | None = None
+    """Knows in which currency its costs are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from bursar.described import DESCRIBED
@@ -25,7 +25,9 @@ from bursar.usage.query_answer import (
     show_window,
 )
 from bursar.usage.query_reader import Asker, read_group_by, read_scene
+from bursar.usage.reporting import ConvertedCost  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.shares import share_of
+from bursar.usage.views.converted import ConversionAsk, read_conversion
 from bursar.usage.views.shown import Shown
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class CostBreakdown:
     limit: int
     offset: int
     has_more: bool
+    converted: ConvertedCost | None = None
+    """The total of all currencies in one, where one was named or the tenant chose one."""
     partial: Partial | None = None
     """Null where the answer covers the whole window."""
 
@@ -62,11 +66,16 @@ class CostBreakdownView:
 
     tenant_id: str
     query: UsageQuery
+    conversion: ConversionAsk | None = None
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The rows with their shares, and the totals they are shares of."""
         answer = store.answer(self.tenant_id, self.query)
         breakdown = _show(answer)
+        if self.conversion is not None:
+            amounts, query = answer.totals.amounts["cost"], self.query
+            converted = self.conversion.convert(store, query.window, query.filters, amounts)
+            breakdown = replace(breakdown, converted=converted)
         return Shown(breakdown, lambda: rows_as_csv(breakdown.columns, breakdown.rows))
 
 
@@ -78,6 +87,7 @@ def read_cost_breakdown_view(asked: Asked, asker: Asker) -> CostBreakdownView:
     """
     grain, dimensions = read_group_by(asked)
     limit, offset = asked.number("limit", ROWS_DEFAULT), asked.number("offset", 0)
+    conversion = read_conversion(asked, asker)
     scene = read_scene(asked, asker)
     query = asked.collect(
         lambda: UsageQuery(
@@ -93,7 +103,7 @@ def read_cost_breakdown_view(asked: Asked, asker: Asker) -> CostBreakdownView:
         )
     )
     asked.finish()
-    return CostBreakdownView(asker.tenant_id, must(query))
+    return CostBreakdownView(asker.tenant_id, must(query), conversion)
 
 
 def _show(answer: UsageAnswer) -> CostBreakdown:

@@ -32,7 +32,9 @@ from bursar.usage.query_answer import (
 )
 from bursar.usage.query_measures import EXACT
 from bursar.usage.query_reader import Asker, Scene, read_scene
+from bursar.usage.reporting import ConvertedCost  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.trend import percent
+from bursar.usage.views.converted import ConversionAsk, read_conversion
 from bursar.usage.views.currencies import choose_currency
 from bursar.usage.views.shown import Shown
 
@@ -107,6 +109,8 @@ class CostSummary:
     avg_duration_ms: str | None
     success_rate: str | None
     """Percentage of events without an error, to 2 places; null where there were no events."""
+    converted: ConvertedCost | None = None
+    """The total of all currencies in one, where one was named or the tenant chose one."""
     partial: Partial | None = None
     """Null where the answer covers the whole window."""
 
@@ -124,6 +128,7 @@ class CostSummaryView:
 
     tenant_id: str
     scene: Scene
+    conversion: ConversionAsk | None = None
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The summary; all of it speaks of the same moment."""
@@ -135,6 +140,10 @@ class CostSummaryView:
         unpriced = {str(row["currency"]): _whole(row["unpriced_events"]) for row in by_currency.rows}
         partial = worst_of([cells.partial, *(part.partial for part in parts.values())])
         summary = _summarise(self.scene, cells.totals, unpriced, breakdowns, partial)
+        if self.conversion is not None:
+            amounts = cells.totals.amounts["cost"]
+            converted = self.conversion.convert(store, self.scene.window, self.scene.filters, amounts)
+            summary = replace(summary, converted=converted)
         return Shown(summary, lambda: _as_csv(summary))
 
     def _part(self, store: UsageQuestions, cells: UsageAnswer, dimension: str) -> UsageRows:
@@ -231,10 +240,11 @@ def read_cost_summary_view(asked: Asked, asker: Asker) -> CostSummaryView:
     Raises:
         Invalid: with every reason.
     """
+    conversion = read_conversion(asked, asker)
     scene = read_scene(asked, asker)
     asked.collect(lambda: UsageQuery(scene.window, _MEASURES, filters=scene.filters))
     asked.finish()
-    return CostSummaryView(asker.tenant_id, scene)
+    return CostSummaryView(asker.tenant_id, scene, conversion)
 
 
 def _summarise(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bursar.usage.csv_table import answer_as_csv
 from bursar.usage.query_answer import render_answer
 from bursar.usage.query_reader import Asker, read_query
+from bursar.usage.views.converted import COST, ConversionAsk, read_conversion
 from bursar.usage.views.shown import Shown
 
 if TYPE_CHECKING:
@@ -23,10 +24,16 @@ class QueryView:
     tenant_id: str
     query: UsageQuery
     is_explained: bool
+    conversion: ConversionAsk | None = None
 
     def answer(self, store: UsageQuestions) -> Shown:
         """Columns, rows, totals, window, and what had no price."""
-        answer = render_answer(store.answer(self.tenant_id, self.query), is_explained=self.is_explained)
+        found = store.answer(self.tenant_id, self.query)
+        answer = render_answer(found, is_explained=self.is_explained)
+        if self.conversion is not None and COST in found.totals.amounts:
+            amounts, query = found.totals.amounts[COST], self.query
+            converted = self.conversion.convert(store, query.window, query.filters, amounts)
+            answer = replace(answer, converted=converted)
         return Shown(answer, lambda: answer_as_csv(answer))
 
 
@@ -37,4 +44,5 @@ def read_query_view(asked: Asked, asker: Asker) -> QueryView:
         Invalid: with every reason.
     """
     is_explained = asked.flag("explain")
-    return QueryView(asker.tenant_id, read_query(asked, asker), is_explained)
+    conversion = read_conversion(asked, asker)
+    return QueryView(asker.tenant_id, read_query(asked, asker), is_explained, conversion)

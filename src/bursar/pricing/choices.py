@@ -1,0 +1,36 @@
+"""What a tenant chose about how its costs are told: its reporting currency and whose figures it trusts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bursar.pricing.exchange.rates import DEFAULT_DAYS
+from bursar.pricing.match import PROVIDER_ALIASES
+
+DEFAULT_CURRENCY = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class PricingChoices:
+    """A tenant's choices; None and empty leave it to the defaults."""
+
+    reporting_currency: str | None = None
+    """In which currency converted totals are told."""
+    exchange_rate_days: int | None = None
+    """How many days old an exchange rate may be."""
+    trusted_providers: frozenset[str] = frozenset()
+    """Providers whose own figure of a cost counts before the book's, by their plain names."""
+
+    @property
+    def rate_days(self) -> int:
+        """How many days old an exchange rate may be for this tenant."""
+        return DEFAULT_DAYS if self.exchange_rate_days is None else self.exchange_rate_days
+
+
+NO_CHOICES = PricingChoices()
+
+
+def plain_provider(name: str) -> str:
+    """The one spelling of a provider under which trust is kept."""
+    lowered = name.strip().lower()
+    return PROVIDER_ALIASES.get(lowered, lowered)

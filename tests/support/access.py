@@ -1,0 +1,35 @@
+"""Tenants with a key for each scope on a running server, and requests that present one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.support.serving import RunningServer
+
+SCOPES = ("admin", "read", "ingest")
+
+
+def keys_of(server: RunningServer, tenant_id: str) -> dict[str, str]:
+    """A new tenant's keys, by scope."""
+    server.client.post("/api/v1/tenants", json={"id": tenant_id}).raise_for_status()
+
+    def key(scope: str) -> str:
+        body = {"label": scope, "scopes": [scope], "tenant_id": tenant_id}
+        return str(server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"])
+
+    return {scope: key(scope) for scope in SCOPES}
+
+
+def ask(
+    server: RunningServer,
+    key: str,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    **more: Any,  # noqa: ANN401 - httpx's
+) -> httpx.Response:
+    """The answer to a request that presents a key."""
+    return server.stranger.request(method, path, headers={"X-API-Key": key, **(headers or {})}, **more)
