@@ -25,6 +25,7 @@ from bursar.usage.providers.xai import XAI
 
 PROVIDERS: tuple[Provider, ...] = (
     ANTHROPIC,
+    XAI,
     AWS,
     COHERE,
     GOOGLE,
@@ -32,7 +33,6 @@ PROVIDERS: tuple[Provider, ...] = (
     VOYAGE,
     WATSONX,
     # These answer in OpenAI's shapes, with differences of their own:
-    XAI,
     DEEPSEEK,
     GROQ,
     MISTRAL,
