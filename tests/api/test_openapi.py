@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 
 from bursar.app import openapi
+from bursar.app.answer_posts import ANSWER_PARAMETERS, STREAM_TYPES
 from bursar.app.middleware import DOCUMENT_PATHS
 from bursar.usage.bodies import MEDIA_TYPES
 from bursar.usage.event import UsageEvent
@@ -90,12 +91,17 @@ def test_a_real_refusal_conforms(server: RunningServer) -> None:
 @pytest.mark.parametrize("path", EVENT_PATHS)
 def test_the_door_for_events_is_described_with_all_its_media_types(path: str) -> None:
     operation = DOCUMENT["paths"][path]["post"]
-    assert set(operation["requestBody"]["content"]) == {name for name in MEDIA_TYPES if name}
+    takes_answers = path.endswith("/import")
+    assert set(operation["requestBody"]["content"]) == {
+        *(name for name in MEDIA_TYPES if name),
+        *(STREAM_TYPES if takes_answers else ()),
+    }
     assert {one["name"] for one in operation["parameters"]} == {
         "wait",
         "return",
         "tenant_id",
         "Idempotency-Key",
+        *(ANSWER_PARAMETERS if takes_answers else ()),
     }
     assert {"200", "202", "401", "403", "413", "415", "422", "503"} <= set(operation["responses"])
     assert "gzip" in operation["requestBody"]["description"]

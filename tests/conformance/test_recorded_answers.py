@@ -38,6 +38,7 @@ BY_THE_PIECE = {"openai_images_01_dall-e-2.json"}
 """Answers whose units stand in no usage object."""
 WITH_USAGE = [name for name in COUNTED if name not in BY_THE_PIECE]
 WITHOUT_USAGE = [name for name, row in ANSWERS.items() if "reason" in row]
+ESTIMATED = [name for name, row in ANSWERS.items() if "estimate" in row]
 RECORDED_WITHOUT_USAGE = {"error_answer", "no_usage_in_answer", "no_usage_in_stream"}
 
 
@@ -136,6 +137,23 @@ def test_a_recorded_answer_without_usage_says_why(name: str) -> None:
     assert reading.reason == ANSWERS[name]["reason"]
     assert reading.detail
     assert (reading.event is not None) == (reading.reason in RECORDED_WITHOUT_USAGE)
+
+
+@pytest.mark.parametrize("name", ESTIMATED)
+def test_a_stream_that_nobody_counted_gives_the_estimate_of_a_hand_reading(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    found, row = measured(reading_of(name)), ANSWERS[name]
+
+    assert found.units == row["estimate"]
+    assert found.source == row["source"]
+
+
+def test_a_recorded_answer_that_nobody_counted_and_nobody_estimates_has_no_units() -> None:
+    for name in set(WITHOUT_USAGE) - set(ESTIMATED):
+        event = reading_of(name).event
+        assert event is None or measure_usage(event).source is None
 
 
 @pytest.mark.parametrize("provider", TABLES)

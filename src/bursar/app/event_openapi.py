@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from bursar.app.answer_posts import ANSWER_PARAMETERS, STREAM_TYPES
 from bursar.described import describe_fields
 from bursar.usage.bodies import MEDIA_TYPES, Shape
-from bursar.usage.event import ReportedCost, UsageEvent
+from bursar.usage.event import Estimate, ReportedCost, UsageEvent
 from bursar.usage.intake import CostAnswer, EventAnswer
 
 Json = dict[str, Any]
@@ -27,7 +28,12 @@ _RECORD_BATCH = (
     "The same as `/api/v1/events`, and the answer also has `success`, `processed_count`, `failed_count` "
     "and `failed_events`."
 )
-_IMPORT = "The same as `/api/v1/events` without its limit of age: each event is priced at its own time."
+_IMPORT = (
+    "The same as `/api/v1/events` without its limit of age: each event is priced at its own time. It also "
+    "takes a provider's own answer as it came: a JSON body with `provider` in the query, a stream of "
+    "server-sent events, or AWS's event stream. Headers of the answer (`x-amzn-…`, `x-request-id`, `date`) "
+    "may be passed on with it. An answer with an id counts once, however often it is posted."
+)
 _OPERATIONS = {
     "/api/v1/events": ("record_events", "Record usage: one event or many", _RECORD),
     "/api/v1/events/batch": (
@@ -144,7 +150,13 @@ class CloudEvent(msgspec.Struct):
 
 def event_paths() -> Json:
     """The paths of the door for events."""
-    return {path: {"post": _operation(*words)} for path, words in _OPERATIONS.items()}
+    paths: Json = {path: {"post": _operation(*words)} for path, words in _OPERATIONS.items()}
+    operation = paths["/api/v1/events/import"]["post"]
+    schema: Json = {"type": "string", "maxLength": 256}
+    operation["parameters"] += [_parameter(name, schema, words) for name, words in ANSWER_PARAMETERS.items()]
+    answer = {"schema": {"type": "string", "description": "A provider's answer, as it was streamed."}}
+    operation["requestBody"]["content"] |= dict.fromkeys(STREAM_TYPES, answer)
+    return paths
 
 
 def event_schemas() -> Json:
@@ -152,7 +164,7 @@ def event_schemas() -> Json:
     _, schemas = msgspec.json.schema_components(
         [UsageEvent, CloudEvent, IngestAnswer], ref_template="#/components/schemas/{name}"
     )
-    for kind in (UsageEvent, ReportedCost, EventAnswer, CostAnswer, IngestAnswer, RejectedAnswer):
+    for kind in (UsageEvent, Estimate, ReportedCost, EventAnswer, CostAnswer, IngestAnswer, RejectedAnswer):
         describe_fields(schemas[kind.__name__], kind)
     schemas["CloudEvent"]["properties"]["specversion"] = {"const": "1.0"}
     schemas["EventList"] = {

@@ -19,7 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
-from bursar.errors import NotFound
+from bursar.errors import Invalid, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.money import parse_picos
 from bursar.pricing.cards import card_from_json
@@ -29,6 +29,7 @@ from bursar.units import Quantities, to_steps
 from bursar.usage.bodies import Shape, read_items
 from bursar.usage.cost_check import Check, PartExplanation, check_all, shown_units
 from bursar.usage.known_services import finder_for
+from bursar.usage.providers.normalise import normalise_usage
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
@@ -52,6 +53,9 @@ class EventExplanation:
     units: dict[str, str]
     """Disjoint quantities, as decimal strings."""
     units_source: str | None
+    """What the units were read from; `estimated:<method>` where nobody counted them."""
+    notes: list[str]
+    """Named peculiarities of the usage object: what had to be inferred from it."""
     cost_status: str
     cost_reason: str | None
     currency: str
@@ -125,6 +129,7 @@ def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> Even
         usage=_plain(event.usage),
         units=shown_units(units),
         units_source=event.units_source,
+        notes=_notes_of(event),
         cost_status=cost.status,
         cost_reason=cost.reason,
         currency=cost.currency,
@@ -133,6 +138,14 @@ def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> Even
         parts=parts,
         adds_up=_adds_up(cost.total, explanation, parts),
     )
+
+
+def _notes_of(event: StoredEvent) -> list[str]:
+    """What reading the usage object had to infer; nothing where an older version could read what we can't."""
+    try:
+        return list(normalise_usage(_plain(event.usage) or {}, event.provider).notes)
+    except Invalid:
+        return []
 
 
 def _explain_part(

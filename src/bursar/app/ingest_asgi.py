@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect
 
 from bursar import clock
+from bursar.app.answer_posts import ANSWER_PARAMETERS, event_of_answer, is_answer
 from bursar.app.bodies import BodyLimits, MemoryBudget, Reservation, inflate_body, read_body
 from bursar.app.ingest_answers import Answer, answer_accepted, refuse_all
 from bursar.app.middleware import REQUEST_ID
@@ -32,7 +33,7 @@ from bursar.usage.intake import CostAnswer
 from bursar.usage.known_services import finder_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as Connection
@@ -52,7 +53,8 @@ IMPORT = "/api/v1/events/import"
 DOORS = {EVENTS: "native", BATCH: "native", IMPORT: "import"}
 """Path to the name that events keep of the door they came in by."""
 IDEMPOTENCY_KEY_LIMIT = 255
-_PARAMETERS = frozenset(["wait", "return", "tenant_id"])
+_PARAMETERS = ("wait", "return", "tenant_id")
+_IMPORT_PARAMETERS = (*_PARAMETERS, *ANSWER_PARAMETERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class _Ask:
     wants_events: bool
     tenant_id: str | None
     idempotency_key: str | None
+    answer: Mapping[str, str] | None
+    """What the query says of a provider's answer; None where the body holds events."""
 
 
 class IngestDoor:
@@ -131,6 +135,8 @@ class IngestDoor:
             raw = await read_body(receive, ask.headers.get("content-length"), limits, memory)
             self._metrics.ingest_bytes.inc(len(raw))
             body = await inflate_body(raw, ask.encoding, limits, memory)
+            if ask.answer is not None:
+                body = await asyncio.to_thread(event_of_answer, body, ask.headers, ask.answer)
             with span("ingest.accept", bytes=len(body)):
                 return await self._accept(body, caller, ask, scope)
 
@@ -210,26 +216,30 @@ async def _read_items(body: bytes, ask: _Ask, max_items: int, find_service: Find
 
 def _read_ask(scope: Connection) -> _Ask:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    parameters = _read_parameters(scope["query_string"])
+    path = scope["path"]
+    parameters = _read_parameters(
+        scope["query_string"], _IMPORT_PARAMETERS if path == IMPORT else _PARAMETERS
+    )
+    posts_answer = path == IMPORT and is_answer(headers, parameters)
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_LIMIT:
         text = f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LIMIT} characters."
         raise Invalid(text, reasons=(Reason("Idempotency-Key", "wrong_length", text),))
-    path = scope["path"]
     return _Ask(
         path=path,
         door=DOORS[path],
-        shape=shape_of(headers),
+        shape=Shape.JSON if posts_answer else shape_of(headers),
         encoding=headers.get("content-encoding", "").strip().lower(),
         headers=headers,
         wait=parameters.get("wait") == "applied",
         wants_events=parameters.get("return") != "none",
         tenant_id=parameters.get("tenant_id"),
         idempotency_key=key,
+        answer=parameters if posts_answer else None,
     )
 
 
-def _read_parameters(query: bytes) -> dict[str, str]:
+def _read_parameters(query: bytes, known: Sequence[str]) -> dict[str, str]:
     if not query:
         return {}
     parameters = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
@@ -237,10 +247,10 @@ def _read_parameters(query: bytes) -> dict[str, str]:
         Reason(
             name,
             "unknown_parameter",
-            f"'{name[:64]}' is no parameter here; known are wait, return, tenant_id.",
+            f"'{name[:64]}' is no parameter here; known are {', '.join(known)}.",
         )
         for name in parameters
-        if name not in _PARAMETERS
+        if name not in known
     ]
     if parameters.get("wait", "applied") != "applied":
         reasons.append(Reason("wait", "invalid_value", "wait must be 'applied'."))

@@ -17,11 +17,12 @@ import msgspec
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
 from bursar.pricing.choices import plain_provider
-from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage
+from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
 from bursar.pricing.rule_rating import rate_by_rule
 from bursar.pricing.rules.selection import FieldReader
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS, Quantities
 from bursar.usage.event import FLAT_TOTALS, ReportedCost
+from bursar.usage.measure import ESTIMATED, ESTIMATED_OUTPUT
 from bursar.usage.providers.provider_usage import ProviderCost
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CURRENCY = "USD"
 FAILED_WITHOUT_USAGE = "failed_without_usage"
+INPUT_UNKNOWN = "input_unknown"
+"""Only the output could be estimated: what the call cost isn't known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def subject_of(event: UsageEvent, measured: Measured, time: datetime) -> Pricing
     said = measured.provider
     context = event.context_tokens
     if said is None:
-        if context is None and measured.source == "totals":
+        if context is None and event.units is None:
             context = event.input_tokens
         return PricingSubject(
             event.provider,
@@ -113,6 +116,8 @@ class Billable(msgspec.Struct, frozen=True, gc=False):
     """The caller's own figure."""
     provider_reported: ProviderCost | ReportedCost | None = None
     """The provider's figure."""
+    source: str | None = None
+    """Where the units came from, as the event keeps it: estimated ones say so (`measure.py`)."""
 
 
 def billable_of(event: UsageEvent, measured: Measured, time: datetime) -> Billable:
@@ -130,6 +135,7 @@ def billable_of(event: UsageEvent, measured: Measured, time: datetime) -> Billab
         event.status == "error",
         event.cost,
         said.reported_cost if said is not None else None,
+        measured.source,
     )
 
 
@@ -160,6 +166,8 @@ def cost_billable(prices: TenantPrices, billable: Billable) -> Costed:
         costed = _cost_shares(book, subject, billable.shares)
     else:
         costed = rate_usage(book, subject, units)
+    if billable.source is not None and billable.source.startswith((ESTIMATED, ESTIMATED_OUTPUT)):
+        costed = _as_estimate(costed, billable.source)
     trusted = _trusted_cost(prices, billable)
     if trusted is not None:
         return trusted
@@ -176,6 +184,15 @@ def _trusted_cost(prices: TenantPrices, billable: Billable) -> Costed | None:
         return None
     reason = f"trusted:{plain_provider(provider)}"
     return Rating(CostStatus.PROVIDER_REPORTED, reported_picos(said), said.currency, None, reason)
+
+
+def _as_estimate(costed: Costed, source: str) -> Costed:
+    """The cost of estimated units: an estimate itself, and unknown where the input is."""
+    if costed.picos is None:
+        return costed
+    if source.startswith(ESTIMATED_OUTPUT):
+        return unpriced(INPUT_UNKNOWN)
+    return msgspec.structs.replace(costed, status=CostStatus.ESTIMATED)
 
 
 def _named_units(event: UsageEvent, units: Quantities) -> set[str]:

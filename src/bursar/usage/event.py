@@ -45,6 +45,15 @@ class ReportedCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=F
     currency: CurrencyCode = "USD"
 
 
+class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """How the units beside it were estimated; a cost made of them is `estimated`, never `priced`."""
+
+    method: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:/-]{0,63}$")]
+    """What counted them: `tiktoken:o200k_base`, `characters:4`, …"""
+    input_known: bool = True
+    """False where only the output could be estimated: then the cost isn't known."""
+
+
 class UsageEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """What the caller says happened; absent fields were not said.
 
@@ -98,6 +107,8 @@ class UsageEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     prompt_version: Name | None = None
     units: Annotated[dict[UnitName, int | Decimal], Meta(max_length=UNITS_LIMIT)] | None = None
     """Disjoint quantities by unit name (`units.py`); the most exact way to report usage."""
+    estimate: Estimate | None = None
+    """Where nobody counted and `units` or totals are an estimate: how it was made."""
     usage: dict[str, Any] | None = None
     """A provider's own usage object, kept as it came and turned into units."""
     input_tokens: Count | None = None

@@ -20,6 +20,8 @@ from bursar.usage.providers.provider_usage import ProviderUsage
 if TYPE_CHECKING:
     from bursar.usage.event import UsageEvent
 
+ESTIMATED, ESTIMATED_OUTPUT = "estimated:", "estimated_output:"
+"""What the source of estimated units begins with; the method follows."""
 _TOKEN_UNITS = frozenset(TOKEN_TOTALS["total_tokens"])
 
 
@@ -28,7 +30,8 @@ class Measured(msgspec.Struct, gc=False):
 
     units: Quantities
     source: str | None = None
-    """`units`, `usage` or `totals`; None where nothing was reported. `totals` means nothing but totals."""
+    """`units`, `usage`, `totals` or `estimated:<method>`; None where nothing was reported. `totals` means
+    nothing but totals, `estimated_output:<method>` that the input is unknown."""
     custom: Quantities | None = None
     """Units that aren't built in."""
     provider: ProviderUsage | None = None
@@ -41,6 +44,19 @@ def measure_usage(event: UsageEvent) -> Measured:
     Raises:
         Invalid: quantities that can't be, or two reports that contradict each other.
     """
+    if event.estimate is None:
+        return _measure(event)
+    if event.usage is not None:
+        text = "A provider's own usage object is no estimate; leave one of the two out."
+        raise Invalid("The estimate was refused.", reasons=(Reason("estimate", "contradiction", text),))
+    measured = _measure(event)
+    if measured.source is not None:
+        begins = ESTIMATED if event.estimate.input_known else ESTIMATED_OUTPUT
+        measured.source = begins + event.estimate.method
+    return measured
+
+
+def _measure(event: UsageEvent) -> Measured:
     if event.usage is None and event.units is None:
         units = _split_totals(event)
         return Measured({}) if units is None else Measured(units, "totals")

@@ -13,11 +13,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bursar.errors import Invalid
-from bursar.usage.event import UsageEvent
+from bursar.usage.event import Estimate, UsageEvent
 from bursar.usage.formats.answer_facts import AnswerFacts, facts_of, time_of_header
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, first_text
-from bursar.usage.formats.recordings import Recording, Unread, read_recording
+from bursar.usage.formats.asked_text import asked_text
+from bursar.usage.formats.estimating import estimate_tokens
+from bursar.usage.formats.recordings import Recording, Told, Unread, read_recording
 from bursar.usage.providers.normalise import normalise_usage
 
 if TYPE_CHECKING:
@@ -54,6 +58,7 @@ REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-r
 COUNTING = frozenset(("count_tokens", "countTokens", "input_tokens"))
 CACHE_STORAGE = "cachedContents"
 NEVER_STREAMS_USAGE = "complete"
+_CONTENT_ID = re.compile(r"answer:[0-9a-f]{32}")
 _VERSION = re.compile(r"_v\d+$")
 
 
@@ -118,7 +123,12 @@ def read_answers(folder: Path, provider: str | None = None) -> Iterator[tuple[Pa
 
 def read_answer(content: bytes, provider: str | None = None) -> AnswerReading:
     """The reading of one file's content; never raises, whatever is in it."""
-    recording = read_recording(content, provider)
+    return read_told_answer(content, Told(provider))
+
+
+def read_told_answer(content: bytes, told: Told) -> AnswerReading:
+    """The reading of an answer of which its caller tells something too; never raises, whatever is in it."""
+    recording = read_recording(content, told)
     if isinstance(recording, Unread):
         return _without(recording)
     facts = facts_of(recording.body)
@@ -126,7 +136,7 @@ def read_answer(content: bytes, provider: str | None = None) -> AnswerReading:
         return _read_usage(recording, facts, facts.usage)
     if _has_failed(recording, facts):
         message = facts.error[1] if facts.error else f"HTTP {recording.status}"
-        return AnswerReading(_event_of(recording, facts), WithoutUsage.ERROR_ANSWER, message)
+        return AnswerReading(_estimated(recording, facts), WithoutUsage.ERROR_ANSWER, message)
     return _read_without_usage(recording, facts)
 
 
@@ -153,7 +163,31 @@ def _read_without_usage(recording: Recording, facts: AnswerFacts) -> AnswerReadi
     reason = WithoutUsage.NO_USAGE_IN_ANSWER
     if recording.is_streamed and recording.api != NEVER_STREAMS_USAGE:
         reason = WithoutUsage.NO_USAGE_IN_STREAM
-    return AnswerReading(_event_of(recording, facts), reason, EXPLANATIONS[reason])
+    event = _estimated(recording, facts)
+    return AnswerReading(event, reason, EXPLANATIONS[reason] + _words_of(event.estimate))
+
+
+def _estimated(recording: Recording, facts: AnswerFacts) -> UsageEvent:
+    """The event of an answer that nobody counted, its tokens estimated where a stream left its text."""
+    event = _event_of(recording, facts)
+    if not recording.text:
+        return event
+    model = event.response_model or event.model
+    output, asked = estimate_tokens(recording.text, model), asked_text(recording.asked)
+    units: dict[str, int | Decimal] = {**(event.units or {}), "output_text": output.tokens}
+    method = output.method
+    if asked is not None:
+        given = estimate_tokens(asked, model)
+        units["input_text"] = given.tokens
+        method = method if given.method == method else f"{given.method}/{method}"
+    return msgspec.structs.replace(event, units=units, estimate=Estimate(method, asked is not None))
+
+
+def _words_of(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    known = "" if estimate.input_known else "; the request isn't known, so neither is the cost"
+    return f" Its tokens were estimated by {estimate.method}{known}."
 
 
 def _without(reason: NoUsage, detail: str = "") -> AnswerReading:
@@ -193,6 +227,11 @@ def _operation_of(api: str) -> str | None:
     """One word for what was done, whatever version of an API did it."""
     plain = _VERSION.sub("", api)
     return OPERATIONS.get(plain, plain) or None
+
+
+def is_of_content(event_id: str) -> bool:
+    """Whether an event's id is only the hash of its answer, which two equal answers have in common."""
+    return _CONTENT_ID.fullmatch(event_id) is not None
 
 
 def _event_id(recording: Recording, facts: AnswerFacts) -> str:

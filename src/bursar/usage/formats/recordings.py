@@ -68,30 +68,44 @@ class Recording:
     """The request's body or what the recording kept of it: only to be counted, never kept."""
 
 
-def read_recording(content: bytes, provider: str | None = None) -> Recording | Unread:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a caller tells of an answer that doesn't tell it itself."""
+
+    provider: str | None = None
+    model: str | None = None
+    """As the request named it."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the answer, in lower case; Bedrock counts in them."""
+
+
+NOTHING_TOLD = Told()
+
+
+def read_recording(content: bytes, told: Told = NOTHING_TOLD) -> Recording | Unread:
     """The answer in a file, or why there is none; never raises, whatever is in it."""
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     if is_event_stream(content):
         folded = fold_event_stream(content)
-        return _bare({}, folded, provider, digest) if folded else Unread.UNKNOWN_ANSWER
+        return _bare({}, folded, told, digest) if folded else Unread.UNKNOWN_ANSWER
     try:
         value = decode_json(content)
     except (ValueError, RecursionError, msgspec.DecodeError):
         folded = _fold_text(content)
-        return _bare({}, folded, provider, digest) if folded else Unread.UNREADABLE_FILE
+        return _bare({}, folded, told, digest) if folded else Unread.UNREADABLE_FILE
     if isinstance(value, list):
         folded = fold_chunks(cast("list[Any]", value))
-        return _bare({}, folded, provider, digest) if folded else Unread.UNKNOWN_ANSWER
+        return _bare({}, folded, told, digest) if folded else Unread.UNKNOWN_ANSWER
     if not isinstance(value, dict):
         return Unread.UNKNOWN_ANSWER
     body = cast("dict[str, Any]", value)
     if isinstance(body.get("response"), dict) and ("request" in body or "provider" in body):
-        return _recorded(body, provider, digest)
-    return _bare(body, None, provider, digest)
+        return _recorded(body, told, digest)
+    return _bare(body, None, told, digest)
 
 
-def _recorded(file: dict[str, Any], label: str | None, digest: str) -> Recording | Unread:
-    label = first_text(file, NAME_LIMIT, "provider") or label
+def _recorded(file: dict[str, Any], told: Told, digest: str) -> Recording | Unread:
+    label = first_text(file, NAME_LIMIT, "provider") or told.provider
     known = provider_labelled(label) if label else None
     if label is not None and known is None:
         return Unread.PROVIDER_NOT_SUPPORTED_YET
@@ -122,21 +136,21 @@ def _recorded(file: dict[str, Any], label: str | None, digest: str) -> Recording
     )
 
 
-def _bare(
-    body: dict[str, Any], folded: FoldedStream | None, label: str | None, digest: str
-) -> Recording | Unread:
-    known = provider_labelled(label) if label else None
-    if label is not None and known is None:
+def _bare(body: dict[str, Any], folded: FoldedStream | None, told: Told, digest: str) -> Recording | Unread:
+    known = provider_labelled(told.provider) if told.provider else None
+    if told.provider is not None and known is None:
         return Unread.PROVIDER_NOT_SUPPORTED_YET
     body = folded.answer if folded else body
     known = known or _provider_of(body)
     return Recording(
-        _retold(known, body, {}),
+        _retold(known, body, told.headers),
         digest,
         known.name if known else None,
         folded.api if folded else _api_of(known, body),
         is_streamed=folded is not None,
         is_complete=folded is None or folded.is_complete,
+        model=told.model,
+        headers=told.headers,
         names_models=known is None or known.names_models,
         text=folded.text if folded else "",
     )

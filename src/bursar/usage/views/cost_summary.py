@@ -46,9 +46,15 @@ if TYPE_CHECKING:
 
 ENTRIES_LIMIT = 1000
 """The largest of each breakdown; `/cost/breakdown` pages through all of them."""
-PARTS = {"provider": "provider", "model": "model", "user": "user_id", "project": "project_id"}
+PARTS = {
+    "provider": "provider",
+    "model": "model",
+    "user": "user_id",
+    "project": "project_id",
+    "status": "cost_status",
+}
 """What cost is broken down by, and the dimension of each."""
-CELLS = ("provider", "model", "project_id")
+CELLS = ("provider", "model", "project_id", "cost_status")
 """Asked for at once: a tenant has few of them, and every breakdown but that by user is a sum of theirs."""
 ABSENT_KEY = ""
 """Stands for events without a provider, model, user or project; no name is empty."""
@@ -96,6 +102,8 @@ class CostSummary:
     cost_by_model: dict[str, str | None]
     cost_by_user: dict[str, str | None]
     cost_by_project: dict[str, str | None]
+    cost_by_status: dict[str, str | None]
+    """By how it is known: `priced`, `estimated`, …; null for `unpriced`."""
     unpriced_by_provider: dict[str, int]
     """How many events of each name have no known cost, in any currency; names without one are left out."""
     unpriced_by_model: dict[str, int]
@@ -272,6 +280,7 @@ def _summarise(
         cost_by_model=breakdowns["model"].costs,
         cost_by_user=breakdowns["user"].costs,
         cost_by_project=breakdowns["project"].costs,
+        cost_by_status=breakdowns["status"].costs,
         unpriced_by_provider=breakdowns["provider"].unpriced,
         unpriced_by_model=breakdowns["model"].unpriced,
         unpriced_by_user=breakdowns["user"].unpriced,
@@ -307,7 +316,7 @@ def _as_csv(summary: CostSummary) -> str:
     ]
     for name in PARTS:
         costs: dict[str, str | None] = getattr(summary, f"cost_by_{name}")
-        unpriced: dict[str, int] = getattr(summary, f"unpriced_by_{name}")
+        unpriced: dict[str, int] = getattr(summary, f"unpriced_by_{name}", {})
         rows += [
             [name, text_cell(key), cost, summary.currency, unpriced.get(key, 0)]
             for key, cost in costs.items()
