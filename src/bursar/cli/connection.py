@@ -155,7 +155,7 @@ def path_of(collection: str, item_id: str) -> str:
 
 
 def whole_list(
-    client: BursarClient, path: str, named: Mapping[str, str] | None = None
+    client: BursarClient, path: str, named: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """All items of a list, page after page."""
     items: list[dict[str, Any]] = []

@@ -10,6 +10,7 @@ import typer
 from bursar.cli import (
     backup,
     billing,
+    billing_settings,
     correct,
     db,
     demo,
@@ -21,6 +22,7 @@ from bursar.cli import (
     projects,
     quarantine,
     query,
+    rates,
     retention,
     scheduler,
     seats,
@@ -69,8 +71,10 @@ app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
+billing.app.command("settings", epilog=billing_settings.EXAMPLES)(billing_settings.settings)
 app.add_typer(billing.app, name="billing", help=billing.HELP)
 app.add_typer(seats.app, name="seats", help=seats.HELP)
+app.add_typer(rates.app, name="rates", help=rates.HELP)
 app.add_typer(retention.app, name="retention", help=retention.HELP)
 app.command("expire", epilog=retention.EXPIRE_EXAMPLES)(retention.expire)
 app.add_typer(scheduler.app, name="scheduler", help=scheduler.HELP)
