@@ -18,6 +18,7 @@ import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 
 from bursar.money import PICOS_PER_UNIT
+from bursar.pricing.card import RateCard
 from bursar.pricing.rating import PricingSubject, Rating, rate_usage
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS, Quantities
 
@@ -227,7 +228,7 @@ def their_usage(units: Quantities) -> genai_prices.Usage:
 
 
 def agrees(ours: Rating, theirs: genai.PriceCalculation, case: Case) -> bool:
-    if ours.card is None:
+    if not isinstance(ours.card, RateCard):
         return False
     same_entry = ours.card.model == theirs.model.id and ours.card.provider == theirs.provider.id
     return same_entry and amounts_agree(ours, theirs, case)
@@ -235,7 +236,7 @@ def agrees(ours: Rating, theirs: genai.PriceCalculation, case: Case) -> bool:
 
 def amounts_agree(ours: Rating, theirs: genai.PriceCalculation, case: Case) -> bool:
     """Equal but for one rounding of each line whose rate is no whole number of picos."""
-    assert ours.card is not None
+    assert isinstance(ours.card, RateCard)
     assert ours.picos is not None
     fractional = [line for line in ours.card.lines(case.units) if ours.card.rates[line.unit].denominator != 1]
     gap = abs(theirs.total_price * PICOS_PER_UNIT - ours.picos)

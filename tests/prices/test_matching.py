@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bursar.pricing.card import RateCard
 from bursar.pricing.match import PROVIDER_ALIASES, find_offer
 from bursar.pricing.rating import PricingSubject, rate_usage
 from bursar.pricing.tiers import REGION_SURCHARGES
 
 if TYPE_CHECKING:
     from bursar.pricing.book import PriceBook
-    from bursar.pricing.card import RateCard
 
 NOVEMBER = datetime(2026, 11, 2, 5, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def card_for(book: PriceBook, provider: str | None, model: str, *, batch: bool =
     rating = rate_usage(
         book, PricingSubject(provider, model, NOVEMBER, batch=batch, context_tokens=1), {"input_text": 1}
     )
-    assert rating.card is not None, rating.reason
+    assert isinstance(rating.card, RateCard), rating.reason
     return rating.card
 
 
@@ -116,6 +116,76 @@ def test_a_model_is_found_by_the_names_that_apis_use(
     book: PriceBook, provider: str, name: str, model: str
 ) -> None:
     assert card_for(book, provider, name).model == model
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "rule"),
+    [
+        # A geography that no rule of the source names, and a snapshot that nobody listed.
+        ("bedrock", "sa.anthropic.claude-fable-5-2", "provider_named+geography:sa"),
+        ("openai", "gpt-5.2-2026-10-09", "provider_named+snapshot_of:gpt-5.2"),
+        ("openai", "gpt-4.1-20261009", "provider_named+snapshot_of:gpt-4.1"),
+    ],
+)
+def test_a_card_names_the_rule_that_took_one_name_for_another(
+    book: PriceBook, provider: str, name: str, rule: str
+) -> None:
+    assert card_for(book, provider, name).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "entry"),
+    [
+        ("openai", "ft:gpt-4o-mini-2024-07-18:acme::x", "ft:gpt-4o-mini"),
+        ("azure", "ft:gpt-4o-2024-08-06:acme::x", "ft:gpt-4o"),
+        ("openai", "ft:gpt-4.1-2025-04-14:acme::x", None),
+        ("openai", "ft:gpt-4.1-2025-04-14", None),
+        # A rule of the source for names that contain "o4-mini" was not made for this one.
+        ("azure", "ft:o4-mini-2025-04-16:acme::x", None),
+    ],
+)
+def test_a_fine_tuned_model_has_a_price_of_its_own_or_none(
+    book: PriceBook, provider: str, name: str, entry: str | None
+) -> None:
+    found = find_offer(book.data, provider, name)
+    assert (found if isinstance(found, str) else found.model.id) == (entry or "no_price_for_fine_tune")
+
+
+@pytest.mark.parametrize(
+    ("name", "price"),
+    [
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", "1"),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", "1.1"),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "1.1"),
+        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", "1.1"),
+        ("sa.anthropic.claude-haiku-4-5-20251001-v1:0", "1.1"),
+        ("us.amazon.nova-lite-v1:0", "0.06"),
+        ("amazon.nova-lite-v1:0", "0.06"),
+    ],
+)
+def test_a_geography_of_bedrock_costs_more_only_where_the_source_says_so(
+    book: PriceBook, name: str, price: str
+) -> None:
+    assert card_for(book, "aws", name).rates["input_text"].price_per(1_000_000, 0) == price
+
+
+def test_the_steps_from_a_calls_words_to_an_entry_are_told(book: PriceBook) -> None:
+    offer = book.offer("Claude", "models/claude-opus-4-5@20251101", NOVEMBER)
+    assert not isinstance(offer, str)
+    assert [(step.rule, step.result) for step in offer.steps] == [
+        ("provider_spelling:claude", "anthropic"),
+        ("path_removed", "claude-opus-4-5@20251101"),
+        ("name:starts_with:claude-opus-4-5", "anthropic/claude-opus-4-5"),
+    ]
+    inferred = book.offer("litellm", "azure/gpt-4o", NOVEMBER)
+    assert not isinstance(inferred, str)
+    assert [(step.rule, step.result) for step in inferred.steps] == [
+        ("gateway:litellm", "the model says who bills"),
+        ("provider_from_model_prefix", "azure"),
+        ("provider_prefix_removed", "gpt-4o"),
+        ("prices_of:openai", "gpt-4o"),
+        ("name:equals:gpt-4o", "openai/gpt-4o"),
+    ]
 
 
 def test_a_date_that_is_none_is_left_alone(book: PriceBook) -> None:

@@ -25,7 +25,7 @@ UNITS = {"output_text": 200, "input_text": 1_000, "searches": 2}
 
 def card_of(book: PriceBook, subject: PricingSubject) -> RateCard:
     card = rate_usage(book, subject, {"input_text": 1}).card
-    assert card is not None
+    assert isinstance(card, RateCard)
     return card
 
 
@@ -80,7 +80,7 @@ def test_an_explanation_shows_quantity_rate_and_amount_of_each_unit(book: PriceB
 
 def test_a_card_explains_without_a_book(book: PriceBook) -> None:
     rating = rate_usage(book, O3, UNITS)
-    assert rating.card is not None
+    assert isinstance(rating.card, RateCard)
     stored = RateCard.from_json(rating.card.to_json())
     assert explain_card(stored, UNITS) == explain_rating(rating, UNITS)
 
@@ -111,7 +111,7 @@ def test_a_rate_is_shown_as_price_pages_show_it(
     book: PriceBook, provider: str, model: str, unit: str, text: str
 ) -> None:
     card = rate_usage(book, PricingSubject(provider, model, NOVEMBER), {unit: 10**6}).card
-    assert card is not None
+    assert isinstance(card, RateCard)
     assert card.rate_text(unit) == text
 
 

@@ -8,8 +8,10 @@ models from all of the book.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,15 @@ from bursar.pricing.card import Rate, RateCard
 from bursar.pricing.explain import explain_rating
 from bursar.pricing.genai_source import load_book
 from bursar.pricing.rating import CostStatus, PricingSubject, rate_usage
+from bursar.pricing.terms import (
+    Adjustment,
+    ContractPrice,
+    Discount,
+    Markup,
+    Multiplier,
+    RequestFee,
+    Terms,
+)
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS, UNITS, Quantities
 
 if TYPE_CHECKING:
@@ -105,7 +116,7 @@ def test_a_cost_is_known_with_a_card_or_unknown_with_a_reason(
 def test_a_cost_of_zero_needs_a_price_of_zero(subject: PricingSubject, units: Quantities) -> None:
     rating = rate_usage(the_book(), subject, units)
     if rating.picos == 0:
-        assert rating.card is not None
+        assert isinstance(rating.card, RateCard)
         assert any(units.values())
         assert all(rating.card.rates[line.unit].numerator == 0 for line in rating.card.lines(units))
 
@@ -149,6 +160,95 @@ def test_two_usages_cost_what_they_cost_together_but_for_one_rounding_a_line(
     for unit, amount in together.items():
         allowed = 0 if card.rates[unit].denominator == 1 else 1
         assert abs(amount - apart.get(unit, 0)) <= allowed
+
+
+@st.composite
+def adjustments(draw: st.DrawFn) -> Adjustment:
+    """Any term, for all calls of OpenAI's models or fewer."""
+    scope: dict[str, Any] = {
+        "id": draw(st.text("abc", min_size=1, max_size=6)),
+        "project": draw(st.sampled_from((None, None, "p", "q"))),
+        "provider": draw(st.sampled_from((None, "openai", "open_ai", "anthropic"))),
+        "model": draw(st.sampled_from((None, "*", "gpt-*", "gpt-4o", "gpt-4o*", "claude-*"))),
+        "valid_from": draw(st.none() | st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC))),
+    }
+    amount = draw(st.decimals(0, 100, places=3))
+    kinds: tuple[Adjustment, ...] = (
+        ContractPrice(
+            unit=draw(st.sampled_from(("input_tokens", "input_text"))), price=amount, per=10**6, **scope
+        ),
+        Discount(percent=amount, **scope),
+        Markup(percent=amount, **scope),
+        Multiplier(factor=amount / 40, **scope),
+        RequestFee(amount=amount, **scope),
+    )
+    return draw(st.sampled_from(kinds))
+
+
+GPT_4O = st.builds(
+    PricingSubject,
+    st.just("openai"),
+    st.sampled_from(("gpt-4o", "gpt-4o-mini", "o3")),
+    st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC)),
+)
+several = st.lists(adjustments(), max_size=6, unique_by=lambda term: term.id)
+
+
+@relaxed
+@given(data=st.data(), terms=several, subject=GPT_4O, units=quantities)
+def test_the_order_in_which_terms_were_entered_says_nothing(
+    data: st.DataObject, terms: list[Adjustment], subject: PricingSubject, units: Quantities
+) -> None:
+    shuffled = data.draw(st.permutations(terms))
+    ratings = [
+        rate_usage(the_book().with_terms(Terms(tuple(order)), "p"), subject, units)
+        for order in (terms, shuffled)
+    ]
+    assert ratings[0] == ratings[1]
+
+
+@relaxed
+@given(terms=several, subject=GPT_4O, units=quantities)
+def test_terms_never_change_what_the_list_charges(
+    terms: list[Adjustment], subject: PricingSubject, units: Quantities
+) -> None:
+    by_list = rate_usage(the_book(), subject, units)
+    own = rate_usage(the_book().with_terms(Terms(tuple(terms)), "p"), subject, units)
+    if by_list.picos is not None:
+        assert isinstance(own.card, RateCard)
+        assert own.card.list_amount_for(units) == by_list.picos
+    if own.card is not None:
+        assert own.picos == sum(line.amount_picos for line in own.card.lines(units))
+
+
+@relaxed
+@given(subject=subjects(), units=quantities)
+def test_a_discount_of_nothing_changes_no_rate(subject: PricingSubject, units: Quantities) -> None:
+    nothing = (
+        Discount(id="d", percent=Decimal(0)),
+        Markup(id="m", percent=Decimal(0)),
+        Multiplier(id="x", factor=Decimal(1)),
+    )
+    by_list = rate_usage(the_book(), subject, units)
+    own = rate_usage(the_book().with_terms(Terms(nothing)), subject, units)
+    assert (own.picos, own.reason, own.currency) == (by_list.picos, by_list.reason, by_list.currency)
+    if by_list.card is not None:
+        assert isinstance(own.card, RateCard)
+        assert isinstance(by_list.card, RateCard)
+        assert own.card.rates == own.card.list_rates == by_list.card.rates
+
+
+@relaxed
+@given(percent=st.decimals(0, 100, places=2), subject=GPT_4O, units=quantities)
+def test_a_discount_is_exact_but_for_one_rounding_a_line(
+    percent: Decimal, subject: PricingSubject, units: Quantities
+) -> None:
+    by_list = rate_usage(the_book(), subject, units)
+    own = rate_usage(the_book().with_terms(Terms((Discount(id="d", percent=percent),))), subject, units)
+    if by_list.picos is not None:
+        assert own.picos is not None
+        exact = Fraction(by_list.picos) * (100 - Fraction(percent)) / 100
+        assert abs(own.picos - exact) <= Fraction(len(units), 2)
 
 
 @given(card=cards())

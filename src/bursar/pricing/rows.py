@@ -60,7 +60,7 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     speed: str | None = None
     """None is the standard speed."""
     region: str | None = None
-    """In lower case; None holds in every region for which no row of that way and moment names it."""
+    """In lower case; None holds in every region that no row of the same unit, way and moment names."""
     hours: tuple[int, int] | None = None
     """From and to (exclusive) in seconds of the UTC day; from > to runs over midnight."""
     weekdays: tuple[int, ...] | None = None

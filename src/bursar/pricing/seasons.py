@@ -148,8 +148,8 @@ class _Holding:
             return row.holds_in_second(second) and (row.weekdays is None or weekdays <= set(row.weekdays))
 
         listed = [row for row in self.listed if holds(row)]
-        regional = tuple(row for row in listed if row.region is not None)
-        chosen = regional or tuple(listed)
+        regional = {row.unit for row in listed if row.region is not None}
+        chosen = tuple(row for row in listed if row.region is not None or row.unit not in regional)
         contracted = tuple(row for row in self.contracted if holds(row))
         reason = None if chosen else self._why_none()
         said = (

@@ -44,9 +44,11 @@ def _days(names: Sequence[str]) -> str:
 
 
 def _windows(cuts: Sequence[int], chosen: Sequence[bool]) -> str:
-    """The chosen slices of one day: `00:00-00:30, 16:30-24:00`."""
-    return ", ".join(
-        f"{clock_text(start)}-{clock_text(end)}"
-        for start, end, is_chosen in zip(cuts, (*cuts[1:], DAY_SECONDS), chosen, strict=True)
-        if is_chosen
-    )
+    """The chosen slices of one day, those that touch as one: `00:00-00:30, 16:30-24:00`."""
+    windows: list[list[int]] = []
+    for start, end, is_chosen in zip(cuts, (*cuts[1:], DAY_SECONDS), chosen, strict=True):
+        if is_chosen and windows and windows[-1][1] == start:
+            windows[-1][1] = end
+        elif is_chosen:
+            windows.append([start, end])
+    return ", ".join(f"{clock_text(start)}-{clock_text(end)}" for start, end in windows)
