@@ -207,7 +207,7 @@ class TestPerplexity:
         said = normalise_usage(chat(10, 300, num_search_queries=3, search_context_size="low"))
 
         assert said.units == {"input_text": 10, "output_text": 300}
-        assert said.notes == ("searches_in_the_request_fee",)
+        assert said.notes == ("searches_in_the_request_fee", "request_fee_of_the_high_search_context")
 
 
 @pytest.mark.parametrize("provider", [None, "together", "moonshot", "huggingface_together"])

@@ -76,3 +76,13 @@ def test_no_two_providers_answer_to_one_name() -> None:
 
 def test_every_family_says_its_shape() -> None:
     assert all(family.shape and family.name for family in FAMILIES)
+
+
+def test_every_provider_and_every_note_stands_on_the_reference_page() -> None:
+    page = (ROOT / "docs/reference/providers.md").read_text()
+    sources = "\n".join(path.read_text() for path in (ROOT / "src/bursar/usage/providers").glob("*.py"))
+    notes = re.findall(r'^[A-Z_]+ = "([a-z0-9]+(?:_[a-z0-9]+){2,})"$', sources, re.MULTILINE)
+    names = [name for provider in PROVIDERS for name in (provider.name, *provider.labels)]
+
+    assert notes
+    assert [word for word in (*names, *notes) if f"`{word}`" not in page] == []

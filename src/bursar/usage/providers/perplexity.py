@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 SEARCHES, CITATIONS, REASONING = "num_search_queries", "citation_tokens", "reasoning_tokens"
 CITATIONS_AS_INPUT = "citations_taken_as_input"
+DEAREST = "high"
+FEE_OF_DEAREST = "request_fee_of_the_high_search_context"
+"""The fee depends on `search_context_size`; price books have that of the largest."""
 SEARCHES_IN_FEE = "searches_in_the_request_fee"
 
 
@@ -44,6 +47,8 @@ def read_perplexity_usage(usage: Mapping[str, Any]) -> ProviderUsage:
     notes = [*said.notes, *([CITATIONS_AS_INPUT] if citations else [])]
     if searches and not is_deep:
         notes.append(SEARCHES_IN_FEE)
+    if (counts.word(top, "search_context_size") or DEAREST) != DEAREST and not is_deep:
+        notes.append(FEE_OF_DEAREST)
     return replace(
         said,
         units=counts.checked(sum_units((said.units, beside))),
