@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bursar.pricing.genai_source import load_book
 from tests.cli.command_line import bursar
+from tests.support.other_prices import OtherBook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,3 +142,25 @@ def test_a_person_a_tenants_usage_and_the_tenant_go(server: RunningServer, data:
     gone = bursar("tenants", "delete", tenant, "--reason", "over", "--yes", "--data", data)
     assert (gone.code, "0 rows are left" in gone.err) == (0, True)
     assert tenant not in bursar("tenants", "list", "--data", data).out
+
+
+def test_events_are_rated_again_after_a_look_and_a_yes(
+    server: RunningServer, data: Path, tenant: str
+) -> None:
+    event_id = send(server, tenant)
+    where = ("--data", data, "--tenant", tenant, "--model", CALL["model"], "--from", "2026-01-01")
+    same = bursar("reprice", "--dry-run", *where)
+    assert (same.code, "No event costs anything else" in same.err + same.out) == (0, True)
+    server.platform.books.replace_book(OtherBook(factors={"gpt-4o-mini": 2}))
+    try:
+        looked = bursar("reprice", "--dry-run", *where)
+        assert "0.0003" in looked.out
+        assert bursar("reprice", *where).code == 2
+        unasked = bursar("reprice", "--reason", "twice as dear", *where)
+        assert (unasked.code, "--yes" in unasked.err) == (1, True)
+        done = bursar("reprice", "--reason", "twice as dear", "--yes", "--json", *where)
+    finally:
+        server.platform.books.replace_book(load_book())
+    assert json.loads(done.out)["applied"] == 1
+    explained = server.client.get(f"/api/v1/events/{event_id}/explain", params={"tenant_id": tenant}).json()
+    assert (explained["total"], explained["earlier_ratings"][0]["total"]) == ("0.0003", "0.00015")

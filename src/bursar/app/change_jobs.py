@@ -15,6 +15,7 @@ from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
 from bursar.storage.relational.runs import RelationalRuns
 from bursar.usage.revising.erasure import CONCEALED, ERASE_JOB, EraseWork
+from bursar.usage.revising.repricing import REPRICE_JOB, Cards, RepriceWork
 from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB, DeleteWork, ResetWork
 from bursar.usage.revising.voiding import VOID_JOB, VoidWork
 
@@ -46,6 +47,8 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         ground.seals.destroy(run.parameters["identifiers"])
         RelationalRuns(ground.engine).conceal_parameter(run.id, "identifiers", CONCEALED)
 
+    cards = Cards(ground.snapshots.load, ground.snapshots.save)
+    reprice = RepriceWork(changes, questions, ground.books, cards)
     delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant, OtherServers(ground))
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
@@ -56,6 +59,10 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
                 EraseWork(changes, questions, purger, ground.seals.open),
             ),
             settled=forget_identifiers,
+        ),
+        replace(
+            _job(REPRICE_JOB, "Rates selected events by the prices of now.", reprice),
+            settled=reprice.abandon,
         ),
         _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
         _job(DELETE_JOB, "Removes a tenant with all it has.", delete),

@@ -7,7 +7,7 @@ as ingest, for any time, and keeps nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -33,10 +33,30 @@ from bursar.usage.providers.normalise import normalise_usage
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
-    from bursar.usage.stored_event import Quantity, StoredEvent
+    from bursar.usage.stored_event import EarlierRating, Quantity, StoredCost, StoredEvent
 
 CHECK_LIMIT = 1000
 """Events that one check may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierExplanation:
+    """A rating that the event had before a rating run replaced it."""
+
+    cost_status: str
+    cost_reason: str | None
+    currency: str
+    total: str | None
+    """As it was stored; null where the cost was unknown."""
+    explanation: Explanation
+    parts: list[PartExplanation]
+    ended_at: datetime
+    """When the run came into force that replaced it."""
+    key_id: str | None
+    """The API key that asked for the run."""
+    reason: str | None
+    """Why they did."""
+    run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,8 @@ class EventExplanation:
     """Filled instead of `explanation.lines` where several models took part."""
     adds_up: bool | None
     """Whether the lines sum to the stored total; null where there are none."""
+    earlier_ratings: list[EarlierExplanation]
+    """What the event cost by earlier prices, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +107,15 @@ def make_router(platform: Platform) -> APIRouter:
         event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
     ) -> EventExplanation:
         """How this event's cost came about: units, rates, amounts, their sum and their source."""
-        event = await platform.questions.ask(lambda store: store.find_event(caller.tenant_id, event_id))
+        event, earlier = await platform.questions.ask(
+            lambda store: (
+                store.find_event(caller.tenant_id, event_id),
+                store.earlier_ratings(caller.tenant_id, event_id),
+            )
+        )
         if event is None:
             raise NotFound(f"There is no event {event_id[:256]!r}.")
-        return await run_in_threadpool(_explain, event, platform.snapshots.load)
+        return await run_in_threadpool(_explain, event, earlier, platform.snapshots.load)
 
     @router.post("/prices/check", tags=["prices"])
     async def check_prices(
@@ -113,13 +140,12 @@ def make_router(platform: Platform) -> APIRouter:
     return router
 
 
-def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> EventExplanation:
+def _explain(
+    event: StoredEvent, earlier: Sequence[EarlierRating], load_card: Callable[[str], str | None]
+) -> EventExplanation:
     units = {name: _steps(name, quantity) for name, quantity in event.units.items()}
-    parts = [_explain_part(part, event, load_card) for part in _parts_of(event)]
     cost = event.cost
-    explanation = _explain_from_card(cost.rate_card, units, event, load_card) if not parts else None
-    if explanation is None:
-        explanation = Explanation(cost.status, cost.reason, cost.currency, cost.total, (), None)
+    explanation, parts = _explain_cost(cost, _plain(event.parts) or [], units, load_card)
     return EventExplanation(
         event_id=event.event_id,
         time=event.time,
@@ -137,6 +163,7 @@ def _explain(event: StoredEvent, load_card: Callable[[str], str | None]) -> Even
         explanation=explanation,
         parts=parts,
         adds_up=_adds_up(cost.total, explanation, parts),
+        earlier_ratings=[_explain_earlier(one, units, load_card) for one in earlier],
     )
 
 
@@ -148,25 +175,59 @@ def _notes_of(event: StoredEvent) -> list[str]:
         return []
 
 
+def _explain_earlier(
+    one: EarlierRating, units: Quantities, load_card: Callable[[str], str | None]
+) -> EarlierExplanation:
+    cost = one.cost
+    shares: list[dict[str, Any]] = msgspec.json.decode(one.parts) if one.parts else []
+    explanation, parts = _explain_cost(cost, shares, units, load_card)
+    return EarlierExplanation(
+        cost.status,
+        cost.reason,
+        cost.currency,
+        cost.total,
+        explanation,
+        parts,
+        one.ended_at,
+        one.key_id,
+        one.reason,
+        one.run_id,
+    )
+
+
+def _explain_cost(
+    cost: StoredCost,
+    shares: list[dict[str, Any]],
+    units: Quantities,
+    load_card: Callable[[str], str | None],
+) -> tuple[Explanation, list[PartExplanation]]:
+    """How a cost came about, by its own card or by those of the shares that it is made of."""
+    parts = [_explain_part(share, cost, load_card) for share in shares]
+    explanation = _explain_from_card(cost.rate_card, units, cost, load_card) if not parts else None
+    if explanation is None:
+        explanation = Explanation(cost.status, cost.reason, cost.currency, cost.total, (), None)
+    return explanation, parts
+
+
 def _explain_part(
-    part: dict[str, Any], event: StoredEvent, load_card: Callable[[str], str | None]
+    part: dict[str, Any], cost: StoredCost, load_card: Callable[[str], str | None]
 ) -> PartExplanation:
     units: Quantities = part["units"]
-    explanation = _explain_from_card(part.get("rate_card"), units, event, load_card)
+    explanation = _explain_from_card(part.get("rate_card"), units, cost, load_card)
     if explanation is None:
         reason = part.get("cost_reason")
-        explanation = Explanation(CostStatus.UNPRICED, reason, event.cost.currency, None, (), None)
+        explanation = Explanation(CostStatus.UNPRICED, reason, cost.currency, None, (), None)
     return PartExplanation(part["model"], shown_units(units), explanation)
 
 
 def _explain_from_card(
-    card_id: str | None, units: Quantities, event: StoredEvent, load_card: Callable[[str], str | None]
+    card_id: str | None, units: Quantities, cost: StoredCost, load_card: Callable[[str], str | None]
 ) -> Explanation | None:
     """The lines that the kept rate card gives; None where no card was used."""
     document = load_card(card_id) if card_id else None
     if document is None:
         return None
-    return explain_card(card_from_json(document), units, status=CostStatus(event.cost.status))
+    return explain_card(card_from_json(document), units, status=CostStatus(cost.status))
 
 
 def _adds_up(total: str | None, explanation: Explanation, parts: list[PartExplanation]) -> bool | None:
@@ -174,10 +235,6 @@ def _adds_up(total: str | None, explanation: Explanation, parts: list[PartExplan
     if total is None or not lines:
         return None
     return sum(parse_picos(line.amount) for line in lines) == parse_picos(total)
-
-
-def _parts_of(event: StoredEvent) -> list[dict[str, Any]]:
-    return _plain(event.parts) or []
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -23,6 +23,7 @@ from bursar.app import (
     health,
     problems,
     quarantine,
+    reprices,
     resets,
     voids,
 )
@@ -132,6 +133,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         voids.make_router(platform),
         erasures.make_router(platform),
         resets.make_router(platform),
+        reprices.make_router(platform),
         quarantine.make_router(platform),
         # The last one: one of its routes takes every path below /api/v1/events.
         make_usage_router(platform.questions, auth.require, platform.tenant_pricing.reporting),

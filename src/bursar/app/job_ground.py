@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from bursar.app.rebuilding import Rebuilder
     from bursar.app.usage_stores import UsageStores
     from bursar.identity.authenticate import Authenticator
+    from bursar.pricing.books import PriceBooks
     from bursar.settings import Settings
     from bursar.storage.duckdb.asking import DuckDBQuestions
     from bursar.storage.folder import DataFolder
     from bursar.storage.journal.writer import JournalWriter
     from bursar.storage.relational.engine import StateEngine
     from bursar.storage.relational.identity import RelationalIdentityStore
+    from bursar.storage.relational.snapshots import PriceSnapshotStore
     from bursar.storage.sealing import Seals
     from bursar.usage.checks import TimeRules
     from bursar.usage.ingest import Ingestor
@@ -38,6 +40,8 @@ class JobGround(Protocol):
     stores: UsageStores
     rebuilder: Rebuilder
     authenticator: Authenticator
+    books: PriceBooks
+    snapshots: PriceSnapshotStore
     journal: JournalWriter
     applier: Applier
     questions: DuckDBQuestions

@@ -23,6 +23,7 @@ from bursar.cli import (
     quarantine,
     query,
     rates,
+    reprice,
     retention,
     scheduler,
     seats,
@@ -65,6 +66,7 @@ app.command("query", epilog=query.EXAMPLES)(query.query)
 app.command("correct", epilog=correct.EXAMPLES)(correct.correct)
 app.command("history", epilog=correct.HISTORY_EXAMPLES)(correct.history)
 app.command("void", epilog=void.EXAMPLES)(void.void)
+app.command("reprice", epilog=reprice.EXAMPLES)(reprice.reprice)
 app.command("erase-user", epilog=forgetting.ERASE_EXAMPLES)(forgetting.erase_user)
 app.command("reset", epilog=forgetting.RESET_EXAMPLES)(forgetting.reset)
 app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)

@@ -236,6 +236,40 @@ VOID = {
         },
     }
 }
+REPRICE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        **_SELECTED,
+                        **{parameter["name"]: parameter["schema"] for parameter in _WINDOW[1:]},
+                        "reason": {**_TEXT, "description": "Why; it stays with the ratings for good."},
+                        "dry_run": {"type": "boolean", "default": True},
+                        "up_to_event": {
+                            "type": "string",
+                            "description": "Only events recorded no later than this one, from a dry run.",
+                        },
+                        "tenant_id": _TEXT,
+                        "all_tenants": {
+                            "type": "boolean",
+                            "description": "A run for each tenant; for the operator only.",
+                        },
+                    },
+                },
+                "example": {
+                    "filters": {"model": "o3"},
+                    "window": "30d",
+                    "reason": "o3 got cheaper on the 10th",
+                    "dry_run": False,
+                },
+            }
+        },
+    }
+}
 REPLAY = {
     "requestBody": {
         "required": True,

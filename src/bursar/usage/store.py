@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from bursar.usage.changes import MonthSums
     from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.query_answer import UsageAnswer, UsageRows
+    from bursar.usage.ratable_rows import RatableRows
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
-    from bursar.usage.stored_event import EventList, EventVersion, StoredEvent
+    from bursar.usage.stored_event import EarlierRating, EventList, EventVersion, StoredEvent
 
 Answer = TypeVar("Answer")
 
@@ -67,6 +69,15 @@ class UsageQuestions(Protocol):
         """Position and id of selected events behind a position, in order, at most `limit`."""
         ...
 
+    def earlier_ratings(self, tenant_id: str, event_id: str) -> tuple[EarlierRating, ...]:
+        """The ratings that rating runs have replaced, the newest first; never a scan."""
+        ...
+
+    @property
+    def ratings(self) -> RatingQuestions:
+        """What rating again asks."""
+        ...
+
     def list_quarantined(self, tenant_id: str, page: QuarantinePage) -> QuarantineList:
         """One page of records that were accepted and count nowhere, the latest first.
 
@@ -76,6 +87,39 @@ class UsageQuestions(Protocol):
 
     def current_events(self, tenant_id: str, event_ids: Collection[str]) -> dict[str, CurrentEvent]:
         """Those of the ids whose events count now; never a scan."""
+        ...
+
+
+class RatingQuestions(Protocol):
+    """What rating stored events again asks, at the same moment's state."""
+
+    def span(self, tenant_id: str, selection: Selection) -> tuple[int, int] | None:
+        """First and last position of the selected events; None where there is none.
+
+        Raises:
+            Invalid: the selection is bounded by an event that isn't there (any more).
+        """
+        ...
+
+    def rows(
+        self, tenant_id: str, selection: Selection, span: tuple[int, int], ruled: Collection[str | None] = ()
+    ) -> RatableRows:
+        """The selected events of these positions (first and last), by columns.
+
+        `ruled` names the service types that have billing rules, which may read any field of an event.
+        """
+        ...
+
+    def ids_at(self, tenant_id: str, seqs: Collection[int]) -> dict[int, str]:
+        """Ids of the events at these positions."""
+        ...
+
+    def sums_of_run(self, tenant_id: str, run_id: str) -> list[MonthSums] | None:
+        """What a rating run has changed; None where it isn't in force."""
+        ...
+
+    def is_open(self, tenant_id: str, run_id: str) -> bool:
+        """Whether ratings of this run wait to come into force."""
         ...
 
 

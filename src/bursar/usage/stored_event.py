@@ -128,6 +128,19 @@ class EventVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierRating:
+    """A rating that a rating run has replaced, and by whom, when and why."""
+
+    cost: StoredCost
+    parts: str | None
+    """The shares of the models that took part, as JSON."""
+    ended_at: datetime
+    key_id: str | None
+    reason: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventList:
     """One page of events, and where the next one begins."""
 

@@ -75,6 +75,17 @@ class Changes:
         said = {name: value for name, value in asked.items() if value is not None}
         return self._ask("POST", f"{EVENTS}/void", {**said, "dry_run": dry_run})
 
+    def reprice(self, *, dry_run: bool = True, **asked: object) -> JsonObject:
+        """Rate events again by the prices of now, in a job; without `dry_run=False` only look.
+
+        Args:
+            dry_run: change nothing; the run's result says what would change, and `up_to_event`, which
+                lets the real call be about the same events.
+            asked: `filters`, `window` and their like, as for a query, `reason`, `up_to_event`.
+        """
+        said = {name: value for name, value in asked.items() if value is not None}
+        return self._ask("POST", "/api/v1/reprice", {**said, "dry_run": dry_run})
+
     def quarantined(self, **params: object) -> JsonObject:
         """A page of records that were accepted and count nowhere."""
         said = {name: value for name, value in params.items() if value is not None}

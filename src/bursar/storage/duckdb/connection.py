@@ -196,10 +196,12 @@ def transaction(database: Database) -> Generator[None]:
         raise
 
 
-def fetch_columns(database: Database, statement: str, values: Sequence[object] = ()) -> dict[str, Column]:
+def fetch_columns(
+    database: Database, statement: str, values: Sequence[object] | dict[str, Any] = ()
+) -> dict[str, Column]:
     """The result of a statement as numpy arrays by column: the cheapest way into Python."""
     # DuckDB's stubs leave the arrays' type open; this is the one place that closes it.
-    fetched: Any = cast("Any", database.execute(statement, list(values))).fetchnumpy()
+    fetched: Any = cast("Any", database.execute(statement, values)).fetchnumpy()
     return fetched
 
 

@@ -25,6 +25,7 @@ from bursar.storage.duckdb.person_sql import find_person
 from bursar.storage.duckdb.planner import Reach, plan_question
 from bursar.storage.duckdb.quarantine_sql import list_quarantined
 from bursar.storage.duckdb.question_sql import parts_of, percents_of, write_question
+from bursar.storage.duckdb.rating_sql import CursorRatings
 from bursar.storage.duckdb.selection_sql import CursorSelections
 from bursar.storage.duckdb.totals import adds_up, sum_up, totals_queries
 from bursar.tracing import span
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
-    from bursar.usage.stored_event import EventVersion, StoredEvent
+    from bursar.usage.stored_event import EarlierRating, EventVersion, StoredEvent
 
 
 class CursorQuestions:
@@ -68,6 +69,7 @@ class CursorQuestions:
         self._now = clock.now()
         self._horizons: dict[str, dict[str, datetime]] = {}
         self._selections = CursorSelections(cursor, position_of)
+        self.ratings = CursorRatings(cursor, self._selections)
 
     def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:
         """The figures that a query asks for, with totals over everything it selects."""
@@ -125,6 +127,11 @@ class CursorQuestions:
         seq = self._position_of(tenant_id, event_id)
         rows = self._all(select_versions(tenant_id, event_id, seq)) if seq is not None else []
         return tuple(map(read_version, rows))
+
+    def earlier_ratings(self, tenant_id: str, event_id: str) -> tuple[EarlierRating, ...]:
+        """The ratings that an event had before, the newest first."""
+        seq = self._position_of(tenant_id, event_id)
+        return () if seq is None else self.ratings.earlier(tenant_id, seq)
 
     def total_selection(self, tenant_id: str, selection: Selection) -> SelectionTotals:
         """What the selected events come to."""

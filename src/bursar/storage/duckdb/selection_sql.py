@@ -39,7 +39,7 @@ class CursorSelections:
 
     def totals(self, tenant_id: str, selection: Selection) -> SelectionTotals:
         """What the selected events come to, in all and per model."""
-        bound, conditions = self._conditions(tenant_id, selection)
+        bound, conditions = self.conditions(tenant_id, selection)
         rows = self._all(
             Statement(
                 "SELECT provider, model, currency, count(*), count(*) FILTER"
@@ -54,7 +54,7 @@ class CursorSelections:
         self, tenant_id: str, selection: Selection, after_seq: int, limit: int
     ) -> list[tuple[int, str]]:
         """Position and id of selected events behind a position, in order."""
-        bound, conditions = self._conditions(tenant_id, selection)
+        bound, conditions = self.conditions(tenant_id, selection)
         text = (
             f"SELECT seq, event_id FROM usage_events WHERE {conditions} AND seq > {bound.add(after_seq)}"
             f" ORDER BY seq LIMIT {bound.add(limit)}"
@@ -63,7 +63,7 @@ class CursorSelections:
 
     def last(self, tenant_id: str, selection: Selection) -> str | None:
         """Id of the selected event that was recorded last."""
-        bound, conditions = self._conditions(tenant_id, selection)
+        bound, conditions = self.conditions(tenant_id, selection)
         text = f"SELECT event_id FROM usage_events WHERE {conditions} ORDER BY seq DESC LIMIT 1"
         return next((event_id for (event_id,) in self._all(Statement(text, bound.values))), None)
 
@@ -88,7 +88,12 @@ class CursorSelections:
             for row in found
         }
 
-    def _conditions(self, tenant_id: str, selection: Selection) -> tuple[Bound, str]:
+    def conditions(self, tenant_id: str, selection: Selection) -> tuple[Bound, str]:
+        """What a row must fulfil to be selected, and the values in it.
+
+        Raises:
+            Invalid: the selection is bounded by an event that isn't there (any more).
+        """
         bound = Bound()
         window = selection.window
         conditions = [

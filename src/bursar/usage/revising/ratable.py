@@ -1,0 +1,270 @@
+"""Events as they are stored, on their way to be rated again: what decides their cost, and what they cost now.
+
+The store hands over columns (`RatableRows`); each row becomes the `Billable` that ingest made of the event,
+so that one path rates both. What the rows of many events have in common is read once, by its text.
+`repricing.py` goes through a selection with it, `price_changes.py` adds up what would change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bursar.errors import Invalid
+from bursar.money import PICOS_PER_UNIT
+from bursar.pricing.cards import card_from_json
+from bursar.pricing.match import GATEWAYS
+from bursar.pricing.rating import PricingSubject, Rating, unpriced
+from bursar.pricing.rules.card import RuleCard
+from bursar.pricing.rules.charge import counted_names
+from bursar.units import INPUT_UNITS, OUTPUT_UNITS
+from bursar.usage.costing import Billable, cost_billable, parts_of
+from bursar.usage.event import ReportedCost
+from bursar.usage.record import UsagePartLine
+from bursar.usage.record_parts import REPORTED_BY_PROVIDER, stored_amount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bursar.pricing.books import TenantPrices
+    from bursar.units import Quantities
+    from bursar.usage.ratable_rows import RatableRows
+
+COST_OUT_OF_RANGE = "cost_out_of_range"
+"""Why an event has no cost whose usage would cost a million or more by the prices of now."""
+
+
+class Common(msgspec.Struct, array_like=True, frozen=True):
+    """`COMMON_FIELDS` of some events."""
+
+    provider: str | None
+    model: str | None
+    response_model: str | None
+    service_tier: str | None
+    batch: str | None
+    speed: str | None
+    region: str | None
+    project_id: str | None
+    service_type: str | None
+    status: str | None
+    units_source: str | None
+    reported_currency: str | None
+    reported_by: str | None
+    currency: str
+    cost_status: str
+    cost_reason: str | None
+    rate_card: str | None
+
+
+class RatedAgain(msgspec.Struct, gc=False):
+    """One event with its rating of now and the one that it has."""
+
+    seq: int
+    time: datetime
+    key: str
+    """Its text of `RatableRows.common`."""
+    common: Common
+    picos_before: int | None
+    rating: Rating
+    provider: str | None
+    """The event's provider by the new rating."""
+    parts: list[UsagePartLine] | None
+    is_changed: bool
+
+
+_decode_common = msgspec.json.Decoder(Common).decode
+_decode_parts = msgspec.json.Decoder(list[UsagePartLine]).decode
+_decode_units = msgspec.json.Decoder(dict[str, int]).decode
+
+Respelled = Callable[[PricingSubject], PricingSubject]
+"""What an event is to be rated as, to see what it would cost; most are rated as what they are."""
+
+
+class RatesAgain:
+    """Rates stored events by a tenant's prices; for one thread."""
+
+    def __init__(
+        self,
+        prices: TenantPrices,
+        load_card: Callable[[str], str | None],
+        respelled: Respelled | None = None,
+    ) -> None:
+        """`load_card` finds the document of a card that an event was rated by."""
+        self._prices = prices
+        self._load_card = load_card
+        self._respelled = respelled
+        self._known: dict[str, tuple[Common, str | None]] = {}
+        self._rules: dict[str, str] = {}
+
+    def rate(self, rows: RatableRows) -> Iterator[RatedAgain]:
+        """Each of the events with its rating of now, in order."""
+        names = tuple(rows.units)
+        quantities = zip(*rows.units.values(), strict=True) if names else iter([()] * len(rows.seqs))
+        for seq, time, key, picos, context, custom, parts, reported, fields, counted in zip(
+            rows.seqs,
+            rows.times,
+            rows.common,
+            rows.picos,
+            rows.context_tokens,
+            rows.custom_units,
+            rows.parts,
+            rows.reported_picos,
+            rows.fields,
+            quantities,
+            strict=True,
+        ):
+            common, provider = self._known.get(key) or self._know(key)
+            units = {name: steps for name, steps in zip(names, counted, strict=True) if steps is not None}
+            if custom is not None:
+                units |= _decode_units(custom)
+            shares = () if parts is None else _decode_parts(parts)
+            billable = self._billable(common, _subject(common, provider, time, context), units, shares)
+            if reported is not None:
+                billable = _with_reported(billable, common, reported)
+            if fields is not None:
+                billable = msgspec.structs.replace(billable, read=_reader(fields, billable.subject))
+            yield self._compare(
+                RatedAgain(
+                    seq, time, key, common, picos, self._cost(billable), provider, None, is_changed=False
+                ),
+                shares,
+            )
+
+    def _billable(
+        self, common: Common, subject: PricingSubject, units: Quantities, shares: Sequence[UsagePartLine]
+    ) -> Billable:
+        return Billable(
+            subject if self._respelled is None else self._respelled(subject),
+            units,
+            lambda: self._named_units(common, units),
+            _says_nothing,
+            tuple((one.model, one.units) for one in shares),
+            common.project_id,
+            common.service_type,
+            common.status == "error",
+        )
+
+    def _named_units(self, common: Common, units: Quantities) -> set[str]:
+        """The units that the event spoke of, as far as its row tells: those used, and those billed before.
+
+        A unit that it named with a quantity of 0 is in no row.
+        """
+        named = set(units)
+        if common.units_source == "totals":
+            named.update(INPUT_UNITS, OUTPUT_UNITS)
+        document = self._load_card(common.rate_card) if common.rate_card else None
+        card = card_from_json(document) if document else None
+        return named | set(counted_names(card.charge)) if isinstance(card, RuleCard) else named
+
+    def _cost(self, billable: Billable) -> Rating:
+        try:
+            return cost_billable(self._prices, billable)
+        except Invalid:
+            return unpriced(COST_OUT_OF_RANGE)
+
+    def _compare(self, again: RatedAgain, shares: Sequence[UsagePartLine]) -> RatedAgain:
+        """Note what the rating says besides the cost, and whether anything but the card is another."""
+        rating, common = again.rating, again.common
+        if again.provider is None and rating.card is not None:
+            again.provider = rating.card.provider
+        parts = parts_of(rating)
+        if parts:
+            again.parts = [
+                UsagePartLine(
+                    model=one.model,
+                    units=one.units,
+                    rate_card=one.rating.card.id if one.rating.card else None,
+                    cost=stored_amount(one.rating.picos),
+                    cost_reason=one.rating.reason,
+                )
+                for one in parts
+            ]
+        again.is_changed = (
+            rating.picos != again.picos_before
+            or rating.status.value != common.cost_status
+            or rating.currency != common.currency
+            or rating.reason != common.cost_reason
+            or again.provider != common.provider
+            or (bool(shares or parts) and _amounts(again.parts or ()) != _amounts(shares))
+        )
+        return again
+
+    def _know(self, key: str) -> tuple[Common, str | None]:
+        common = _decode_common(key)
+        known = self._known[key] = common, self._said_provider(common)
+        return known
+
+    def _said_provider(self, common: Common) -> str | None:
+        """The provider that the event named; None where the one that is stored was found by the rating."""
+        provider, card_id = common.provider, common.rate_card
+        if provider is None or card_id is None or provider.strip().lower() in GATEWAYS:
+            return provider
+        if card_id not in self._rules:
+            document = self._load_card(card_id)
+            # Of a card that isn't kept nothing says otherwise.
+            self._rules[card_id] = _rule_of(document) if document else NAMED
+        return provider if self._rules[card_id].startswith(NAMED) else None
+
+
+NAMED = "provider_named"
+"""How a card's `rule` begins where the event itself named the provider (`pricing/match.py`)."""
+
+
+class _CardRule(msgspec.Struct):
+    rule: str = NAMED
+
+
+def _rule_of(document: str) -> str:
+    return msgspec.json.decode(document, type=_CardRule).rule
+
+
+def _subject(
+    common: Common, provider: str | None, time: datetime, context_tokens: int | None
+) -> PricingSubject:
+    return PricingSubject(
+        provider,
+        common.response_model or common.model,
+        time.replace(tzinfo=UTC),
+        common.service_tier,
+        common.batch == "true",
+        common.speed,
+        common.region,
+        context_tokens,
+    )
+
+
+def _says_nothing(_name: str) -> None:
+    """Of an event whose service has no billing rule nobody asks."""
+
+
+def _reader(fields: str, subject: PricingSubject) -> Callable[[str], str | None]:
+    """What a stored event says in a field by its name, in the order in which one that comes in is read."""
+    said: dict[str, Any] = msgspec.json.decode(fields)
+    metadata: dict[str, Any] = said.pop("metadata") or {}
+    tags: dict[str, Any] = said.pop("tags") or {}
+
+    def read(name: str) -> str | None:
+        value = getattr(subject, name, None) or said.get(name)
+        if value is None:
+            value = metadata.get(name, tags.get(name))
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return str(value) if isinstance(value, (str, int)) else None
+
+    return read
+
+
+def _with_reported(billable: Billable, common: Common, picos: int) -> Billable:
+    amount = Decimal(picos) / PICOS_PER_UNIT
+    reported = ReportedCost(amount, common.reported_currency or "USD")
+    if common.reported_by == REPORTED_BY_PROVIDER:
+        return msgspec.structs.replace(billable, provider_reported=reported)
+    return msgspec.structs.replace(billable, reported=reported)
+
+
+def _amounts(parts: Sequence[UsagePartLine]) -> list[tuple[Any, ...]]:
+    return [(one.model, one.cost, one.cost_reason) for one in parts]

@@ -1,0 +1,240 @@
+"""Re-pricing over HTTP: a look, a run that comes into force, its trail, who may, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bursar.pricing.genai_source import load_book
+from tests.support.other_prices import OtherBook
+from tests.support.patience import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import httpx
+
+    from bursar.pricing.book import PriceBook
+    from tests.support.serving import RunningServer
+
+_numbers = itertools.count()
+EVENTS = "/api/v1/events"
+REPRICE = "/api/v1/reprice"
+WHY = "the price list was wrong"
+MINI = "gpt-4o-mini"
+
+
+@contextmanager
+def rated_by(server: RunningServer, book: PriceBook) -> Generator[None]:
+    """Rate by other prices for a while."""
+    server.platform.books.replace_book(book)
+    try:
+        yield
+    finally:
+        server.platform.books.replace_book(load_book())
+
+
+def recorded(client: httpx.Client, *events: dict[str, Any]) -> str:
+    """Record events of an environment of their own, wait until they count; its name."""
+    environment = f"env-{next(_numbers)}"
+    body = [
+        {"event_id": f"{environment}-{number}", "environment": environment, "input_tokens": 1000, **event}
+        for number, event in enumerate(events)
+    ]
+    answer = client.post(EVENTS, json=body, params={"wait": "applied"})
+    assert answer.status_code == 200, answer.text
+    return environment
+
+
+def reprice(client: httpx.Client, environment: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 - a body's fields
+    """The run of a re-pricing of an environment, once it has ended."""
+    asked = {"reason": WHY, "filters": {"environment": environment}, **body}
+    answer = client.post(REPRICE, json=asked)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == answer.json()["run"]["url"]
+    return finished(client, answer.json()["run"]["url"])
+
+
+def finished(client: httpx.Client, url: str) -> dict[str, Any]:
+    wait_until(lambda: client.get(url).json()["finished_at"] is not None, "the run ends")
+    run = client.get(url).json()
+    assert run["state"] == "succeeded", run
+    return run
+
+
+def cost_of(client: httpx.Client, environment: str) -> tuple[int, int, str | None]:
+    """Events, unpriced events and dollars of an environment, by the rollups' own rows and by raw ones."""
+    question = {"measures": ["events", "cost"], "filters": {"environment": environment}, "window": "all"}
+    totals = client.post("/api/v1/query", json=question).json()["totals"]
+    return totals["events"], totals["unpriced"], totals["cost"]
+
+
+def test_a_look_says_what_would_change_and_changes_nothing(server: RunningServer) -> None:
+    with rated_by(server, OtherBook(hidden={"gpt-4o"})):
+        environment = recorded(server.client, {"model": MINI}, {"model": "gpt-4o"}, {"model": "gpt-4o"})
+    with rated_by(server, OtherBook(factors={MINI: 3})):
+        result = reprice(server.client, environment)["result"]
+    assert result["dry_run"] is True
+    assert (result["events"], result["changed"], result["becomes_priced"]) == (3, 3, 2)
+    assert (result["unpriced_before"], result["unpriced_after"], result["applied"]) == (2, 0, 0)
+    # 1000 tokens at 0.15 per million become 3 × as dear; 2 × 1000 at 2.50 had no price.
+    assert result["cost"] == [
+        {"currency": "USD", "before": "0.00015", "after": "0.00545", "difference": "0.0053"}
+    ]
+    by_model = {one["model"]: one for one in result["models"]}
+    assert by_model[MINI]["cost"][0]["difference"] == "0.0003"
+    assert by_model["gpt-4o"]["cost"][0] == {
+        "currency": "USD",
+        "before": "0",
+        "after": "0.005",
+        "difference": "0.005",
+    }
+    sample = {one["event_id"]: one for one in result["sample"]}
+    assert sample[f"{environment}-0"]["before"]["total"] == "0.00015"
+    assert sample[f"{environment}-1"]["before"] == {
+        "total": None,
+        "currency": "USD",
+        "status": "unpriced",
+        "reason": "unknown_model",
+    }
+    shown = server.client.get(f"{EVENTS}/{environment}-0").json()
+    assert shown["cost"]["total"] == "0.00015"
+
+
+def test_a_run_changes_events_and_totals_and_earlier_ratings_stay_readable(server: RunningServer) -> None:
+    with rated_by(server, OtherBook(hidden={"gpt-4o"})):
+        environment = recorded(server.client, {"model": MINI}, {"model": "gpt-4o"})
+    for factor in (3, 5):
+        with rated_by(server, OtherBook(factors={MINI: factor})):
+            run = reprice(server.client, environment, dry_run=False, reason=f"times {factor}")
+    result = run["result"]
+    assert (result["changed"], result["applied"]) == (1, 1)
+    assert result["months"][0]["cost"][0]["difference"] == "0.0003"
+    first = server.client.get(f"{EVENTS}/{environment}-0/explain").json()
+    assert (first["total"], first["adds_up"]) == ("0.00075", True)
+    assert [
+        (one["total"], one["reason"], one["run_id"] == run["id"]) for one in first["earlier_ratings"]
+    ] == [
+        ("0.00045", "times 5", True),
+        ("0.00015", "times 3", False),
+    ]
+    assert first["earlier_ratings"][0]["explanation"]["lines"][0]["amount"] == "0.00045"
+    assert first["earlier_ratings"][1]["explanation"]["lines"][0]["amount"] == "0.00015"
+    second = server.client.get(f"{EVENTS}/{environment}-1/explain").json()
+    assert (second["total"], len(second["earlier_ratings"])) == ("0.0025", 1)
+    assert second["earlier_ratings"][0]["cost_reason"] == "unknown_model"
+    recount = server.platform.stores.recount(lambda _step, _count: None)
+    assert recount.differences == []
+
+
+def test_rating_again_by_the_same_prices_changes_nothing(server: RunningServer) -> None:
+    environment = recorded(
+        server.client,
+        {"model": MINI, "cached_tokens": 10, "output_tokens": 7, "reasoning_tokens": 3},
+        {"model": "claude-sonnet-4-5", "service_tier": "priority"},
+        {"model": "nobody-knows-this"},
+        {"provider": "litellm", "model": "openai/gpt-4o"},
+        {"model": "nobody-knows-that", "cost": {"amount": "0.25", "currency": "EUR"}},
+        {"model": MINI, "status": "error", "input_tokens": None},
+        {"provider": "openai", "response_model": "gpt-4o-2024-08-06"},
+        {"model": MINI, "units": {"input_text": 5, "own_unit": 2}, "input_tokens": None},
+    )
+    result = reprice(server.client, environment, dry_run=False)["result"]
+    assert (result["events"], result["changed"], result["applied"]) == (8, 0, 0)
+
+
+def test_a_provider_that_was_found_by_the_price_goes_with_the_price(
+    server: RunningServer,
+) -> None:
+    environment = recorded(server.client, {"model": MINI})
+    with rated_by(server, OtherBook(hidden={MINI})):
+        assert reprice(server.client, environment, dry_run=False)["result"]["becomes_unpriced"] == 1
+    event = server.client.get(f"{EVENTS}/{environment}-0").json()
+    assert (event["provider"], event["cost"]["reason"]) == (None, "unknown_model")
+    assert reprice(server.client, environment, dry_run=False)["result"]["becomes_priced"] == 1
+    assert server.client.get(f"{EVENTS}/{environment}-0").json()["provider"] == "openai"
+    assert server.platform.stores.recount(lambda _step, _count: None).differences == []
+
+
+def test_events_that_came_after_the_look_stay(server: RunningServer) -> None:
+    environment = recorded(server.client, {"model": MINI})
+    body = {"reason": WHY, "filters": {"environment": environment}}
+    seen = server.client.post(REPRICE, json=body).json()
+    finished(server.client, seen["run"]["url"])
+    later = {
+        "event_id": f"{environment}-later",
+        "environment": environment,
+        "model": MINI,
+        "input_tokens": 1000,
+    }
+    assert server.client.post(EVENTS, json=later, params={"wait": "applied"}).status_code == 200
+    with rated_by(server, OtherBook(factors={MINI: 2})):
+        result = reprice(server.client, environment, dry_run=False, up_to_event=seen["up_to_event"])["result"]
+    assert (result["events"], result["applied"]) == (1, 1)
+
+
+def test_nothing_selected_needs_no_run(server: RunningServer) -> None:
+    body = {"filters": {"environment": "there-is-none"}}
+    answer = server.client.post(REPRICE, json=body)
+    assert (answer.status_code, answer.json()["run"]) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ({"dry_run": False}, ("reason", "required")),
+        ({"dry_run": "no"}, ("dry_run", "wrong_type")),
+        ({"filters": {"nonsense": 1}}, ("filters", "unknown_dimension")),
+        ({"window": "tomorrowish"}, ("window", "bad_window")),
+        ({"up_to_event": "never-seen"}, ("up_to_event", "no_such_event")),
+        ({"up_too": 1}, ("up_too", "unknown_parameter")),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_every_reason(
+    server: RunningServer, body: dict[str, Any], fault: tuple[str, str]
+) -> None:
+    answer = server.client.post(REPRICE, json=body)
+    assert answer.status_code == 422, answer.text
+    assert fault[0] in {one["field"].partition(".")[0] for one in answer.json()["errors"]}
+
+
+def a_tenant(server: RunningServer) -> tuple[str, dict[str, str]]:
+    """A new tenant and the header of a key of its own that may change things."""
+    tenant_id = f"tenant-{next(_numbers)}"
+    assert server.client.post("/api/v1/tenants", json={"id": tenant_id}).is_success
+    made = server.client.post(
+        "/api/v1/keys",
+        params={"tenant_id": tenant_id},
+        json={"label": "k", "scopes": ["admin", "ingest", "read"]},
+    )
+    assert made.is_success, made.text
+    return tenant_id, {"X-API-Key": made.json()["key"]}
+
+
+def test_a_tenant_rates_its_own_events_alone(server: RunningServer) -> None:
+    _, other = a_tenant(server)
+    environment = recorded(server.client, {"model": MINI})
+    body = {"reason": WHY, "filters": {"environment": environment}, "dry_run": False}
+    assert server.stranger.post(REPRICE, json=body, headers=other).json()["run"] is None
+    refused = server.stranger.post(REPRICE, json={**body, "tenant_id": "default"}, headers=other)
+    assert refused.status_code == 403
+    assert server.stranger.post(REPRICE, json={**body, "all_tenants": True}, headers=other).status_code == 403
+    assert server.stranger.post(REPRICE, json=body).status_code == 401
+
+
+def test_the_operator_rates_all_tenants_each_in_a_run_of_its_own(server: RunningServer) -> None:
+    tenant_id, key = a_tenant(server)
+    environment = f"env-{next(_numbers)}"
+    event = {"environment": environment, "model": MINI, "input_tokens": 1000}
+    for client, headers in ((server.stranger, key), (server.client, {})):
+        answer = client.post(EVENTS, json=event, params={"wait": "applied"}, headers=headers)
+        assert answer.status_code == 200, answer.text
+    with rated_by(server, OtherBook(factors={MINI: 2})):
+        body = {"reason": WHY, "filters": {"environment": environment}, "dry_run": False, "all_tenants": True}
+        runs = server.client.post(REPRICE, json=body).json()["runs"]
+        assert runs.keys() == {tenant_id, "default"}
+        results = [finished(server.client, run["url"])["result"] for run in runs.values()]
+    assert [one["applied"] for one in results] == [1, 1]
