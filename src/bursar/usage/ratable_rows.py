@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COMMON_FIELDS = (
     "provider",
+    "provider_named",
     "model",
     "response_model",
     "service_tier",

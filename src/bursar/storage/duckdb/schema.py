@@ -83,6 +83,7 @@ COST_COLUMNS: dict[str, str] = {
     "usage": "JSON",
     "revised_seq": "UBIGINT",
     "reported_by": "VARCHAR",
+    "provider_named": "BOOLEAN",
 }
 EVENT_COLUMNS: dict[str, str] = {
     **IDENTITY_COLUMNS,
@@ -324,6 +325,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
             for name, kind in ENDED_COLUMNS.items()
         ),
         "ALTER TABLE usage_events ADD COLUMN IF NOT EXISTS reported_by VARCHAR",
+        "ALTER TABLE usage_events ADD COLUMN IF NOT EXISTS provider_named BOOLEAN",
         "UPDATE usage_events SET reported_by = 'client' WHERE reported_cost IS NOT NULL",
         # Its new column has a place among the others; nothing ended in those days.
         "DROP TABLE usage_history",

@@ -87,6 +87,7 @@ _EXPRESSIONS: dict[str, str] = {
     "time": "make_timestamp(time)",
     "received_at": "make_timestamp(received)",
     "revised_seq": "NULL::UBIGINT",
+    "provider_named": "event.provider IS NOT NULL",
     "reported_by": "CASE WHEN reported_cost IS NOT NULL THEN coalesce(reported_by, 'client') END",
     **{unit: f'units."{unit}"' for unit in UNITS},
     **{column: f"coalesce(event.{column}, {column})" for column in ("event_id", *_EVENT_WINS)},

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.errors import Invalid
-from bursar.money import PICOS_PER_UNIT
+from bursar.money import format_picos
 from bursar.pricing.cards import card_from_json
 from bursar.pricing.match import GATEWAYS
-from bursar.pricing.rating import PricingSubject, Rating, unpriced
+from bursar.pricing.rating import CostStatus, PricingSubject, Rating, unpriced
 from bursar.pricing.rules.card import RuleCard
 from bursar.pricing.rules.charge import counted_names
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS
@@ -42,6 +42,8 @@ class Common(msgspec.Struct, array_like=True, frozen=True):
     """`COMMON_FIELDS` of some events."""
 
     provider: str | None
+    provider_named: str | None
+    """`true` where the event named it, `false` where the rating found it; None where the row doesn't say."""
     model: str | None
     response_model: str | None
     service_tier: str | None
@@ -124,7 +126,7 @@ class RatesAgain:
             shares = () if parts is None else _decode_parts(parts)
             billable = self._billable(common, _subject(common, provider, time, context), units, shares)
             if reported is not None:
-                billable = _with_reported(billable, common, reported)
+                billable = _with_reported(billable, common, reported, picos)
             if fields is not None:
                 billable = msgspec.structs.replace(billable, read=_reader(fields, billable.subject))
             yield self._compare(
@@ -201,6 +203,8 @@ class RatesAgain:
     def _said_provider(self, common: Common) -> str | None:
         """The provider that the event named; None where the one that is stored was found by the rating."""
         provider, card_id = common.provider, common.rate_card
+        if common.provider_named is not None:
+            return provider if common.provider_named == "true" else None
         if provider is None or card_id is None or provider.strip().lower() in GATEWAYS:
             return provider
         if card_id not in self._rules:
@@ -258,12 +262,19 @@ def _reader(fields: str, subject: PricingSubject) -> Callable[[str], str | None]
     return read
 
 
-def _with_reported(billable: Billable, common: Common, picos: int) -> Billable:
-    amount = Decimal(picos) / PICOS_PER_UNIT
-    reported = ReportedCost(amount, common.reported_currency or "USD")
+def _with_reported(billable: Billable, common: Common, picos: int, cost: int | None) -> Billable:
+    """The event with the figure that the caller or the provider gave; or both, where the latter is the cost."""
+    reported = _figure(picos, common.reported_currency or common.currency)
     if common.reported_by == REPORTED_BY_PROVIDER:
         return msgspec.structs.replace(billable, provider_reported=reported)
+    if cost is not None and common.cost_status == CostStatus.PROVIDER_REPORTED:
+        said = _figure(cost, common.currency)
+        return msgspec.structs.replace(billable, reported=reported, provider_reported=said)
     return msgspec.structs.replace(billable, reported=reported)
+
+
+def _figure(picos: int, currency: str) -> ReportedCost:
+    return ReportedCost(Decimal(format_picos(picos)), currency)
 
 
 def _amounts(parts: Sequence[UsagePartLine]) -> list[tuple[Any, ...]]:
