@@ -140,10 +140,11 @@ def test_rating_again_by_the_same_prices_changes_nothing(server: RunningServer) 
         {"model": "nobody-knows-that", "cost": {"amount": "0.25", "currency": "EUR"}},
         {"model": MINI, "status": "error", "input_tokens": None},
         {"provider": "openai", "response_model": "gpt-4o-2024-08-06"},
+        {"model": MINI, "estimate": {"method": "characters:4"}},
         {"model": MINI, "units": {"input_text": 5, "own_unit": 2}, "input_tokens": None},
     )
     result = reprice(server.client, environment, dry_run=False)["result"]
-    assert (result["events"], result["changed"], result["applied"]) == (8, 0, 0)
+    assert (result["events"], result["changed"], result["applied"]) == (9, 0, 0)
 
 
 def test_a_provider_that_was_found_by_the_price_goes_with_the_price(

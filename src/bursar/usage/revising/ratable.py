@@ -148,6 +148,7 @@ class RatesAgain:
             common.project_id,
             common.service_type,
             common.status == "error",
+            source=common.units_source,
         )
 
     def _named_units(self, common: Common, units: Quantities) -> set[str]:
@@ -156,7 +157,7 @@ class RatesAgain:
         A unit that it named with a quantity of 0 is in no row.
         """
         named = set(units)
-        if common.units_source == "totals":
+        if (common.units_source or "").startswith(("totals", "estimated")):
             named.update(INPUT_UNITS, OUTPUT_UNITS)
         document = self._load_card(common.rate_card) if common.rate_card else None
         card = card_from_json(document) if document else None
@@ -263,7 +264,7 @@ def _reader(fields: str, subject: PricingSubject) -> Callable[[str], str | None]
 
 
 def _with_reported(billable: Billable, common: Common, picos: int, cost: int | None) -> Billable:
-    """The event with the figure that the caller or the provider gave; or both, where the latter is the cost."""
+    """The event with the figure that caller or provider gave; with both, where the provider's is the cost."""
     reported = _figure(picos, common.reported_currency or common.currency)
     if common.reported_by == REPORTED_BY_PROVIDER:
         return msgspec.structs.replace(billable, provider_reported=reported)
