@@ -24,24 +24,28 @@ MODELS_SHOWN = 20
 SAMPLE_SHOWN = 5
 
 
+_Start = Annotated[
+    str | None, typer.Option("--from", metavar="WHEN", help="The first moment or day that counts.")
+]
+_End = Annotated[str | None, typer.Option("--to", metavar="WHEN", help="The moment or day behind the last.")]
+_Window = Annotated[str | None, typer.Option(help="When they happened, as for `bursar query`.")]
+_Models = Annotated[
+    list[str] | None, typer.Option("--model", metavar="MODEL", help="Only this model; may be repeated.")
+]
+_Where = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="NAME=VALUE", help="Only events like this, as for `bursar query`."),
+]
+
+
 @options.naming_ledger
 def reprice(
     *,
-    start: Annotated[
-        str | None,
-        typer.Option("--from", metavar="WHEN", help="The first moment or day that counts."),
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="The moment or day behind the last.")
-    ] = None,
-    window: Annotated[str | None, typer.Option(help="When they happened, as for `bursar query`.")] = None,
-    models: Annotated[
-        list[str] | None, typer.Option("--model", metavar="MODEL", help="Only this model; may be repeated.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="NAME=VALUE", help="Only events like this, as for `bursar query`."),
-    ] = None,
+    start: _Start = None,
+    end: _End = None,
+    window: _Window = None,
+    models: _Models = None,
+    where: _Where = None,
     reason: changing.Reason = None,
     dry_run: changing.DryRun = False,
     yes: changing.Yes = False,
@@ -60,17 +64,13 @@ def reprice(
     asked = _asked(start, end, window, models, where)
     changing.need_reason(reason, dry_run=dry_run)
     with open_ledger(ledger) as client:
-        seen = _run(client, asked, reason, ledger.tenant, dry_run=True)
-        if seen is None:
-            done: Mapping[str, Any] = {"events": 0, "changed": 0, "applied": 0}
-        else:
-            if not as_json:
-                show_changes(seen)
-            done = seen
-            if not dry_run and seen["changed"]:
-                changing.confirm(f"Rate these {seen['changed']:,} events anew?", yes=yes)
-                same = {**asked, "up_to_event": seen["up_to_event"]}
-                done = _run(client, same, reason, ledger.tenant, dry_run=False) or seen
+        done = seen = _run(client, asked, reason, ledger.tenant, dry_run=True)
+        if not as_json and seen["events"]:
+            show_changes(seen)
+        if not dry_run and seen["changed"]:
+            changing.confirm(f"Rate these {seen['changed']:,} events anew?", yes=yes)
+            same = {**asked, "up_to_event": seen["up_to_event"]}
+            done = _run(client, same, reason, ledger.tenant, dry_run=False)
     if as_json:
         print_json(done)
     elif not done["changed"]:
@@ -134,7 +134,9 @@ def _asked(
 
 def _run(
     client: BursarClient, asked: dict[str, Any], reason: str | None, tenant: str | None, *, dry_run: bool
-) -> Mapping[str, Any] | None:
-    """The result of a run once it has ended; None where nothing is selected."""
+) -> Mapping[str, Any]:
+    """The result of a run once it has ended; that of nothing where nothing is selected."""
     answer = client.changes.for_tenant(tenant).reprice(dry_run=dry_run, reason=reason or None, **asked)
-    return None if answer["run"] is None else changing.finish_run(client, answer, tenant)["result"]
+    if answer["run"] is None:
+        return {"events": 0, "changed": 0, "applied": 0}
+    return changing.finish_run(client, answer, tenant)["result"]
