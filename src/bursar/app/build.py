@@ -33,7 +33,7 @@ from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN, TenantState
 from bursar.pricing.books import PriceBooks
-from bursar.pricing.genai_source import load_book
+from bursar.pricing.keeping.keeper import PriceKeeper
 from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
 from bursar.storage.duckdb.connection import DuckDBLimits
@@ -44,6 +44,7 @@ from bursar.storage.journal.writer import JournalLimits, JournalWriter
 from bursar.storage.relational.engine import StateEngine, make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import status, upgrade
+from bursar.storage.relational.price_book import RelationalPriceBook
 from bursar.storage.relational.retention import RelationalRetentions
 from bursar.storage.relational.snapshots import PriceSnapshotStore
 from bursar.storage.sealing import Seals
@@ -63,7 +64,8 @@ if TYPE_CHECKING:
     from bursar.usage.intake import CostAnswer
 
 REFRESH_SECONDS = 2.0
-"""How often keys in use and tenants' terms are read again: what changed elsewhere counts within 5 s."""
+"""How often keys in use, the price book and tenants' terms are read again: what changed elsewhere counts
+within 5 s."""
 
 WAITING_PER_THREAD = 4
 """Questions that may wait for each query thread; beyond, the answer is 503 at once."""
@@ -85,6 +87,8 @@ class Platform:
     snapshots: PriceSnapshotStore
     books: PriceBooks
     tenant_pricing: TenantPricing
+    keeper: PriceKeeper
+    """Keeps the price book that all tenants share."""
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
@@ -172,9 +176,10 @@ class Platform:
             try:
                 await asyncio.to_thread(self.authenticator.refresh, clock.now())
                 await asyncio.to_thread(self.authenticator.flush_last_used)
+                await asyncio.to_thread(self.keeper.refresh)
                 await asyncio.to_thread(self.tenant_pricing.in_force.refresh)
             except BursarError as error:
-                log.warning("keys and agreements could not be read again", error=error.detail)
+                log.warning("keys and prices could not be read again", error=error.detail)
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -212,7 +217,9 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     first_start = bootstrap(identity, keys, clock.now())
     authenticator = Authenticator(identity)
     snapshots = PriceSnapshotStore(engine)
-    books = PriceBooks(load_book())
+    keeper = PriceKeeper(RelationalPriceBook(engine), clock.now)
+    books = PriceBooks(keeper.open_book())
+    keeper.tell(books.replace_book)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     metrics = Metrics()
     journal, applier = _follow(settings, stores, metrics.applier_delay.observe)
@@ -227,6 +234,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         snapshots=snapshots,
         books=books,
         tenant_pricing=open_tenant_pricing(engine, books),
+        keeper=keeper,
         stores=stores,
         journal=journal,
         applier=applier,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from bursar.app.bodies import MEMORY_FACTOR, BodyLimits, MemoryBudget, Reservation, inflate_body, read_body
-from bursar.app.middleware import API_BODY_LIMIT, REQUEST_ID
+from bursar.app.middleware import API_BODY_LIMIT, FILE_BODY_LIMIT, REQUEST_ID, takes_file
 from bursar.app.problems import problem_response
 from bursar.errors import BursarError, TooLarge
 
@@ -29,14 +29,15 @@ class Inflating:
     def __init__(self, app: ASGIApp, body_limit: int = API_BODY_LIMIT) -> None:
         """Bodies have at most `body_limit` bytes, as sent and inflated."""
         self._app = app
-        self._limits = BodyLimits(body_limit, body_limit)
+        self._body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         encoding = _encoding_of(scope)
         if encoding:
             try:
-                body = await self._inflated(receive, encoding)
+                limit = FILE_BODY_LIMIT if takes_file(scope) else self._body_limit
+                body = await _inflated(receive, encoding, limit)
             except BursarError as error:
                 status, headers, text = problem_response(error, scope["path"], scope.get(REQUEST_ID, ""))
                 await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -47,14 +48,15 @@ class Inflating:
             receive = _first(body, receive)
         await self._app(scope, receive, send)
 
-    async def _inflated(self, receive: Receive, encoding: str) -> bytes:
-        limit = self._limits.max_bytes
-        with Reservation(MemoryBudget(2 * limit * MEMORY_FACTOR), "") as memory:
-            try:
-                body = await read_body(receive, None, self._limits, memory)
-            except HTTPException as error:
-                raise TooLarge(f"The body is too large; this path takes up to {limit} bytes.") from error
-            return await inflate_body(body, encoding, self._limits, memory)
+
+async def _inflated(receive: Receive, encoding: str, limit: int) -> bytes:
+    limits = BodyLimits(limit, limit)
+    with Reservation(MemoryBudget(2 * limit * MEMORY_FACTOR), "") as memory:
+        try:
+            body = await read_body(receive, None, limits, memory)
+        except HTTPException as error:
+            raise TooLarge(f"The body is too large; this path takes up to {limit} bytes.") from error
+        return await inflate_body(body, encoding, limits, memory)
 
 
 def _encoding_of(scope: Scope) -> str:

@@ -44,6 +44,7 @@ from bursar.identity.api import make_router as make_identity_router
 from bursar.pricing.agreements.api import make_settings_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.pricing.exchange.api import make_router as make_exchange_router
+from bursar.pricing.keeping.api import make_router as make_price_book_router
 from bursar.usage.api import make_router as make_usage_router
 from bursar.usage.retention.api import make_router as make_retention_router
 
@@ -120,6 +121,8 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
             make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require
         ),
         make_exchange_router(platform.tenant_pricing.exchange_rates, auth.require),
+        # Before the prices, one of whose routes takes every path of two parts.
+        make_price_book_router(platform.keeper, auth.require, auth.require_operator),
         make_prices_router(lambda: platform.books.book, auth.require),
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),

@@ -33,6 +33,12 @@ REQUEST_ID = "request_id"
 API_BODY_LIMIT = 2**20
 """Bytes of a body that FastAPI decodes: questions, keys and prices are a few kB. Events have a door of
 their own with limits of their own."""
+FILE_BODY_LIMIT = 16 * 2**20
+"""Bytes of a price file; LiteLLM's map has 3 MB, genai-prices' data half a MB."""
+FILE_PATHS = frozenset(["/api/v1/prices/updates", "/api/v1/prices/diff", "/api/v1/prices/check"])
+"""POST paths that take a file."""
+FILES_AT_ONCE = 2
+"""Files taken at the same time: reading one takes a thread for a second and ten times its size of memory."""
 API_REQUESTS_LIMIT = 512
 """Requests that FastAPI works on at the same time. Some dozens of threads do the work, so more would
 only wait; with the body limit this bounds their memory to half a GiB."""
@@ -174,6 +180,7 @@ class Guard:
         self._body_limit = body_limit
         self._requests_limit = requests_limit
         self._in_flight = 0
+        self._files = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or refuse it."""
@@ -186,16 +193,25 @@ class Guard:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
+        is_file = takes_file(scope)
         self._in_flight += 1
+        self._files += is_file
         try:
-            await self._work(scope, _Ear(receive, self._body_limit), send)
+            await self._work(scope, _Ear(receive, self._limit_of(scope)), send)
         finally:
             self._in_flight -= 1
+            self._files -= is_file
+
+    def _limit_of(self, scope: Scope) -> int:
+        return max(self._body_limit, FILE_BODY_LIMIT) if takes_file(scope) else self._body_limit
 
     def _refusal(self, scope: Scope) -> TooLarge | Overloaded | None:
+        limit = self._limit_of(scope)
         for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._body_limit:
-                return TooLarge(f"The body has {int(value)} bytes; this path takes up to {self._body_limit}.")
+            if name == b"content-length" and value.isdigit() and int(value) > limit:
+                return TooLarge(f"The body has {int(value)} bytes; this path takes up to {limit}.")
+        if takes_file(scope) and self._files >= FILES_AT_ONCE:
+            return Overloaded("Other price files are being read; try again shortly.")
         # The operator and the probes must get through while everybody else waits.
         if scope.get(OPERATOR_MARK) is True or scope["path"] in QUIET_PATHS:
             return None
@@ -253,6 +269,11 @@ class _Ear:
         if message["type"] == "http.disconnect":
             self._heard.put_nowait(message)
         return message
+
+
+def takes_file(scope: Scope) -> bool:
+    """Whether a request may have a price file as its body."""
+    return scope["path"] in FILE_PATHS and scope["method"] == "POST"
 
 
 def _only_asks(scope: Scope) -> bool:

@@ -19,6 +19,7 @@ from bursar.cli import (
     importing,
     keys,
     ledger,
+    prices,
     projects,
     quarantine,
     query,
@@ -69,6 +70,7 @@ app.command("void", epilog=void.EXAMPLES)(void.void)
 app.command("reprice", epilog=reprice.EXAMPLES)(reprice.reprice)
 app.command("erase-user", epilog=forgetting.ERASE_EXAMPLES)(forgetting.erase_user)
 app.command("reset", epilog=forgetting.RESET_EXAMPLES)(forgetting.reset)
+app.add_typer(prices.app, name="prices", help=prices.HELP)
 app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)

@@ -11,6 +11,7 @@ a row ends and another begins. Rows say nothing of names: which model a call mea
 from __future__ import annotations
 
 import hashlib
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -80,6 +81,8 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         """Write numbers and moments in the one way that makes equal rows equal text."""
         put = msgspec.structs.force_setattr
+        # A default is left out of JSON where it is the very same object.
+        put(self, "currency", sys.intern(self.currency))
         put(self, "price", Decimal(format_decimal(self.price)))
         if self.minimum is not None:
             put(self, "minimum", Decimal(format_decimal(self.minimum)))

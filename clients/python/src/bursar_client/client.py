@@ -149,12 +149,17 @@ class BursarClient:
     ) -> JsonObject:
         """The JSON answer of any endpoint, for those that have no method of their own here.
 
-        Reads are tried again like everything else; writes only when the server said that it did nothing.
+        A body of bytes is sent as it is; it must be JSON. Reads are tried again like everything else; writes
+        only when the server said that it did nothing.
 
         Raises:
             BursarClientError: see `errors.py`.
         """
-        request = self._http.build_request(method, path, params=params, json=body)
+        if isinstance(body, bytes):
+            as_json = {"content-type": "application/json"}
+            request = self._http.build_request(method, path, params=params, content=body, headers=as_json)
+        else:
+            request = self._http.build_request(method, path, params=params, json=body)
         return _document(_refuse_problem(self._answer_to(request, is_repeatable=_is_read(method, path))))
 
     def stream(self, method: str, path: str) -> Iterator[JsonObject]:

@@ -1,0 +1,89 @@
+"""A price source as it was read: rows and entries in our normal form, and what could not be taken.
+
+Readers make these values (`../genai_source.py`, `genai_file.py`, `litellm.py`); `plan.py` compares them with
+what is kept. A reader either understands a price or leaves it out and says so; it never guesses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bursar.errors import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bursar.errors import Reason
+    from bursar.pricing.entries import ModelEntry, ProviderEntry
+    from bursar.pricing.rows import PriceRow
+
+GENAI = "genai-prices"
+LITELLM = "litellm"
+REASONS_SHOWN = 50
+"""A file with more faults than this is of another kind; the first ones say so."""
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """Something in a source that no price was made of."""
+
+    what: str
+    """The field, or the kind of thing."""
+    why: str
+    count: int
+    example: str
+    """The first entry where it stood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSource:
+    """Everything that one version of a source says."""
+
+    name: str
+    """`genai-prices` or `litellm`."""
+    version: str
+    content_hash: str
+    """128 bits of BLAKE2b over the bytes that were read, as hex digits."""
+    providers: tuple[ProviderEntry, ...]
+    entries: tuple[ModelEntry, ...]
+    """Those of one provider in the order in which they are tried."""
+    rows: Mapping[tuple[str, str], Sequence[PriceRow]]
+    """(provider, entry) to its rows."""
+    remarks: tuple[Remark, ...] = ()
+
+
+class Remarks:
+    """Collects remarks while a source is read, counted by what and why."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def add(self, what: str, why: str, example: str) -> None:
+        """Note one more case of it."""
+        count, first = self._found.get((what, why), (0, example))
+        self._found[what, why] = (count + 1, first)
+
+    def all(self) -> tuple[Remark, ...]:
+        """Every remark, the most frequent first."""
+        made = [Remark(what, why, count, first) for (what, why), (count, first) in self._found.items()]
+        return tuple(sorted(made, key=lambda one: (-one.count, one.what, one.why)))
+
+
+def content_hash(content: bytes) -> str:
+    """What tells one version of a file from another: 128 bits of BLAKE2b as hex digits."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def refuse_faults(what: str, faults: Sequence[Reason]) -> None:
+    """Let only a file without faults pass.
+
+    Raises:
+        Invalid: it has some; the first fifty are named with entry and field.
+    """
+    if faults:
+        more = f" (the first {REASONS_SHOWN} are shown)" if len(faults) > REASONS_SHOWN else ""
+        message = f"The file is no {what}: {len(faults)} faults{more}. Nothing was changed."
+        raise Invalid(message, reasons=tuple(faults[:REASONS_SHOWN]))
