@@ -12,6 +12,7 @@
     │   ├── MissingScope, TenantMismatch, TenantSuspended
     ├── NotFound              no such thing for this caller (not_found)
     ├── Conflict              it clashes with what is there (conflict)
+    │   └── BookMoved         the price book was updated meanwhile (price_book_moved)
     ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
     │   ├── Overloaded, DiskFull, TimedOut
     └── ConfigurationError    a setting or a data folder is wrong (configuration)
@@ -160,6 +161,13 @@ class Conflict(BursarError):
 
     code = "conflict"
     title = "It clashes with what is already there"
+
+
+class BookMoved(Conflict):
+    """Another update of the price book came first; this one would have to be made anew on top of it."""
+
+    code = "price_book_moved"
+    title = "The price book was updated by somebody else meanwhile"
 
 
 class Unavailable(BursarError):

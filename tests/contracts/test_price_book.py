@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from bursar.errors import BookMoved
 from bursar.pricing.keeping.keeper import Author, PriceKeeper
 from bursar.pricing.keeping.kept import KeptBook, UpdateHead
 from bursar.pricing.keeping.source import Remark
-from bursar.pricing.keeping.store import BookMoved
 from bursar.pricing.keeping.update import Wish, plan_update
 from bursar.storage.relational.dump import dump_state, restore_state
 from bursar.storage.relational.migrate import upgrade

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import genai_prices
+import pytest
 from genai_prices.data_snapshot import get_snapshot
 
 from bursar.money import PICOS_PER_UNIT
@@ -76,7 +77,11 @@ class Case:
     units: Quantities
 
 
-def test_both_calculators_agree_but_for_the_listed_differences(book: PriceBook) -> None:
+@pytest.mark.parametrize("kind", ["book", "kept_book"])
+def test_both_calculators_agree_but_for_the_listed_differences(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    book: PriceBook = request.getfixturevalue(kind)
     seen: Counter[str] = Counter()
     unlisted: list[object] = []
     for case in cases():

@@ -214,7 +214,7 @@ def _said(draw: st.DrawFn) -> _Step:
 
 
 def _answers(history: list[_Step]) -> dict[datetime, str | None]:
-    """The model: of the updates in order, each answers for the time that is its own; the first for all times."""
+    """The model: each update in order answers for the time that is its own; the first for all times."""
     prices: dict[datetime, str | None] = dict.fromkeys(MOMENTS)
     for number, step in enumerate(history):
         dates = [row.valid_from for row in step.rows if row.valid_from]

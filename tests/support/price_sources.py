@@ -18,7 +18,7 @@ LINK = "https://example.com/prices"
 
 def a_row(model: str = "small-1", unit: str = "input_tokens", price: str = "1", **more: Any) -> PriceRow:  # noqa: ANN401 - fields of a row
     """A row of the provider `acme`, for a million of the unit."""
-    values = {"provider": "acme", "per": 1_000_000, "source": GENAI, "link": LINK, **more}
+    values: dict[str, Any] = {"provider": "acme", "per": 1_000_000, "source": GENAI, "link": LINK, **more}
     return PriceRow(model=model, unit=unit, price=Decimal(price), **values)
 
 

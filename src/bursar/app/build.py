@@ -217,9 +217,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     first_start = bootstrap(identity, keys, clock.now())
     authenticator = Authenticator(identity)
     snapshots = PriceSnapshotStore(engine)
-    keeper = PriceKeeper(RelationalPriceBook(engine), clock.now)
-    books = PriceBooks(keeper.open_book())
-    keeper.tell(books.replace_book)
+    keeper, books = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     metrics = Metrics()
     journal, applier = _follow(settings, stores, metrics.applier_delay.observe)
@@ -251,6 +249,14 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     platform.runner.register(*jobs_of(platform))
     destroy_unneeded_pads(platform)
     return platform
+
+
+def _prices(engine: StateEngine) -> tuple[PriceKeeper, PriceBooks]:
+    """The kept price book, and what rates by it."""
+    keeper = PriceKeeper(RelationalPriceBook(engine), clock.now)
+    books = PriceBooks(keeper.open_book())
+    keeper.tell(books.replace_book)
+    return keeper, books
 
 
 def _upgrade(settings: Settings, folder: DataFolder, engine: StateEngine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +19,8 @@ PATH = "/api/v1/prices"
 app = typer.Typer(no_args_is_help=True)
 
 
-class Installed(StrEnum):
-    """The one source that is no file."""
-
-    INSTALLED = "installed"
+INSTALLED = "installed"
+"""The one source that is no file."""
 
 
 From = Annotated[
@@ -70,7 +67,7 @@ Model = Annotated[str, typer.Argument(help="As an event would name it.")]
 @options.naming_ledger
 def update(
     *,
-    source: From = Installed.INSTALLED,
+    source: From = INSTALLED,
     litellm: LiteLLM = None,
     valid_from: ValidFrom = None,
     retire: Retire = False,
@@ -112,7 +109,7 @@ def update(
 @options.naming_ledger
 def diff(
     *,
-    source: From = Installed.INSTALLED,
+    source: From = INSTALLED,
     litellm: LiteLLM = None,
     valid_from: ValidFrom = None,
     retire: Retire = False,
@@ -268,13 +265,13 @@ def _send(
     from bursar.cli.connection import open_ledger
     from bursar.cli.price_files import content_of
 
-    if litellm is not None and source not in {"", Installed.INSTALLED}:
+    if litellm is not None and source not in {"", INSTALLED}:
         message = "Name one source: --from or --litellm."
         raise typer.BadParameter(message)
     kind, content = "installed", None
     if litellm is not None:
         kind, content = "litellm", content_of(litellm)
-    elif source != Installed.INSTALLED:
+    elif source != INSTALLED:
         kind, content = "genai-prices", content_of(Path(source))
     with open_ledger(ledger) as client:
         return client.request("POST", path, body=content, params={"source": kind, **params})

@@ -30,46 +30,58 @@ Place = tuple[str, str]
 def gaps_filled(book: KeptBook, data: PriceData, source: PriceSource, valid_from: datetime) -> PriceSource:
     """The part of a source that fills gaps of the book, with the rows of known models under their entries."""
     entries: list[ModelEntry] = []
-    rows: dict[Place, Sequence[PriceRow]] = {}
     meant: dict[Place, dict[str, Sequence[PriceRow]]] = {}
     for entry in source.entries:
         place = (entry.provider, entry.id)
         known = _entry_for(book, data, entry)
-        if known == place and book.entries[place].source == source.name:
+        if _is_own(book, place, known, source.name) or (place not in book.entries and _is_new(data, entry)):
             entries.append(entry)
-            rows[place] = source.rows[place]
-        elif known is not None:
+        elif known is not None and not book.entries[known].entry.is_free:
             meant.setdefault(known, {})[entry.id] = source.rows[place]
-        elif place not in book.entries and _is_unknown(data, entry):
-            entries.append(entry)
-            rows[place] = source.rows[place]
+    rows = {(entry.provider, entry.id): source.rows[entry.provider, entry.id] for entry in entries}
     contradicting = 0
     for place, said in meant.items():
-        if book.entries[place].entry.is_free:
-            continue
         agreed, contradictions = _agreed_rows(place, said)
         contradicting += contradictions
-        lines = _lines_of_others(book, place, source.name, valid_from)
-        unknown = book.entries[place].entry.unknown_units
-        found = [
-            row
-            for row in agreed
-            if line_of(row) not in lines and (row.unit in unknown or not is_covered(line_of(row), lines))
-        ]
+        found = _missing_rows(book, place, agreed, valid_from)
         if found or any(one.row.source == source.name for one in book.rows.get(place, ())):
             rows[place] = [msgspec.structs.replace(row, provider=place[0], model=place[1]) for row in found]
     remark = Remark("entry", "several entries that mean one model differ", contradicting, "")
+    sellers = {entry.provider for entry in entries}
     return replace(
         source,
         providers=tuple(
             kept.entry if (kept := book.providers.get(one.id)) else one
             for one in source.providers
-            if one.id in {entry.provider for entry in entries}
+            if one.id in sellers
         ),
         entries=tuple(entries),
         rows=rows,
         remarks=(*source.remarks, remark) if contradicting else source.remarks,
     )
+
+
+def _is_own(book: KeptBook, place: Place, known: Place | None, name: str) -> bool:
+    """Whether the source made this entry earlier."""
+    return known == place and book.entries[place].source == name
+
+
+def _missing_rows(
+    book: KeptBook, place: Place, said: Sequence[PriceRow], valid_from: datetime
+) -> list[PriceRow]:
+    """Those of a known model for which the book has nobody else's price."""
+    lines = {
+        line_of(one.row)
+        for one in book.rows.get(place, ())
+        if one.row.source not in {row.source for row in said}
+        and (one.ends_at is None or one.ends_at > valid_from)
+    }
+    unknown = book.entries[place].entry.unknown_units
+    return [
+        row
+        for row in said
+        if line_of(row) not in lines and (row.unit in unknown or not is_covered(line_of(row), lines))
+    ]
 
 
 def _entry_for(book: KeptBook, data: PriceData, entry: ModelEntry) -> Place | None:
@@ -81,7 +93,7 @@ def _entry_for(book: KeptBook, data: PriceData, entry: ModelEntry) -> Place | No
     return place if place in book.entries else None
 
 
-def _is_unknown(data: PriceData, entry: ModelEntry) -> bool:
+def _is_new(data: PriceData, entry: ModelEntry) -> bool:
     return isinstance(find_offer(data, entry.provider, entry.id), str)
 
 
@@ -102,12 +114,3 @@ def _agreed_rows(place: Place, said: dict[str, Sequence[PriceRow]]) -> tuple[lis
 
 def _terms(rows: Sequence[PriceRow]) -> set[tuple[object, ...]]:
     return {terms_of(row) for row in rows}
-
-
-def _lines_of_others(book: KeptBook, place: Place, name: str, valid_from: datetime) -> set[Line]:
-    """The lines for which the book has another source's prices from then on."""
-    return {
-        line_of(one.row)
-        for one in book.rows.get(place, ())
-        if one.row.source != name and (one.ends_at is None or one.ends_at > valid_from)
-    }

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from bursar.errors import BookMoved
 from bursar.pricing.book import PriceBook
 from bursar.pricing.keeping.book_data import data_of_kept
 from bursar.pricing.keeping.gaps import gaps_filled
 from bursar.pricing.keeping.installed import installed_version, is_newer, read_installed
 from bursar.pricing.keeping.kept import KeptBook, UpdateHead
 from bursar.pricing.keeping.source import GENAI
-from bursar.pricing.keeping.store import BookMoved
 from bursar.pricing.keeping.update import Plan, Wish, plan_update
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ from bursar.pricing.keeping.litellm_fields import (
     REPEATED_FIELDS,
     SEARCH_FIELD,
     STANDARD,
-    UNIT_OF_FIELD,
     FieldFault,
     FieldPrice,
     is_about_money,
@@ -35,7 +34,7 @@ from bursar.pricing.keeping.source import LITELLM, PriceSource, Remarks, content
 from bursar.pricing.match import PROVIDER_ALIASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 LINK = "https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json"
 NO_MODELS = frozenset({"sample_spec", "fallback_generalizations"})
@@ -250,8 +249,3 @@ def _without_contradictions(models: list[ListedModel], remarks: Remarks) -> list
 
 def _content(listed: ListedModel) -> object:
     return {one[1:] for one in listed.prices}, listed.off_peak
-
-
-def units_understood() -> Iterable[str]:
-    """The price units that the map can have."""
-    return {*UNIT_OF_FIELD.values(), "searches"}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bursar.errors import Conflict
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -23,12 +21,6 @@ if TYPE_CHECKING:
         UpdateHead,
     )
     from bursar.pricing.keeping.update import Plan
-
-
-class BookMoved(Conflict):
-    """Another update came first; the plan has to be made anew on top of it."""
-
-    title = "The price book was updated by somebody else meanwhile"
 
 
 class PriceStore(Protocol):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, insert, select
 
+from bursar.errors import BookMoved
 from bursar.pricing.entries import ModelEntry
 from bursar.pricing.keeping.kept import (
     EndedRow,
@@ -23,7 +24,6 @@ from bursar.pricing.keeping.kept import (
     SourceState,
 )
 from bursar.pricing.keeping.source import Remark
-from bursar.pricing.keeping.store import BookMoved
 from bursar.storage.relational.price_rows import insert_plainly, moment_of, row_of, values_of
 from bursar.storage.relational.tables import (
     PRICE_ENTRIES,
