@@ -19,6 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
+from bursar.app.explain_origin import with_origins
 from bursar.errors import Invalid, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.money import parse_picos
@@ -115,7 +116,10 @@ def make_router(platform: Platform) -> APIRouter:
         )
         if event is None:
             raise NotFound(f"There is no event {event_id[:256]!r}.")
-        return await run_in_threadpool(_explain, event, earlier, platform.snapshots.load)
+        load_card = platform.snapshots.load
+        explained = await run_in_threadpool(_explain, event, earlier, load_card)
+        book = platform.books.of(caller.tenant_id).book_for(event.project_id)
+        return await run_in_threadpool(with_origins, explained, book, load_card)
 
     @router.post("/prices/check", tags=["prices"])
     async def check_prices(

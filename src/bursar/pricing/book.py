@@ -103,15 +103,15 @@ class PriceBook:
         rows = self._data.rows.get((offer.owner.id, offer.model.id), ())
         return [way for way in dict.fromkeys(row.way for row in rows) if way != Way()]
 
-    def rows_behind(self, card: RateCard, key: TariffKey) -> Mapping[str, PriceRow]:
-        """The row behind each rate of a card that this book made for calls described by the key.
+    def rows_behind(self, card: RateCard, key: TariffKey) -> Mapping[str, PriceRow] | None:
+        """The row behind each rate of a card that this book makes for calls described by the key.
 
-        Empty where the book would make another card today: its rows would explain another price.
+        None where the book makes other cards: its rows would explain another price.
         """
         for quote in self.tariff(key).quotes():
             if quote.card is not None and _says_the_same(quote.card, card):
                 return quote.rows
-        return {}
+        return None
 
     def _recall(self, key: TariffKey) -> Tariff:
         tariff = self._older.get(key)

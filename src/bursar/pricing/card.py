@@ -33,6 +33,7 @@ QUOTED_PER: dict[str, tuple[int, str]] = {
     "searches": (1_000, "1,000 searches"),
     "pages": (1_000, "1,000 pages"),
     "seconds": (3_600, "hour"),
+    "file_searches": (1_000, "1,000 file searches"),
 }
 """How a rate is shown: per so many of the unit, as price pages do."""
 
@@ -110,7 +111,7 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
     rates are the list's), and where it isn't known."""
 
     def lines(self, units: Quantities) -> tuple[Line, ...]:
-        """What each unit costs, in the order of `units.UNITS`.
+        """What each unit costs, in the order of `units.UNITS`, then custom units by name.
 
         A card with a rate for requests bills one request where the units don't count them.
 
@@ -130,21 +131,10 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.rates[unit].amount_for(steps) for unit, steps in self._billed(units))
 
     def list_amount_for(self, units: Quantities) -> int | None:
-        """What the list charges for units that all have a rate, in picos; None where that isn't known.
-
-        A request that only a customer's own fee bills costs nothing by the list.
-        """
-        if self.terms is UNSET:
-            return self.amount_for(units)
-        if self.list_rates is UNSET:
-            return None
-        total = 0
-        for unit, steps in self._billed(units):
-            rate = self.list_rates.get(unit)
-            if rate is None and unit not in UNBILLED_UNITS:
-                return None
-            total += rate.amount_for(steps) if rate else 0
-        return total
+        """What the list charges for units that all have a rate, in picos; None where that isn't known."""
+        amounts = [self.list_amount_of(line) for line in self.lines(units)]
+        known = [amount for amount in amounts if amount is not None]
+        return sum(known) if len(known) == len(amounts) else None
 
     def missing_unit(self, units: Quantities) -> str | None:
         """The first unit by name that was used and has no rate here."""
@@ -152,8 +142,9 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
         return min((unit for unit in used if unit not in UNBILLED_UNITS), default=None)
 
     def _billed(self, units: Quantities) -> Iterator[tuple[str, int]]:
-        """The units that cost something here with their quantities, in the order of `units.UNITS`."""
-        for unit in UNITS:
+        """The units that cost something here with their quantities, in the order of `lines`."""
+        custom = sorted(unit for unit in units if unit not in UNITS)
+        for unit in (*UNITS, *custom):
             if unit in self.rates:
                 steps = units.get(unit, 1 if unit == "requests" else 0)
                 if steps:
@@ -161,8 +152,29 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
 
     def rate_text(self, unit: str) -> str:
         """A unit's rate as price pages show it, such as `2.5 USD / 1M tokens`."""
+        return self._text_of(unit, self.rates[unit])
+
+    def list_rate_text(self, unit: str) -> str | None:
+        """The list's rate for a unit likewise; None where it isn't known or has none."""
+        rates = self.rates if self.terms is UNSET else self.list_rates
+        rate = None if rates is UNSET else rates.get(unit)
+        return None if rate is None else self._text_of(unit, rate)
+
+    def list_amount_of(self, line: Line) -> int | None:
+        """What the list charges for one line, in picos; None where that isn't known.
+
+        A request that only a customer's own fee bills costs nothing by the list.
+        """
+        rates = self.rates if self.terms is UNSET else self.list_rates
+        if rates is UNSET:
+            return None
+        rate = rates.get(line.unit)
+        if rate is None:
+            return 0 if line.unit in UNBILLED_UNITS else None
+        return rate.amount_for(line.quantity_steps)
+
+    def _text_of(self, unit: str, rate: Rate) -> str:
         count, label = QUOTED_PER.get(unit, (1, unit))
-        rate = self.rates[unit]
         text = f"{rate.price_per(count, scale_of(unit))} {self.currency} / {label}"
         if not rate.minimum:
             return text

@@ -57,7 +57,7 @@ def rows_by_unit(rows: Mapping[str, PriceRow], unknown_units: Collection[str] = 
 
     `rows` is one price list, by price unit; a list in which two currencies meet is the caller's
     business. A unit that is billed at a price of its own which nobody told us has no row, unless the
-    list has a price of just that unit.
+    list has a price of just that unit. A custom unit is billed at the price of its own name.
     """
     found: dict[str, PriceRow] = {}
     for unit in UNITS:
@@ -66,7 +66,8 @@ def rows_by_unit(rows: Mapping[str, PriceRow], unknown_units: Collection[str] = 
             continue
         if not _differs_for_video(unit, rows[name], rows):
             found[unit] = rows[name]
-    return found
+    custom = (name for name in rows if name not in PRICE_UNITS)
+    return found | {name: rows[name] for name in sorted(custom)}
 
 
 def step_price(row: PriceRow, unit: str) -> Fraction:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from bursar.errors import Invalid
 from bursar.money import format_picos
-from bursar.pricing.explain import Explanation, explain_rating
+from bursar.pricing.explain import Explanation, explain_origin, explain_rating
 from bursar.units import format_steps
 from bursar.usage.bodies import Refused
-from bursar.usage.costing import cost_event, parts_of
+from bursar.usage.costing import cost_event, parts_of, subject_of
 from bursar.usage.known_services import measure_of_service
 from bursar.usage.measure import measure_usage
 
@@ -80,13 +82,25 @@ def _rated(
 ) -> Check:
     declared = find_service(event.tenant_id, event.service_type)
     measured = measure_usage(event) if declared is None else measure_of_service(event, declared)
-    costed = cost_event(prices, event, measured, event.time or now)
+    time = event.time or now
+    costed = cost_event(prices, event, measured, time)
     units = {**measured.units, **(measured.custom or {})}
+    subject, book = subject_of(event, measured, time), prices.book_for(event.project_id)
     parts = [
-        PartExplanation(part.model, shown_units(part.units), explain_rating(part.rating, part.units))
+        PartExplanation(
+            part.model,
+            shown_units(part.units),
+            explain_origin(
+                explain_rating(part.rating, part.units),
+                book,
+                structs.replace(subject, model=part.model),
+                part.rating.card,
+            ),
+        )
         for part in parts_of(costed)
     ]
-    return Check(index, shown_units(units), _explain_costed(costed, units), parts, [])
+    explanation = explain_origin(_explain_costed(costed, units), book, subject, costed.card)
+    return Check(index, shown_units(units), explanation, parts, [])
 
 
 def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
