@@ -19,7 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
-from bursar.app.explain_origin import with_origins
+from bursar.app.explain_origin import OriginFinder
 from bursar.errors import Invalid, NotFound
 from bursar.identity.caller import Caller, Scope
 from bursar.money import parse_picos
@@ -108,18 +108,7 @@ def make_router(platform: Platform) -> APIRouter:
         event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
     ) -> EventExplanation:
         """How this event's cost came about: units, rates, amounts, their sum and their source."""
-        event, earlier = await platform.questions.ask(
-            lambda store: (
-                store.find_event(caller.tenant_id, event_id),
-                store.earlier_ratings(caller.tenant_id, event_id),
-            )
-        )
-        if event is None:
-            raise NotFound(f"There is no event {event_id[:256]!r}.")
-        load_card = platform.snapshots.load
-        explained = await run_in_threadpool(_explain, event, earlier, load_card)
-        book = platform.books.of(caller.tenant_id).book_for(event.project_id)
-        return await run_in_threadpool(with_origins, explained, book, load_card)
+        return await _explain_event(platform, caller.tenant_id, event_id)
 
     @router.post("/prices/check", tags=["prices"])
     async def check_prices(
@@ -142,6 +131,34 @@ def make_router(platform: Platform) -> APIRouter:
         return CheckAnswer(checks, platform.books.book.version)
 
     return router
+
+
+async def _explain_event(platform: Platform, tenant_id: str, event_id: str) -> EventExplanation:
+    event, earlier = await platform.questions.ask(
+        lambda store: (
+            store.find_event(tenant_id, event_id),
+            store.earlier_ratings(tenant_id, event_id),
+        )
+    )
+    if event is None:
+        raise NotFound(f"There is no event {event_id[:256]!r}.")
+    load_card = platform.snapshots.load
+    explained = await run_in_threadpool(_explain, event, earlier, load_card)
+    book = platform.books.of(tenant_id).book_for(event.project_id)
+    return await run_in_threadpool(_trace, explained, OriginFinder(book, load_card, event))
+
+
+def _trace(explained: EventExplanation, origins: OriginFinder) -> EventExplanation:
+    """The same, with the rules and price rows behind the cards of today's rating."""
+    model = explained.response_model or explained.model
+    return replace(
+        explained,
+        explanation=origins.traced(explained.explanation, model),
+        parts=[
+            replace(part, explanation=origins.traced(part.explanation, part.model))
+            for part in explained.parts
+        ],
+    )
 
 
 def _explain(

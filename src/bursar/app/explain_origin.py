@@ -6,7 +6,7 @@ adds what the tenant's book still knows of the same cards.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.pricing.cards import card_from_json
@@ -16,25 +16,24 @@ from bursar.pricing.rating import PricingSubject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bursar.app.explain import EventExplanation
     from bursar.pricing.book import PriceBook
     from bursar.pricing.explain import Explanation
+    from bursar.usage.stored_event import StoredEvent
 
 
-def with_origins(
-    explained: EventExplanation, book: PriceBook, load_card: Callable[[str], str | None]
-) -> EventExplanation:
-    """The same explanation, with the rules and price rows behind each card that the book still makes."""
+@dataclass(frozen=True, slots=True)
+class OriginFinder:
+    """Finds rules and price rows behind the cards of one event."""
 
-    def traced(explanation: Explanation, model: str | None) -> Explanation:
-        document = load_card(explanation.card.id) if explanation.card is not None else None
+    book: PriceBook
+    """What rates such events today."""
+    load_card: Callable[[str], str | None]
+    event: StoredEvent
+
+    def traced(self, explanation: Explanation, model: str | None) -> Explanation:
+        """The same, with the rules and rows behind its card if the book still makes that card."""
+        document = self.load_card(explanation.card.id) if explanation.card is not None else None
         if document is None:
             return explanation
-        subject = PricingSubject(explained.provider, model, explained.time)
-        return explain_origin(explanation, book, subject, card_from_json(document))
-
-    return replace(
-        explained,
-        explanation=traced(explained.explanation, explained.response_model or explained.model),
-        parts=[replace(part, explanation=traced(part.explanation, part.model)) for part in explained.parts],
-    )
+        subject = PricingSubject(self.event.provider, model, self.event.time)
+        return explain_origin(explanation, self.book, subject, card_from_json(document))
