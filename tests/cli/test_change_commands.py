@@ -164,3 +164,15 @@ def test_events_are_rated_again_after_a_look_and_a_yes(
     assert json.loads(done.out)["applied"] == 1
     explained = server.client.get(f"/api/v1/events/{event_id}/explain", params={"tenant_id": tenant}).json()
     assert (explained["total"], explained["earlier_ratings"][0]["total"]) == ("0.0003", "0.00015")
+
+
+def test_models_without_a_price_are_listed_with_what_another_name_would_give(
+    server: RunningServer, data: Path, tenant: str
+) -> None:
+    where = ("--data", data, "--tenant", tenant)
+    assert "Everything that is selected has a price." in bursar("unpriced", *where).err
+    send(server, tenant, provider="openai", model="gpt-4o-minni")
+    told = bursar("unpriced", "--as", "openai/gpt-4o-mini", *where)
+    assert (told.code, "openai/gpt-4o-mini" in told.out, "0.00015 USD" in told.out) == (0, True, True)
+    found = json.loads(bursar("unpriced", "--json", "--model", "gpt-4o-minni", *where).out)
+    assert [(one["model"], one["events"]) for one in found["items"]] == [("gpt-4o-minni", 1)]

@@ -25,6 +25,7 @@ from bursar.app import (
     quarantine,
     reprices,
     resets,
+    unpriced,
     voids,
 )
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
@@ -137,6 +138,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         erasures.make_router(platform),
         resets.make_router(platform),
         reprices.make_router(platform),
+        unpriced.make_router(platform),
         quarantine.make_router(platform),
         # The last one: one of its routes takes every path below /api/v1/events.
         make_usage_router(platform.questions, auth.require, platform.tenant_pricing.reporting),

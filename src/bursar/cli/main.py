@@ -30,6 +30,7 @@ from bursar.cli import (
     seats,
     serve,
     tenants,
+    unpriced,
     version,
     void,
 )
@@ -68,6 +69,7 @@ app.command("correct", epilog=correct.EXAMPLES)(correct.correct)
 app.command("history", epilog=correct.HISTORY_EXAMPLES)(correct.history)
 app.command("void", epilog=void.EXAMPLES)(void.void)
 app.command("reprice", epilog=reprice.EXAMPLES)(reprice.reprice)
+app.command("unpriced", epilog=unpriced.EXAMPLES)(unpriced.unpriced)
 app.command("erase-user", epilog=forgetting.ERASE_EXAMPLES)(forgetting.erase_user)
 app.command("reset", epilog=forgetting.RESET_EXAMPLES)(forgetting.reset)
 app.add_typer(prices.app, name="prices", help=prices.HELP)

@@ -109,6 +109,15 @@ BREAKDOWN = _document({**_GROUP, "style": "form", "explode": False}, *_ROWS, _RE
 TRENDS = _document(_METRIC, _parameter("grain", "How long a period is.", {**_GRAIN, "default": "day"}))
 TOP = _document(_METRIC, _parameter("group_by", "What to rank.", {**_TEXT, "default": "user_id"}), *_ROWS)
 EVENT = {"parameters": _FORM}
+UNPRICED = {
+    "parameters": [
+        _parameter("as", "Also say what they would cost as calls of this model: `provider/model`.", _TEXT),
+        _parameter("limit", "At most so many models.", _number(20, 1, 100)),
+        _parameter("cursor", "`next_cursor` of the answer before.", _TEXT),
+        *_WINDOW,
+        *_FILTERS,
+    ]
+}
 
 _COMPARED: Schema = {"type": ["string", "number", "boolean", "null"]}
 _COMPARED_WITH: Schema = {"anyOf": [_COMPARED, {"type": "array", "items": _COMPARED}]}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bursar.usage.ratable_rows import RatableRows
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import EarlierRating, EventList, EventVersion, StoredEvent
+    from bursar.usage.unpriced_groups import GroupPlace, UnpricedGroup
 
 Answer = TypeVar("Answer")
 
@@ -116,6 +117,12 @@ class RatingQuestions(Protocol):
 
     def sums_of_run(self, tenant_id: str, run_id: str) -> list[MonthSums] | None:
         """What a rating run has changed; None where it isn't in force."""
+        ...
+
+    def unpriced(
+        self, tenant_id: str, selection: Selection, after: GroupPlace | None, limit: int
+    ) -> list[UnpricedGroup]:
+        """Groups of selected events without a known cost, those with the most events first."""
         ...
 
     def is_open(self, tenant_id: str, run_id: str) -> bool:

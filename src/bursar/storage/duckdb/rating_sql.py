@@ -17,6 +17,7 @@ from bursar.storage.duckdb.schema import TEXT_FIELDS
 from bursar.units import UNITS
 from bursar.usage.ratable_rows import COMMON_FIELDS, RatableRows
 from bursar.usage.stored_event import EarlierRating, StoredCost
+from bursar.usage.unpriced_groups import GroupKey, UnpricedGroup
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.selection_sql import CursorSelections
     from bursar.usage.changes import MonthSums
     from bursar.usage.selection import Selection
+    from bursar.usage.unpriced_groups import GroupPlace
 
 _PICOS = "CAST(CAST({0} AS DECIMAL(38,12)) * 1000000000000 AS BIGINT)"
 _FIELDS = ", ".join(f"{name} := {name}" for name in (*TEXT_FIELDS, "retry_count", "max_tokens"))
@@ -40,6 +42,15 @@ _COLUMNS = (
     " to_json(custom_units)::VARCHAR AS custom_units, parts::VARCHAR AS parts,"
     f" {_PICOS.format('reported_cost')} AS reported_picos, {', '.join(UNITS)}"
 )
+
+
+_GROUP = {
+    "provider": "provider",
+    "model": "coalesce(nullif(response_model, ''), model)",
+    "reason": "cost_reason",
+}
+"""What unpriced events are grouped by."""
+_ORDER = ", ".join(f"coalesce({name}, '')" for name in _GROUP)
 
 
 class CursorRatings:
@@ -99,6 +110,41 @@ class CursorRatings:
         rows = self._all(Statement(text, {"tenant": tenant_id, "run": run_id}))
         return read_sums(rows[0][0]) if rows else None
 
+    def unpriced(
+        self, tenant_id: str, selection: Selection, after: GroupPlace | None, limit: int
+    ) -> list[UnpricedGroup]:
+        """Groups of selected events, those with the most events first."""
+        bound, conditions = self._selections.conditions(tenant_id, selection)
+        key = ", ".join(f"{expression} AS {name}" for name, expression in _GROUP.items())
+        sums = ", ".join(f"sum({unit}) AS {unit}" for unit in UNITS)
+        text = (
+            f"SELECT * FROM (SELECT {key}, count(*) AS events, min(time), max(time), {sums} FROM usage_events"
+            f" WHERE {conditions} GROUP BY ALL) {_behind(after, bound)}"
+            f" ORDER BY events DESC, {_ORDER} LIMIT {bound.add(limit)}"
+        )
+        found = self._all(Statement(text, bound.values))
+        custom = self._custom_units(tenant_id, selection)
+        groups: list[UnpricedGroup] = []
+        for row in found:
+            group_key = GroupKey(*row[:3])
+            units = {name: int(steps) for name, steps in zip(UNITS, row[6:], strict=True) if steps}
+            units |= custom.get(group_key, {})
+            groups.append(UnpricedGroup(group_key, int(row[3]), aware(row[4]), aware(row[5]), units))
+        return groups
+
+    def _custom_units(self, tenant_id: str, selection: Selection) -> dict[GroupKey, dict[str, int]]:
+        bound, conditions = self._selections.conditions(tenant_id, selection)
+        key = ", ".join(f"{expression} AS {name}" for name, expression in _GROUP.items())
+        text = (
+            f"SELECT {', '.join(_GROUP)}, one.key, sum(one.value) FROM"
+            f" (SELECT {key}, unnest(map_entries(custom_units)) AS one FROM usage_events"
+            f" WHERE {conditions} AND custom_units IS NOT NULL) GROUP BY ALL"
+        )
+        found: dict[GroupKey, dict[str, int]] = {}
+        for *group, unit, steps in self._all(Statement(text, bound.values)):
+            found.setdefault(GroupKey(*group), {})[str(unit)] = int(steps)
+        return found
+
     def is_open(self, tenant_id: str, run_id: str) -> bool:
         """Whether ratings of this run wait to come into force."""
         text = "SELECT 1 FROM rating_runs WHERE tenant_id = $tenant AND run_id = $run AND seq IS NULL"
@@ -127,6 +173,15 @@ class CursorRatings:
 
     def _all(self, statement: Statement) -> Sequence[tuple[Any, ...]]:
         return self._cursor.execute(statement.text, statement.values).fetchall()
+
+
+def _behind(after: GroupPlace | None, bound: Bound) -> str:
+    """The condition for groups that come after one in the list."""
+    if after is None:
+        return ""
+    events = bound.add(after.events)
+    key = ", ".join(bound.add(one or "") for one in (after.key.provider, after.key.model, after.key.reason))
+    return f"WHERE events < {events} OR (events = {events} AND ({_ORDER}) > ({key}))"
 
 
 def _has_any(column: Any) -> bool:  # noqa: ANN401 - an array of DuckDB's, masked where values are missing

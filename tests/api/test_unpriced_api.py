@@ -1,0 +1,122 @@
+"""`GET /api/v1/unpriced`: what has no price and why, names like it, and what another name would give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from tests.support.serving import RunningServer
+
+UNPRICED = "/api/v1/unpriced"
+DAY = "2026-11-{:02d}T12:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]:
+    """A server of which everything is known that it holds."""
+    folder: Path = tmp_path_factory.mktemp("unpriced")
+    with running_server(folder, max_past_days=3650) as server:
+        events: list[dict[str, Any]] = [
+            {"provider": "openai", "model": "gpt-4o-minni", "input_tokens": 1000, "time": DAY.format(10 + i)}
+            for i in range(3)
+        ]
+        events += [
+            {"provider": "openai", "model": "x", "response_model": "gpt-4oo", "output_tokens": 10},
+            {"provider": "acme-llm", "model": "house-model", "units": {"input_text": 5, "own_unit": "2.5"}},
+            {"model": "gpt-4o-mini", "input_tokens": 1000},
+            {"provider": "openai", "model": "gpt-4o-minni", "input_tokens": 1, "cost": {"amount": "1"}},
+        ]
+        answer = server.client.post("/api/v1/events", json=events, params={"wait": "applied"})
+        assert answer.status_code == 200, answer.text
+        yield server
+
+
+def listed(server: RunningServer, **params: Any) -> dict[str, Any]:  # noqa: ANN401 - a parameter's own types
+    answer = server.client.get(UNPRICED, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_each_model_is_listed_with_its_reason_and_its_figures(ledger: RunningServer) -> None:
+    items = listed(ledger)["items"]
+    assert [(one["provider"], one["model"], one["reason"], one["events"]) for one in items] == [
+        ("openai", "gpt-4o-minni", "unknown_model", 3),
+        ("acme-llm", "house-model", "unknown_provider", 1),
+        ("openai", "gpt-4oo", "unknown_model", 1),
+    ]
+    first = items[0]
+    assert (first["first_seen"][:10], first["last_seen"][:10]) == ("2026-11-10", "2026-11-12")
+    assert first["units"] == {"input_text": "3000"}
+    assert items[1]["units"] == {"input_text": "5", "own_unit": "2.5"}
+    assert (first["nearest"][0]["provider"], first["nearest"][0]["model"]) == ("openai", "gpt-4o-mini")
+    assert first["would_be"] is None
+
+
+def test_another_name_says_exactly_what_it_would_give(ledger: RunningServer) -> None:
+    items = listed(ledger, **{"as": "openai/gpt-4o-mini"})["items"]
+    # 3 x 1000 tokens at 0.15 per million; 10 at 0.60; a unit of one's own has no price there.
+    assert items[0]["would_be"] == {
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "priced_events": 3,
+        "unpriced_events": 0,
+        "reasons": [],
+        "cost": [{"currency": "USD", "amount": "0.00045"}],
+    }
+    assert items[2]["would_be"]["cost"] == [{"currency": "USD", "amount": "0.000006"}]
+    assert items[1]["would_be"]["reasons"] == ["no_price_for_unit:own_unit"]
+    assert listed(ledger)["items"][0]["events"] == 3
+
+
+def test_pages_follow_each_other_without_gaps(ledger: RunningServer) -> None:
+    models: list[str] = []
+    cursor: str | None = None
+    for _ in range(3):
+        page = listed(ledger, limit=1, **({"cursor": cursor} if cursor else {}))
+        models += [one["model"] for one in page["items"]]
+        cursor = page["next_cursor"]
+    assert (models, cursor) == (["gpt-4o-minni", "house-model", "gpt-4oo"], None)
+
+
+def test_window_and_filters_choose(ledger: RunningServer) -> None:
+    assert listed(ledger, start="2026-11-11", end="2026-11-12")["items"][0]["events"] == 1
+    assert [one["model"] for one in listed(ledger, provider="acme-llm")["items"]] == ["house-model"]
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"as": "/"}, "as"),
+        ({"limit": 0}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(ledger: RunningServer, params: dict[str, Any], field: str) -> None:
+    answer = ledger.client.get(UNPRICED, params=params)
+    assert answer.status_code == 422, answer.text
+    assert [one["field"] for one in answer.json()["errors"]] == [field]
+
+
+def test_another_tenant_sees_nothing_and_a_sender_may_not_ask(ledger: RunningServer) -> None:
+    tenant_id = ledger.client.post("/api/v1/tenants", json={}).json()["id"]
+    keys: dict[str, str] = {}
+    for scope in ("read", "ingest"):
+        asked = {"label": scope, "scopes": [scope]}
+        made = ledger.client.post("/api/v1/keys", params={"tenant_id": tenant_id}, json=asked)
+        keys[scope] = made.json()["key"]
+    seen = ledger.stranger.get(UNPRICED, headers={"X-API-Key": keys["read"]})
+    assert (seen.status_code, seen.json()["items"]) == (200, [])
+    other = ledger.stranger.get(
+        UNPRICED, params={"tenant_id": "default"}, headers={"X-API-Key": keys["read"]}
+    )
+    assert other.status_code == 403
+    assert ledger.stranger.get(UNPRICED, headers={"X-API-Key": keys["ingest"]}).status_code == 403
+    assert listed(ledger, tenant_id=tenant_id)["items"] == []
