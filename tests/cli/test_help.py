@@ -39,13 +39,16 @@ ASKING = "import sys\ntry:\n app(%r)\nexcept SystemExit:\n pass\nprint(*sys.modu
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command by its full name."""
-    root: Any = get_command(app)
-    for name, command in root.commands.items():
+    yield from commands_of(get_command(app), "")
+
+
+def commands_of(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - click is private to typer
+    """Every command of a group, those of groups inside it included."""
+    for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
-            children: Any = command.commands
-            yield from ((f"{name} {child}", found) for child, found in children.items())
+            yield from commands_of(command, f"{prefix}{name} ")
         else:
-            yield name, command
+            yield prefix + name, command
 
 
 COMMANDS = dict(commands())

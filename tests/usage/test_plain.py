@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from bursar.identity.caller import Caller, Scope
 from bursar.pricing.books import PriceBooks
+from bursar.pricing.choices import NO_CHOICES
 from bursar.pricing.genai_source import load_book
+from bursar.pricing.terms import Adjustment, ContractPrice, Discount, Markup, RequestFee, Terms
 from bursar.usage.checks import Receipt, TimeRules
 from bursar.usage.event import ReportedCost, UsageEvent
 from bursar.usage.intake import Intake, RecordMaker
@@ -35,6 +37,7 @@ MODELS = (
     ("nobody", "a-model-without-a-price"),
 )
 COUNTS = st.none() | st.sampled_from([0, 1, 7, 1000, 200_000, 200_001, 10**9, 10**12]) | st.integers(0, 10**6)
+TURN = NOW - timedelta(days=30)
 TIMES = st.none() | st.integers(-600, 10).map(lambda days: NOW + timedelta(days=days, microseconds=1))
 METADATA = st.none() | st.sampled_from(
     [
@@ -47,9 +50,38 @@ METADATA = st.none() | st.sampled_from(
 )
 
 
+TERMS: dict[str, tuple[Adjustment, ...]] = {
+    "a discount": (Discount(id="d", percent=Decimal(12), provider="openai"),),
+    "a project's markup": (Markup(id="m", percent=Decimal("0.1"), project="search"),),
+    "a contract": (
+        ContractPrice(
+            id="c", provider="google", model="gemini*", unit="input_tokens", price=Decimal(1), per=10**6
+        ),
+    ),
+    "a contract in euros": (
+        *(
+            ContractPrice(
+                id=unit,
+                provider="openai",
+                unit=unit,
+                price=Decimal(3),
+                per=10**6,
+                currency="EUR",
+                valid_from=TURN,
+            )
+            for unit in ("input_tokens", "output_tokens")
+        ),
+    ),
+    "a fee": (RequestFee(id="f", amount=Decimal("0.01"), model="*sonnet*"),),
+}
+"""What a tenant may have agreed on, by a word for it."""
+
+
 @cache
-def maker() -> RecordMaker:
-    return RecordMaker(PriceBooks(load_book()))
+def maker(agreed: str = "nothing") -> RecordMaker:
+    books = PriceBooks(load_book())
+    books.agree("acme", NO_CHOICES, Terms(TERMS.get(agreed, ())))
+    return RecordMaker(books)
 
 
 @st.composite
@@ -74,6 +106,7 @@ def events(draw: st.DrawFn) -> UsageEvent:
         "batch": st.booleans(),
         "speed": st.just("fast"),
         "region": st.just("us"),
+        "project_id": st.sampled_from(["search", "support"]),
         "context_tokens": st.integers(0, 300_000),
         "status": st.sampled_from(["ok", "error"]),
         "message": st.just("key sk-abcdefghijklmnopqrstuvwxyz123456 refused"),
@@ -94,17 +127,18 @@ def _loaded() -> None:
     maker()
 
 
-def intake() -> Intake:
-    return Intake(maker(), Receipt.of(CALLER, "native", NOW, RULES, lambda _: False), "a-key")
+def intake(agreed: str = "nothing") -> Intake:
+    return Intake(maker(agreed), Receipt.of(CALLER, "native", NOW, RULES, lambda _: False), "a-key")
 
 
 def records_of(intake: Intake) -> list[UsageRecord]:
     return [msgspec.json.decode(encode_record(record), type=UsageRecord) for record in intake.records]
 
 
+@pytest.mark.parametrize("agreed", ["nothing", *TERMS])
 @given(event=events())
-def test_both_ways_lead_to_the_same_record_and_answer(event: UsageEvent) -> None:
-    short, long = intake(), intake()
+def test_both_ways_lead_to_the_same_record_and_answer(agreed: str, event: UsageEvent) -> None:
+    short, long = intake(agreed), intake(agreed)
     short.take([copy(event)])
     long.take_carefully(copy(event), 0)
 

@@ -42,7 +42,7 @@ from bursar.app.single_posts import SinglePosts
 from bursar.billing.months.api import make_router as make_months_router
 from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.identity.api import make_router as make_identity_router
-from bursar.pricing.agreements.api import make_settings_router
+from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.pricing.exchange.api import make_router as make_exchange_router
 from bursar.pricing.keeping.api import make_router as make_price_book_router
@@ -118,7 +118,8 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
-        make_settings_router(
+        # Before the prices: one of their routes takes every path of two or more parts.
+        make_agreements_router(
             make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require
         ),
         make_exchange_router(platform.tenant_pricing.exchange_rates, auth.require),

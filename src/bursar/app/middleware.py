@@ -35,7 +35,7 @@ API_BODY_LIMIT = 2**20
 their own with limits of their own."""
 FILE_BODY_LIMIT = 16 * 2**20
 """Bytes of a price file; LiteLLM's map has 3 MB, genai-prices' data half a MB."""
-FILE_PATHS = frozenset(["/api/v1/prices/updates", "/api/v1/prices/diff", "/api/v1/prices/check"])
+FILE_PATHS = frozenset(["/api/v1/prices/updates", "/api/v1/prices/diff", "/api/v1/prices/compare"])
 """POST paths that take a file."""
 FILES_AT_ONCE = 2
 """Files taken at the same time: reading one takes a thread for a second and ten times its size of memory."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from bursar.cli import (
+    aliases,
     backup,
     billing,
     billing_settings,
@@ -19,6 +20,7 @@ from bursar.cli import (
     importing,
     keys,
     ledger,
+    overrides,
     prices,
     projects,
     quarantine,
@@ -72,6 +74,8 @@ app.command("reprice", epilog=reprice.EXAMPLES)(reprice.reprice)
 app.command("unpriced", epilog=unpriced.EXAMPLES)(unpriced.unpriced)
 app.command("erase-user", epilog=forgetting.ERASE_EXAMPLES)(forgetting.erase_user)
 app.command("reset", epilog=forgetting.RESET_EXAMPLES)(forgetting.reset)
+prices.app.add_typer(overrides.app, name="override", help=overrides.HELP)
+prices.app.add_typer(aliases.app, name="alias", help=aliases.HELP)
 app.add_typer(prices.app, name="prices", help=prices.HELP)
 app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)

@@ -63,6 +63,15 @@ OneProject = Annotated[str | None, typer.Option(help="Only those of this project
 Withdrawn = Annotated[bool, typer.Option("--withdrawn", help="Also those that are withdrawn.")]
 
 
+@app.command(
+    "add",
+    epilog=examples(
+        "bursar prices override add discount 12 --provider openai --from 2026-11-01",
+        "bursar prices override add contract --provider openai --model 'gpt-4o*' --from 2026-11-01"
+        " --price input_tokens=2.00 --price output_tokens=8.00",
+        "bursar prices override add fee 0.001 --project support --from 2026-11-01 --until 2027-01-01",
+    ),
+)
 @options.naming_ledger
 def add_override(
     kind: Kind,

@@ -13,7 +13,7 @@ from bursar.cli.options import examples
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HELP = "The dated price book: update, diff, show, history, sources, updates, check."
+HELP = "The dated price book: update, diff, show, history, sources, updates, check; and prices of one's own."
 PATH = "/api/v1/prices"
 
 app = typer.Typer(no_args_is_help=True)
@@ -248,7 +248,7 @@ def check(
     if source is None and litellm is None:
         found = _ask(ledger, "check", {})
     else:
-        found = _send(ledger, f"{PATH}/check", str(source or ""), litellm, {})
+        found = _send(ledger, f"{PATH}/compare", str(source or ""), litellm, {})
     if as_json:
         print_json(found)
         return

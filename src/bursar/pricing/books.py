@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bursar.pricing.choices import NO_CHOICES, PricingChoices, plain_provider
 from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE, NO_RULES, RuleBook
-from bursar.pricing.terms import Terms
+from bursar.pricing.terms import ContractPrice, Terms
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,15 +41,19 @@ NOTHING_OWN = OwnPrices()
 class TenantPrices:
     """What one tenant's usage is rated by, at one state of the prices."""
 
-    __slots__ = ("choices", "only_book", "ruled", "rules", "terms")
+    __slots__ = ("_for_projects", "_for_tenant", "choices", "has_contracts", "only_book", "ruled", "rules")
 
     def __init__(self, book: PriceBook, own: OwnPrices = NOTHING_OWN) -> None:
         self.choices = own.choices
         """What the tenant chose about how its costs are told."""
-        self.terms = own.terms
-        """What it agreed on, its projects' terms included."""
-        self.only_book: PriceBook | None = book
+        terms = (*own.terms.adjustments, *own.terms.aliases)
+        projects = {term.project for term in terms if term.project is not None}
+        self._for_tenant = book.with_terms(own.terms)
+        self._for_projects = {project: book.with_terms(own.terms, project) for project in projects}
+        self.only_book: PriceBook | None = None if projects else self._for_tenant
         """The book for every project, where they all have the same."""
+        self.has_contracts = any(isinstance(term, ContractPrice) for term in own.terms.adjustments)
+        """Whether any price of a contract could count: those come before everything else."""
         self.rules = own.rules
         """The tenant's billing rules."""
         self.ruled = own.rules.service_types
@@ -57,9 +61,8 @@ class TenantPrices:
 
     def book_for(self, project_id: str | None) -> PriceBook:
         """The book that rates usage of this project."""
-        del project_id
-        assert self.only_book is not None  # noqa: S101 - nothing makes others yet
-        return self.only_book
+        own = self._for_projects.get(project_id) if project_id is not None else None
+        return own or self._for_tenant
 
     def rule_for(
         self, service_type: str | None, provider: str | None, model: str | None, moment: datetime

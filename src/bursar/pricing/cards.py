@@ -14,6 +14,11 @@ from bursar.pricing.rules.card import KIND, RuleCard
 Card = RateCard | RuleCard
 
 
+def has_contract_price(card: Card | None) -> bool:
+    """Whether a price that a customer agreed on by contract is on a card."""
+    return isinstance(card, RateCard) and any(term.kind == "contract_price" for term in card.terms or ())
+
+
 class _Kind(msgspec.Struct):
     kind: str | None = None
 

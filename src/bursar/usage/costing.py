@@ -1,9 +1,9 @@
 """What an accepted event costs: rating its units, or saying by name why that can't be done.
 
-Order of resolution: the provider's own figure where the tenant trusts that provider, the tenant's billing
-rule for the service, the price book, then the caller's own figure, then unknown. Unknown is stored as
-`unpriced`, never as 0. An answer in which several models took part is the sum of their shares,
-each at its own model's price, and unknown as soon as one share is.
+Order of resolution: the price of a contract, the provider's own figure where the tenant trusts that
+provider, the tenant's billing rule for the service, the price book, the caller's own figure, then unknown.
+Unknown is stored as `unpriced`, never as 0. An answer in which several models took part is the sum of their
+shares, each at its own model's price, and unknown as soon as one share is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
+from bursar.pricing.cards import has_contract_price
 from bursar.pricing.choices import plain_provider
 from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
 from bursar.pricing.rule_rating import rate_by_rule
@@ -158,23 +159,38 @@ def cost_billable(prices: TenantPrices, billable: Billable) -> Costed:
     if not units and billable.has_failed and reported is None:
         # A call that failed and reports no usage was not billed: this zero is known.
         return Rating(CostStatus.PRICED, 0, DEFAULT_CURRENCY, None, FAILED_WITHOUT_USAGE)
-    rule = prices.rule_for(billable.service_type, subject.provider, subject.model, subject.time)
-    book = prices.book_for(billable.project_id)
-    if rule is not None:
-        costed = rate_by_rule(prices.rules, rule, units, billable.named_units(), billable.read)
-    elif billable.shares:
-        costed = _cost_shares(book, subject, billable.shares)
-    else:
-        costed = rate_usage(book, subject, units)
+    costed = _contracted(prices, billable)
+    if costed is None:
+        trusted = _trusted_cost(prices, billable)
+        if trusted is not None:
+            return trusted
+        rule = prices.rule_for(billable.service_type, subject.provider, subject.model, subject.time)
+        if rule is not None:
+            costed = rate_by_rule(prices.rules, rule, units, billable.named_units(), billable.read)
+        else:
+            costed = _cost_by_book(prices, billable)
     if billable.source is not None and billable.source.startswith((ESTIMATED, ESTIMATED_OUTPUT)):
         costed = _as_estimate(costed, billable.source)
-    trusted = _trusted_cost(prices, billable)
-    if trusted is not None:
-        return trusted
     if costed.picos is None and reported is not None:
         picos = reported_picos(reported)
         return Rating(CostStatus.CLIENT_REPORTED, picos, reported.currency, None, costed.reason)
     return costed
+
+
+def _contracted(prices: TenantPrices, billable: Billable) -> Costed | None:
+    """The cost by the book, where a price of a contract is on its card."""
+    if not prices.has_contracts:
+        return None
+    costed = _cost_by_book(prices, billable)
+    return costed if costed.picos is not None and has_contract_price(costed.card) else None
+
+
+def _cost_by_book(prices: TenantPrices, billable: Billable) -> Costed:
+    """The cost by the list prices, with what the tenant agreed on over them."""
+    book = prices.book_for(billable.project_id)
+    if billable.shares:
+        return _cost_shares(book, billable.subject, billable.shares)
+    return rate_usage(book, billable.subject, billable.units)
 
 
 def _trusted_cost(prices: TenantPrices, billable: Billable) -> Costed | None:

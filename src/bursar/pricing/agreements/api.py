@@ -154,7 +154,7 @@ class AgreementDesk:
 
 
 def make_router(desk: AgreementDesk, caller: Callable[[Scope], Callable[..., Any]]) -> APIRouter:
-    """The endpoints of overrides and aliases; `caller(scope)` is a FastAPI dependency that gives a `Caller`.
+    """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it.
 
     Include it before the router of `/api/v1/prices/{provider}/{model}`, which takes longer paths too.
     """
@@ -162,13 +162,7 @@ def make_router(desk: AgreementDesk, caller: Callable[[Scope], Callable[..., Any
     reader, admin = Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN))
     _add_overrides(router, desk, reader, admin)
     _add_aliases(router, desk, reader, admin)
-    return router
-
-
-def make_settings_router(desk: AgreementDesk, caller: Callable[[Scope], Callable[..., Any]]) -> APIRouter:
-    """The endpoints of billing settings; `caller(scope)` is a FastAPI dependency that gives the `Caller`."""
-    router = APIRouter(prefix="/api/v1")
-    _add_settings(router, desk, Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN)))
+    _add_settings(router, desk, reader, admin)
     return router
 
 

@@ -222,7 +222,7 @@ def _add_check(
         """What is odd in the price book: models without prices, prices that have ended, rows that overlap."""
         return _checked(keeper, None, now())
 
-    @router.post("/check", openapi_extra=_FILE, dependencies=[operator])
+    @router.post("/compare", openapi_extra=_FILE, dependencies=[operator])
     async def compare_prices(request: Request, source: Kind = SourceKind.LITELLM) -> BookCheckOut:
         """The same, and where a source disagrees with the book, by how much."""
         content = await request.body()

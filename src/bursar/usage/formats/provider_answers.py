@@ -20,7 +20,6 @@ from bursar.usage.event import Estimate, UsageEvent
 from bursar.usage.formats.answer_facts import AnswerFacts, facts_of, time_of_header
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, first_text
 from bursar.usage.formats.asked_text import asked_text
-from bursar.usage.formats.batch_results import batch_answers, is_batch_file
 from bursar.usage.formats.estimating import estimate_tokens
 from bursar.usage.formats.recordings import Recording, Told, Unread, read_recording
 from bursar.usage.providers.normalise import normalise_usage
@@ -107,7 +106,6 @@ class AnswerReading:
 def read_answers(folder: Path, provider: str | None = None) -> Iterator[tuple[Path, AnswerReading]]:
     """Every file of a folder and its subfolders (or the one file), sorted by path, with its reading.
 
-    A file of a batch's results has a reading for each line, with the line's number behind its name.
     `provider` names the provider of bare answers that don't tell it themselves.
     """
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
@@ -120,11 +118,7 @@ def read_answers(folder: Path, provider: str | None = None) -> Iterator[tuple[Pa
         except OSError as error:
             yield path, AnswerReading(None, Unread.UNREADABLE_FILE, error.strerror or "It can't be opened.")
             continue
-        if is_batch_file(content):
-            for number, answer in batch_answers(content):
-                yield path.with_name(f"{path.name}:{number}"), read_answer(answer, provider)
-        else:
-            yield path, read_answer(content, provider)
+        yield path, read_answer(content, provider)
 
 
 def read_answer(content: bytes, provider: str | None = None) -> AnswerReading:
