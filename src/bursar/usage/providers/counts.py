@@ -36,13 +36,14 @@ class Section(NamedTuple):
 
 
 class Counts:
-    """Reads one usage object and keeps every reason against it."""
+    """Reads one usage object and keeps every reason against it, and what had to be decided about it."""
 
-    __slots__ = ("reasons",)
+    __slots__ = ("notes", "reasons")
 
     def __init__(self) -> None:
         """Start with nothing to object to."""
         self.reasons: list[Reason] = []
+        self.notes: list[str] = []
 
     def number(self, section: Section, *names: str) -> int:
         """The count under the first of these names that is there, 0 where none is."""
@@ -158,7 +159,11 @@ class Counts:
         for name, quantity in units.items():
             if quantity:
                 good[name] = quantity
-                if quantity > QUANTITY_LIMIT * 10 ** scale_of(name) and not self.reasons:
+                if (
+                    quantity > QUANTITY_LIMIT
+                    and quantity > QUANTITY_LIMIT * 10 ** scale_of(name)
+                    and not self.reasons
+                ):
                     text = f"The usage adds up to more than {QUANTITY_LIMIT} of {name}."
                     self.refuse("usage", "out_of_range", text)
         if self.reasons:

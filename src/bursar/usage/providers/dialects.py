@@ -70,7 +70,7 @@ def imitation(
     by_fields = Family(
         name=name,
         shape=f'{{"prompt_tokens", "{min(telling, default="")}", …}} ({name})',
-        recognises=lambda usage: imitates_openai(usage) and not telling.isdisjoint(usage),
+        recognises=lambda usage: not telling.isdisjoint(usage) and imitates_openai(usage),
         read=read,
         named=words,
     )

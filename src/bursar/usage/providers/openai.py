@@ -13,7 +13,6 @@ SDK 3.52, and recorded answers, in all of which total = input + output.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bursar.usage.providers.counts import Counts, Section, usage_section
@@ -38,8 +37,7 @@ INPUT_DETAILS = (
 OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 REASONING = ("reasoning_tokens", "thinking_tokens")
 CACHED = ("cached_tokens", "cache_write_tokens")
-IMAGE = ("image_tokens", "video_tokens")
-MEDIA = ("audio_tokens", *IMAGE)
+MEDIA = ("audio_tokens", "image_tokens", "video_tokens")
 
 HIDDEN_OUTPUT = "output_beyond_completion_tokens"
 IMAGES_ASSUMED = "output_taken_as_images"
@@ -59,7 +57,6 @@ def read_openai_usage(usage: Mapping[str, Any], dialect: Dialect = OPENAI_ITSELF
 
 def read_openai_counts(counts: Counts, top: Section, dialect: Dialect) -> ProviderUsage:
     """The same with counts that a provider's own file has begun to read, and may have objected to."""
-    notes: list[str] = []
     total_in, total_out = counts.number(top, *INPUT), counts.number(top, *OUTPUT)
     if dialect.reasoning_beside:
         total_out += _reasoning_beside(counts, top, total_in + total_out)
@@ -68,18 +65,18 @@ def read_openai_counts(counts: Counts, top: Section, dialect: Dialect) -> Provid
         total_in += excess
     hidden = excess if dialect.excess is Excess.OUTPUT else 0
     if hidden:
-        notes.append(HIDDEN_OUTPUT)
-    units = _input_units(counts, top, total_in, dialect, notes)
+        counts.notes.append(HIDDEN_OUTPUT)
+    units = _input_units(counts, top, total_in, dialect)
     if _is_image_generation(top.values):
         units["output_image"] = total_out + hidden
-        notes.append(IMAGES_ASSUMED)
+        counts.notes.append(IMAGES_ASSUMED)
     else:
-        units |= _output_units(counts, top, total_out + hidden, _Reasoning(hidden, dialect), notes)
+        units |= _output_units(counts, top, total_out + hidden, hidden, dialect)
     return ProviderUsage(
-        reported_cost=read_reported_cost(counts, top, notes),
+        reported_cost=read_reported_cost(counts, top),
         service_tier=_tier(counts, top),
         units=counts.checked(units),
-        notes=tuple(notes),
+        notes=tuple(counts.notes),
     )
 
 
@@ -89,7 +86,7 @@ def _tier(counts: Counts, top: Section) -> str | None:
     return None if tier == "auto" else tier
 
 
-def _input_units(counts: Counts, top: Section, total: int, dialect: Dialect, notes: list[str]) -> Quantities:
+def _input_units(counts: Counts, top: Section, total: int, dialect: Dialect) -> Quantities:
     details = counts.section(top, *INPUT_DETAILS)
     cached = _cached(counts, top, details, dialect)
     if not details.values:
@@ -107,7 +104,7 @@ def _input_units(counts: Counts, top: Section, total: int, dialect: Dialect, not
         "cache_write_1h": long_lived,
     }
     if (audio or image) and not counts.reasons:
-        _take_media_out(counts, details, units, notes)
+        _take_media_out(counts, details, units)
     return units
 
 
@@ -119,10 +116,10 @@ def _cached(counts: Counts, top: Section, details: Section, dialect: Dialect) ->
 
 def _images(counts: Counts, details: Section) -> int:
     """Tokens of images and, where OpenRouter counts them apart, of video: frames are images."""
-    return sum(counts.number(details, name) for name in IMAGE)
+    return counts.number(details, "image_tokens") + counts.number(details, "video_tokens")
 
 
-def _take_media_out(counts: Counts, details: Section, units: Quantities, notes: list[str]) -> None:
+def _take_media_out(counts: Counts, details: Section, units: Quantities) -> None:
     """Move audio and image tokens from the text classes, where they were counted, to their own."""
     audio, image = counts.number(details, "audio_tokens"), _images(counts, details)
     fresh, cached = units["input_text"], units["cache_read_text"]
@@ -132,7 +129,7 @@ def _take_media_out(counts: Counts, details: Section, units: Quantities, notes: 
         # fit into the uncached rest.
         cached_audio = min(max(audio - fresh, 0), cached)
         if cached_audio:
-            notes.append(CACHED_AUDIO_INFERRED)
+            counts.notes.append(CACHED_AUDIO_INFERRED)
     units["input_audio"] = min(max(audio - cached_audio, 0), fresh)
     units["input_image"] = min(max(image - cached_image, 0), fresh - units["input_audio"])
     units["input_text"] = fresh - units["input_audio"] - units["input_image"]
@@ -159,23 +156,15 @@ def _long_lived_writes(counts: Counts, details: Section, written: int) -> int:
     return long_lived
 
 
-@dataclass(frozen=True, slots=True)
-class _Reasoning:
-    """What is known of reasoning besides its own count."""
-
-    hidden: int
-    dialect: Dialect
-
-
-def _output_units(
-    counts: Counts, top: Section, total: int, known: _Reasoning, notes: list[str]
-) -> Quantities:
+def _output_units(counts: Counts, top: Section, total: int, hidden: int, dialect: Dialect) -> Quantities:
     details = counts.section(top, *OUTPUT_DETAILS)
-    reasoning = max(_reasoning(counts, top), known.hidden)
+    if not details.values:
+        return {"output_text": total - hidden, "output_reasoning": hidden}
+    reasoning = max(counts.number(details, *REASONING), hidden)
     audio, image = counts.number(details, "audio_tokens"), counts.number(details, "image_tokens")
-    if known.dialect.caps_reasoning and reasoning > total - audio - image:
+    if dialect.caps_reasoning and reasoning > total - audio - image:
         reasoning = max(total - audio - image, 0)
-        notes.append(REASONING_CAPPED)
+        counts.notes.append(REASONING_CAPPED)
     if not counts.reasons:
         counts.within(reasoning + audio + image, total, details, REASONING, "all output tokens")
     return {
@@ -186,14 +175,11 @@ def _output_units(
     }
 
 
-def _reasoning(counts: Counts, top: Section) -> int:
-    return counts.number(counts.section(top, *OUTPUT_DETAILS), *REASONING)
-
-
 def _reasoning_beside(counts: Counts, top: Section, counted: int) -> int:
     """Reasoning that the output doesn't hold; none where the total shows that it does."""
-    total, reasoning = counts.number(top, "total_tokens"), _reasoning(counts, top)
-    return 0 if total == counted else reasoning
+    if counts.number(top, "total_tokens") == counted:
+        return 0
+    return counts.number(counts.section(top, *OUTPUT_DETAILS), *REASONING)
 
 
 def _excess(counts: Counts, top: Section, counted: int) -> int:

@@ -25,7 +25,7 @@ UPSTREAM_OUTPUT = ("upstream_inference_completions_cost", "upstream_inference_ou
 BYOK_WITHOUT_UPSTREAM = "byok_upstream_cost_not_said"
 
 
-def read_reported_cost(counts: Counts, usage: Section, notes: list[str]) -> ProviderCost | None:
+def read_reported_cost(counts: Counts, usage: Section) -> ProviderCost | None:
     """The provider's own figure, None where the usage object has none."""
     if usage.values.get("cost_in_usd_ticks") is not None:
         ticks = counts.long_number(usage, "cost_in_usd_ticks")
@@ -42,7 +42,7 @@ def read_reported_cost(counts: Counts, usage: Section, notes: list[str]) -> Prov
     upstream = _upstream_cost(counts, counts.section(usage, "cost_details"))
     if upstream is None:
         # The key's owner is billed by another provider, by an amount that nobody told.
-        notes.append(BYOK_WITHOUT_UPSTREAM)
+        counts.notes.append(BYOK_WITHOUT_UPSTREAM)
         return None
     return ProviderCost(charged + upstream, FEE_AND_UPSTREAM)
 

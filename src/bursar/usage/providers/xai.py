@@ -69,7 +69,7 @@ def read_xai_grpc_usage(usage: Mapping[str, Any]) -> ProviderUsage:
         Invalid: counts that can't be, or parts larger than their total; with every reason.
     """
     counts, top = Counts(), usage_section(usage)
-    tools, notes = _tools(counts, top), list[str]()
+    tools = _tools(counts, top)
     prompt, image = counts.number(top, "prompt_tokens"), counts.number(top, "prompt_image_tokens")
     cached = counts.number(top, "cached_prompt_text_tokens")
     counts.within(cached + image, prompt, top, ("cached_prompt_text_tokens",), "all input tokens")
@@ -84,7 +84,7 @@ def read_xai_grpc_usage(usage: Mapping[str, Any]) -> ProviderUsage:
     if total and total != sum(units.values()) and not counts.reasons:
         text = f"total_tokens is {total}, but its parts add up to {sum(units.values())}."
         counts.refuse("usage.total_tokens", "contradiction", text)
-    reported = read_reported_cost(counts, top, notes)
+    reported = read_reported_cost(counts, top)
     return _with_tools(ProviderUsage(counts.checked(units), reported_cost=reported), tools)
 
 
