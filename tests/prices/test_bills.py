@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
 Bill = dict[str, Any]
 NOVEMBER = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
-PER = {"searches": 1_000, "requests": 1_000, "pages": 1_000, "seconds": 3_600}
+PER = {
+    "searches": 1_000,
+    "file_searches": 1_000,
+    "requests": 1_000,
+    "pages": 1_000,
+    "annotated_pages": 1_000,
+    "seconds": 3_600,
+}
 MILLION = 1_000_000
 """Tokens and characters."""
 
@@ -94,7 +101,7 @@ def test_every_bill_names_its_source() -> None:
 
 def test_there_are_bills_of_every_kind() -> None:
     units = {unit for bill in BILLS for unit, *_ in bill["lines"]}
-    assert units >= {"searches", "requests", "pages", "seconds", "characters"}
+    assert units >= {"searches", "file_searches", "requests", "pages", "seconds", "characters"}
     assert units >= {"cache_write_5m", "cache_write_1h", "cache_read_text", "cache_read_audio"}
     assert units >= {"input_audio", "output_audio", "input_image", "output_image", "output_reasoning"}
     ways = {(way, str(bill[way])) for bill in BILLS for way in WAYS if way in bill}

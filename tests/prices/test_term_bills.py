@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Bill = dict[str, Any]
 MONDAY = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
-PER = {"requests": 1_000, "seconds": 3_600, "images": 1}
+PER = {"requests": 1_000, "seconds": 3_600, "images": 1, "code_executions": 1}
 MILLION = 1_000_000
 TABLE = tomllib.loads((Path(__file__).parent / "bills_of_terms.toml").read_text())
 BILLS = cast("list[Bill]", TABLE["bill"])
