@@ -220,6 +220,36 @@ def test_a_contract_prices_a_model_that_is_not_in_the_book() -> None:
     assert cost(private, provider="our-cluster", model="llama-8b") == "unknown_provider"
 
 
+def test_a_contract_may_have_hours_weekdays_and_sizes() -> None:
+    night = contract("night", "4", hours=(22 * 3600, 6 * 3600), weekdays=(0, 1, 2, 3, 4))
+    long = contract("long", "16", context_over=200_000)
+    book = with_terms(night, long)
+    monday_night, saturday_night = NOVEMBER.replace(hour=23), NOVEMBER.replace(day=7, hour=23)
+    small = {"input_text": 200_000}
+    assert cost(book, small, time=monday_night) == "0.8 USD"
+    assert cost(book, small, time=NOVEMBER) == "2 USD"
+    assert cost(book, small, time=saturday_night) == "2 USD"
+    assert cost(book, time=NOVEMBER) == "16 USD", "a million tokens are more than 200,000"
+
+
+def test_a_surcharge_of_a_region_is_on_list_prices_only(book: PriceBook) -> None:
+    tokens = contract("in", "4"), contract("out", "20", unit="output_tokens")
+    cached = contract("r", "1", unit="cache_read_tokens"), contract("w", "5", unit="cache_write_tokens")
+    hour = contract("h", "8", unit="cache_write_1h")
+    call: dict[str, Any] = {"provider": "anthropic", "model": "claude-opus-4-6", "region": "us"}
+    part, whole = (book.with_terms(Terms(terms)) for terms in (tokens, (*tokens, *cached, hour)))
+    assert cost(part, **call) == "4 USD"
+    assert cost(part, {"cache_read_text": MILLION}, **call) == "0.55 USD"
+    assert card_of(part, **call).conditions["region"] == "us: token prices × 11/10"
+    assert "region" not in card_of(whole, **call).conditions
+    assert card_of(part, **call).list_amount_for(TOKENS) == 55 * 10**11
+
+
+def test_a_provider_before_the_model_is_no_part_of_its_name() -> None:
+    private = with_terms(contract("c", "2", provider="acme", model="ft:*"))
+    assert card_of(private, provider=None, model="acme/ft:m").model == "ft:m"
+
+
 def test_a_discount_does_not_price_what_has_no_price() -> None:
     assert cost(with_terms(discount("d", "12")), model="unheard-of") == "unknown_model"
 

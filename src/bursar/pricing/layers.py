@@ -49,6 +49,10 @@ class PricedBand:
     list_rates: Rates | None = None
     """What the list charges, where terms applied and it is known in the same currency."""
 
+    def has_listed_tokens(self) -> bool:
+        """Whether a price of tokens is the list's: then a region's surcharge is in it."""
+        return any(unit in TOKEN_UNITS and not row.is_contracted for unit, row in self.rows.items())
+
 
 def price_band(plan: Plan, layers: Layers, context_tokens: int) -> PricedBand | str:
     """The rates for prompts of this size, or the reason why there are none.

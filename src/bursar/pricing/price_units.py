@@ -42,6 +42,11 @@ def _pieces(name: str, per: int, meaning: str, **dimensions: str) -> PriceUnit:
     return PriceUnit(name, per, frozenset(dimensions.items()), meaning)
 
 
+def _custom(name: str, per: int, meaning: str) -> PriceUnit:
+    """A price of just the custom unit of the same name."""
+    return PriceUnit(name, per, frozenset({("custom", name)}), meaning)
+
+
 _READ = {"token_type": "cache_read"}
 _WRITE = {"token_type": "cache_write"}
 
@@ -75,11 +80,16 @@ PRICE_UNITS: Mapping[str, PriceUnit] = MappingProxyType(
             _pieces("seconds", HOUR, "audio in", family="durations", direction="input", modality="audio"),
             _pieces("characters", MILLION, "characters in", family="characters", direction="input"),
             _pieces("images", 1, "images by the piece", family="images"),
+            _custom("file_searches", 1_000, "searches in files that the provider keeps"),
+            _custom("social_searches", 1_000, "searches in posts of a social network"),
+            _custom("code_executions", 1_000, "runs of code by the provider's own tools"),
+            _custom("annotated_pages", 1_000, "pages read with annotations"),
             _pieces("bytes", 10**9, "bytes moved or stored", family="bytes"),
         )
     }
 )
-"""Every counted unit by its own name, and the broader prices that cover several of them."""
+"""Every counted unit by its own name, the broader prices that cover several of them, and custom units that
+providers have prices for."""
 
 TOKEN_PRICES = frozenset(
     {unit.name for unit in PRICE_UNITS.values() if ("family", "tokens") in unit.dimensions}
@@ -90,5 +100,9 @@ TOKEN_UNITS = frozenset(INPUT_UNITS + OUTPUT_UNITS)
 
 def price_unit(name: str) -> PriceUnit:
     """The price unit of this name; one that isn't listed prices just the custom unit of that name."""
-    known = PRICE_UNITS.get(name)
-    return known or PriceUnit(name, 1, frozenset({("custom", name)}), "a custom unit")
+    return PRICE_UNITS.get(name) or _custom(name, 1, "a custom unit")
+
+
+def is_custom(name: str) -> bool:
+    """Whether a price of this name is one of a custom unit."""
+    return price_unit(name).dimensions == frozenset({("custom", name)})

@@ -103,6 +103,8 @@ def _contracted_offer(data: PriceData, terms: Terms, provider: str | None, model
         return None
     named = (provider or "").strip().lower()
     known = find_provider(data, provider, name)
+    if known:
+        name = known[2]
     seller = known[0] if known else plain_provider(named)
     if not seller or seller in GATEWAYS:
         return None

@@ -83,7 +83,7 @@ class _Writer:
         if hours:
             conditions["hours"] = hours
         source = _source_of(plan, band)
-        if plan.surcharge.region:
+        if plan.surcharge.region and band.has_listed_tokens():
             conditions["region"] = f"{plan.surcharge.region}: token prices × {plan.surcharge.factor}"
             source = f"{source} {plan.surcharge.source}".strip()
         elif plan.region and any(row.region for row in band.rows.values()):

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from bursar.money import PICOS_PER_UNIT
-from bursar.pricing.price_units import PRICE_UNITS
+from bursar.pricing.price_units import PRICE_UNITS, is_custom
 from bursar.units import UNITS, scale_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def rows_by_unit(rows: Mapping[str, PriceRow], unknown_units: Collection[str] = 
             continue
         if not _differs_for_video(unit, rows[name], rows):
             found[unit] = rows[name]
-    custom = (name for name in rows if name not in PRICE_UNITS)
+    custom = (name for name in rows if is_custom(name))
     return found | {name: rows[name] for name in sorted(custom)}
 
 
