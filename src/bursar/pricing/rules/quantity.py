@@ -1,6 +1,6 @@
 """What a billing rule can count of an event, by the name that a rule uses for it, and its line on a bill.
 
-Besides every unit there are the totals that people know (`tokens`, `input_tokens`, …), `minutes` (of the
+Besides every unit that an event reports by name there are the totals that people know (`tokens`, `input_tokens`, …), `minutes` (of the
 unit `seconds`), and `requests`, which is 1 where an event doesn't count them. Nothing is rounded here but a
 line's amount.
 """
@@ -28,20 +28,20 @@ SECONDS_PER_MINUTE = 60
 
 def quantity_of(name: str, units: Quantities) -> Fraction:
     """How much of it an event has, in whole units; 0 where there is none."""
+    if name in units:
+        return Fraction(units[name], 10 ** scale_of(name))
     if name in TOTALS:
         return Fraction(total_of(TOTALS[name], units))
     if name == MINUTES:
         return Fraction(units.get(SECONDS, 0), SECONDS_PER_MINUTE * 10 ** scale_of(SECONDS))
-    if name == REQUESTS:
-        return Fraction(units.get(REQUESTS, 1))
-    return Fraction(units.get(name, 0), 10 ** scale_of(name))
+    return Fraction(1 if name == REQUESTS else 0)
 
 
 def is_said(name: str, said: Collection[str]) -> bool:
     """Whether an event that reports these units says how much of it there was, 0 included."""
-    if name in TOTALS:
-        return any(unit in said for unit in TOKEN_TOTALS[TOTALS[name]])
-    return (SECONDS if name == MINUTES else name) in said
+    if name in TOTALS and any(unit in said for unit in TOKEN_TOTALS[TOTALS[name]]):
+        return True
+    return name in said or (name == MINUTES and SECONDS in said)
 
 
 def bill_line(name: str, quantity: Fraction, rate_text: str, amount: Fraction) -> Line:
