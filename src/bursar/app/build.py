@@ -28,6 +28,7 @@ from bursar.app.prices_of_tenants import TenantPricing, open_tenant_pricing
 from bursar.app.rebuilding import Rebuilder
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
+from bursar.billing.registry import Registry
 from bursar.errors import BursarError, ConfigurationError, NotFound
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
@@ -41,6 +42,7 @@ from bursar.storage.duckdb.lookups import stored_costs
 from bursar.storage.folder import DataFolder, FolderLock, claim_folder
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.writer import JournalLimits, JournalWriter
+from bursar.storage.relational.billing import RelationalBilling
 from bursar.storage.relational.engine import StateEngine, make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import status, upgrade
@@ -89,6 +91,7 @@ class Platform:
     tenant_pricing: TenantPricing
     keeper: PriceKeeper
     """Keeps the price book that all tenants share."""
+    registry: Registry
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
@@ -178,6 +181,7 @@ class Platform:
                 await asyncio.to_thread(self.authenticator.flush_last_used)
                 await asyncio.to_thread(self.keeper.refresh)
                 await asyncio.to_thread(self.tenant_pricing.in_force.refresh)
+                await asyncio.to_thread(self.registry.refresh)
             except BursarError as error:
                 log.warning("keys and prices could not be read again", error=error.detail)
 
@@ -213,15 +217,14 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
     _upgrade(settings, folder, engine)
     identity = RelationalIdentityStore(engine)
-    keys = ConfiguredKeys(*map(_secret, (settings.admin_key, settings.api_key, settings.ingest_key)))
-    first_start = bootstrap(identity, keys, clock.now())
+    first_start = bootstrap(identity, _configured_keys(settings), clock.now())
     authenticator = Authenticator(identity)
     snapshots = PriceSnapshotStore(engine)
-    keeper, books = _prices(engine)
+    keeper, books, registry = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     metrics = Metrics()
     journal, applier = _follow(settings, stores, metrics.applier_delay.observe)
-    ingestor = Ingestor(journal, books, snapshots)
+    ingestor = Ingestor(journal, books, snapshots, registry)
     platform = Platform(
         settings=settings,
         folder=folder,
@@ -233,6 +236,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         books=books,
         tenant_pricing=open_tenant_pricing(engine, books),
         keeper=keeper,
+        registry=registry,
         stores=stores,
         journal=journal,
         applier=applier,
@@ -251,12 +255,12 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     return platform
 
 
-def _prices(engine: StateEngine) -> tuple[PriceKeeper, PriceBooks]:
-    """The kept price book, and what rates by it."""
+def _prices(engine: StateEngine) -> tuple[PriceKeeper, PriceBooks, Registry]:
+    """The kept price book, what rates by it, and the services that are billed by rules of their own."""
     keeper = PriceKeeper(RelationalPriceBook(engine), clock.now)
     books = PriceBooks(keeper.open_book())
     keeper.tell(books.replace_book)
-    return keeper, books
+    return keeper, books, Registry(RelationalBilling(engine), books.replace_rules)
 
 
 def _upgrade(settings: Settings, folder: DataFolder, engine: StateEngine) -> None:
@@ -321,6 +325,10 @@ def _questions(settings: Settings, stores: UsageStores, counts: QueryMetrics) ->
         limits,
         observe,
     )
+
+
+def _configured_keys(settings: Settings) -> ConfiguredKeys:
+    return ConfiguredKeys(*map(_secret, (settings.admin_key, settings.api_key, settings.ingest_key)))
 
 
 def _secret(value: SecretStr | None) -> str | None:

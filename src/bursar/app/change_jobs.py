@@ -38,6 +38,7 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         ground.authenticator.forget()
         ground.horizons.forget(tenant_id)
         ground.tenant_pricing.in_force.forget(tenant_id)
+        ground.registry.forget(tenant_id)
 
     def suspend_tenant(tenant_id: str) -> None:
         ground.identity.change_tenant(tenant_id, TenantChange(state=TenantState.SUSPENDED))

@@ -40,7 +40,9 @@ from bursar.app.readings import read_platform
 from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.app.single_posts import SinglePosts
 from bursar.billing.months.api import make_router as make_months_router
+from bursar.billing.rules.api import make_router as make_rules_router
 from bursar.billing.seats.api import make_router as make_seats_router
+from bursar.billing.services.api import make_router as make_services_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
@@ -129,6 +131,8 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
         make_retention_router(platform.horizons, auth.require),
+        make_services_router(platform.registry, auth.require),
+        make_rules_router(platform.registry, platform.books, auth.require),
         make_months_router(months_of(platform), auth.require),
         make_seats_router(seats_of(platform), auth.require),
         control.make_router(control.Controls(platform, stop)),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bursar.app.prices_of_tenants import TenantPricing
     from bursar.app.rebuilding import Rebuilder
     from bursar.app.usage_stores import UsageStores
+    from bursar.billing.registry import Registry
     from bursar.identity.authenticate import Authenticator
     from bursar.pricing.books import PriceBooks
     from bursar.settings import Settings
@@ -48,6 +49,7 @@ class JobGround(Protocol):
     changes: JournaledChanges
     horizons: Horizons
     tenant_pricing: TenantPricing
+    registry: Registry
     ingestor: Ingestor
 
     def time_rules(self) -> dict[str, TimeRules]:

@@ -214,7 +214,8 @@ class _Reading:
         return own
 
     def _free(self) -> Decimal:
-        return _plain(self.body.free_units or NOTHING)
+        free = self.body.free_units
+        return _plain(free) if free else NOTHING
 
     def _rates(self) -> Rates:
         body = self.body

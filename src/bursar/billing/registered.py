@@ -112,14 +112,14 @@ def declare(version: ServiceVersion, rules: Iterable[BillingRule]) -> DeclaredSe
     if service is None:
         return None
     schema = service.validation_schema
-    fields = frozenset(service.required_fields) | frozenset(service.optional_fields)
+    fields = {*service.required_fields, *service.optional_fields}
     billed = frozenset[str]().union(*(counted_names(rule.charge) for rule in rules))
     return DeclaredService(
         service_type=service.service_type,
         version=version.version,
         providers=service.providers,
         required=service.required_fields,
-        declared=fields | billed | (declared_fields(schema) if schema else frozenset()),
+        declared=billed.union(fields, declared_fields(schema) if schema else ()),
         billed=billed,
         find_faults=compile_schema(schema) if schema else None,
     )

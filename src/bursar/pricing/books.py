@@ -8,6 +8,7 @@ is in `rating.py`.
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -58,6 +59,12 @@ class TenantPrices:
         """The tenant's billing rules."""
         self.ruled = own.rules.service_types
         """Service types that have some, as events name them: for these `rule_for` has to be asked."""
+
+    def with_rules(self, rules: RuleBook) -> TenantPrices:
+        """The same with other billing rules."""
+        made = copy.copy(self)
+        made.rules, made.ruled = rules, rules.service_types
+        return made
 
     def book_for(self, project_id: str | None) -> PriceBook:
         """The book that rates usage of this project."""

@@ -138,7 +138,7 @@ def read_items(
         return _judged(lines, _Bound(max_items, find_service))
     if shape is Shape.CLOUDEVENT_BINARY:
         envelope = envelope_of_headers(headers, _decoded(body))
-        return Items(1, single=True, slices=iter([[_translate(envelope, find_service)]]))
+        return Items(1, single=True, slices=iter([[translate_item(envelope, find_service)]]))
     start = body.lstrip(_WHITESPACE)[:1]
     if start == b"[":
         return _list_items(body, _Bound(max_items, find_service))
@@ -246,10 +246,11 @@ def _judge(raw: bytes | msgspec.Raw, find_service: FindService | None) -> Item:
         body = decode_json(bytes(raw))
     except _UNREADABLE as error:
         return Refused((Reason("$", "malformed_json", _say(error)),))
-    return _translate(body, find_service)
+    return translate_item(body, find_service)
 
 
-def _translate(body: Any, find_service: FindService | None) -> Item:  # noqa: ANN401 - any JSON value
+def translate_item(body: Any, find_service: FindService | None) -> Item:  # noqa: ANN401 - any JSON value
+    """The item that a decoded JSON value is, whatever names it uses."""
     if not is_object(body):
         return Refused((Reason("$", "wrong_type", "Each event must be a JSON object."),))
     try:

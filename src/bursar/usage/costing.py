@@ -20,6 +20,7 @@ from bursar.pricing.cards import has_contract_price
 from bursar.pricing.choices import plain_provider
 from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
 from bursar.pricing.rule_rating import rate_by_rule
+from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE
 from bursar.pricing.rules.selection import FieldReader
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS, Quantities
 from bursar.usage.event import FLAT_TOTALS, ReportedCost
@@ -38,6 +39,9 @@ DEFAULT_CURRENCY = "USD"
 FAILED_WITHOUT_USAGE = "failed_without_usage"
 INPUT_UNKNOWN = "input_unknown"
 """Only the output could be estimated: what the call cost isn't known."""
+NO_BILLING_RULE = "no_billing_rule"
+"""Why an event of a service is unpriced that the price book doesn't know either."""
+_NOT_IN_BOOK = frozenset({"no_model", "unknown_provider"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,13 @@ def _cost_by_book(prices: TenantPrices, billable: Billable) -> Costed:
     book = prices.book_for(billable.project_id)
     if billable.shares:
         return _cost_shares(book, billable.subject, billable.shares)
-    return rate_usage(book, billable.subject, billable.units)
+    return _named_for_service(rate_usage(book, billable.subject, billable.units), billable.service_type)
+
+
+def _named_for_service(costed: Costed, service_type: str | None) -> Costed:
+    """The same, but that what is no model's call lacks a billing rule, not a model or its provider."""
+    is_call = service_type in {None, DEFAULT_SERVICE_TYPE}
+    return costed if is_call or costed.reason not in _NOT_IN_BOOK else unpriced(NO_BILLING_RULE)
 
 
 def _trusted_cost(prices: TenantPrices, billable: Billable) -> Costed | None:

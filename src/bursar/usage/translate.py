@@ -19,7 +19,7 @@ from bursar.usage.event import UNITS_LIMIT, UsageEvent
 from bursar.usage.field_names import ALIASES, SERVICE_FIELDS, UNIT_ALIASES
 from bursar.usage.field_words import say_wrong
 from bursar.usage.json_shape import is_list, is_object, is_whole
-from bursar.usage.known_services import is_counted
+from bursar.usage.known_services import check_service, is_counted
 from bursar.usage.measure import measure_usage
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def translate_body(body: Body, find_service: FindService | None = None) -> Usage
     fields = dict(body)
     if _is_nested(fields):
         _flatten(fields, reasons)
-    if find_service is not None and (declared := _service_of(fields, find_service)) is not None:
+    declared = None if find_service is None else _service_of(fields, find_service)
+    if declared is not None:
         _take_declared(fields, declared, reasons)
     _resolve_aliases(fields, reasons)
     _resolve_units(fields, reasons)
@@ -89,6 +90,8 @@ def translate_body(body: Body, find_service: FindService | None = None) -> Usage
     event = _convert(fields, reasons)
     if reasons:
         reasons += _quantity_reasons(event)
+        if declared is not None:
+            reasons += check_service(event, declared)
         raise Invalid("The event was refused.", reasons=tuple(reasons))
     return event
 

@@ -1,8 +1,8 @@
 """What a billing rule can count of an event, by the name that a rule uses for it, and its line on a bill.
 
-Besides every unit that an event reports by name there are the totals that people know (`tokens`, `input_tokens`, …), `minutes` (of the
-unit `seconds`), and `requests`, which is 1 where an event doesn't count them. Nothing is rounded here but a
-line's amount.
+Besides every unit that an event reports by name there are the totals that people know (`tokens`,
+`input_tokens`, …), `minutes` (of the unit `seconds`), and `requests`, which is 1 where an event doesn't
+count them. Nothing is rounded here but a line's amount.
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ class RelationalBilling:
         versions, rules = SERVICE_VERSIONS.c, BILLING_RULES.c
         of_versions = select(func.count(), func.max(versions.recorded_at)).select_from(SERVICE_VERSIONS)
         of_rules = select(
-            func.count(), func.max(rules.recorded_at), func.count(rules.withdrawn_at), func.max(rules.withdrawn_at)
+            func.count(),
+            func.max(rules.recorded_at),
+            func.count(rules.withdrawn_at),
+            func.max(rules.withdrawn_at),
         ).select_from(BILLING_RULES)
         with reading(self._engine) as connection:
             return tuple(connection.execute(of_versions).one()), tuple(connection.execute(of_rules).one())

@@ -272,6 +272,34 @@ RETENTIONS = Table(
     Column("quarantine_days", Integer),
 )
 
+SERVICE_VERSIONS = Table(
+    "service_versions",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("service_type", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    # JSON of what was registered; empty where the service was retired.
+    Column("document", Text),
+    Column("recorded_at", UtcMoment, nullable=False),
+    Column("recorded_by", String, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "service_type", "version"),
+)
+
+BILLING_RULES = Table(
+    "billing_rules",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("id", String, nullable=False),
+    Column("service_type", String, nullable=False),
+    # JSON of the whole rule, which never changes.
+    Column("document", Text, nullable=False),
+    Column("recorded_at", UtcMoment, nullable=False),
+    Column("recorded_by", String, nullable=False),
+    Column("withdrawn_at", UtcMoment),
+    Column("withdrawn_by", String),
+    PrimaryKeyConstraint("tenant_id", "id"),
+)
+
 MONTH_CLOSINGS = Table(
     "month_closings",
     METADATA,

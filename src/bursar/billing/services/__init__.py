@@ -1,0 +1,1 @@
+"""Registered services over HTTP; what they are is in `billing/registered.py`."""
