@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from bursar.pricing.books import PriceBooks
+from bursar.pricing.genai_source import load_book
+from bursar.pricing.rating import CostStatus
+from bursar.usage.costing import cost_event
 from bursar.usage.event import UsageEvent
 from bursar.usage.formats.provider_answers import AnswerReading, read_answer
 from bursar.usage.measure import Measured, measure_usage
@@ -73,6 +80,37 @@ class TestImages:
         reading = read({"object": "list", "data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": 4}})
 
         assert measured(reading).units == {"input_text": 4}
+
+
+def test_a_moderation_is_one_request_whose_price_is_known_to_be_nothing() -> None:
+    body = {
+        "id": "modr-1",
+        "model": "omni-moderation-latest",
+        "results": [{"flagged": False}, {"flagged": True}],
+    }
+    reading = read(body, "openai")
+    event = event_in(reading)
+    prices = PriceBooks(load_book()).of("acme")
+
+    assert (reading.reason, event.operation, measured(reading).units) == (
+        None,
+        "moderations",
+        {"requests": 1},
+    )
+    costed = cost_event(prices, event, measured(reading), datetime(2026, 11, 2, tzinfo=UTC))
+    assert (costed.status, costed.picos) == (CostStatus.PRICED, 0)
+
+
+@pytest.mark.parametrize(
+    ("item", "operation"),
+    [
+        ({"embedding": [0.5]}, "embeddings"),
+        ({"url": "a"}, "image_generation"),
+        ({"b64_json": ""}, "image_generation"),
+    ],
+)
+def test_a_list_tells_by_its_items_what_was_done(item: dict[str, Any], operation: str) -> None:
+    assert event_in(read({"data": [item], "usage": CHAT_USAGE}, "openai")).operation == operation
 
 
 class TestMedia:

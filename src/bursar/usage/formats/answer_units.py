@@ -1,4 +1,4 @@
-"""What an answer counts outside of its usage object: acts of the provider's tools, images by the piece.
+"""What an answer counts outside of its usage object: acts of the provider's tools, images, moderations.
 
 Only what is billed by the piece is counted. A tool whose price no book has makes the answer's cost unknown,
 by name, rather than too low. What the usage object itself counts is the business of `usage/providers/`.
@@ -22,7 +22,11 @@ GROQ_TOOLS = {"search": "searches", "visit": "website_visits", "python": "code_e
 
 def units_beside_usage(body: Mapping[str, Any]) -> dict[str, int]:
     """Unit to quantity, in whole units; without zeros."""
-    counted = {"searches": _web_searches(body) or _grounding_searches(body), "images": _images(body)}
+    counted = {
+        "searches": _web_searches(body) or _grounding_searches(body),
+        "images": _images(body),
+        "requests": _moderations(body),
+    }
     for item in objects_at(body, "output"):
         unit = TOOL_CALLS.get(str(item.get("type")))
         if unit:
@@ -57,6 +61,11 @@ def _grounding_searches(body: Mapping[str, Any]) -> int:
         if isinstance(queries, list):
             searches += sum(bool(query) for query in cast("list[Any]", queries))
     return searches
+
+
+def _moderations(body: Mapping[str, Any]) -> int:
+    """A moderation, which says nothing of usage because it is free: one request, whose price is known."""
+    return int(any("flagged" in result for result in objects_at(body, "results")))
 
 
 def _images(body: Mapping[str, Any]) -> int:

@@ -34,13 +34,25 @@ APIS = {
     "thread.run": "runs",
 }
 """API by the word under `object`."""
+LISTS = (
+    ("embeddings", "data", "embedding"),
+    ("images", "data", "b64_json"),
+    ("images", "data", "url"),
+    ("moderations", "results", "flagged"),
+)
+"""API by what the items of a list have, where there is no such word."""
 
 
 def api_of_openai(body: Mapping[str, Any]) -> str:
     """Which of OpenAI's APIs answers in this shape, empty where none does."""
     if body.get("type") == REALTIME_END:
         return "realtime"
-    return APIS.get(text_in(body.get("object")), "")
+    kind = APIS.get(text_in(body.get("object")))
+    return kind or next((api for api, list_name, field in LISTS if _has(body, list_name, field)), "")
+
+
+def _has(body: Mapping[str, Any], list_name: str, field: str) -> bool:
+    return any(field in item for item in objects_in(body.get(list_name)))
 
 
 def answer_of_openai(body: Mapping[str, Any], _headers: Mapping[str, str]) -> Mapping[str, Any]:
