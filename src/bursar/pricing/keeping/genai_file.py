@@ -11,12 +11,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
 import pydantic
 
-from bursar.errors import Invalid, Malformed, Reason
+from bursar.errors import Invalid, Reason
 from bursar.pricing.keeping.installed import installed_version, source_of
-from bursar.pricing.keeping.source import Remarks, content_hash, refuse_faults
+from bursar.pricing.keeping.source import Remarks, content_hash, decode_file, refuse_faults
 from bursar.pricing.price_units import PRICE_UNITS
 
 if TYPE_CHECKING:
@@ -47,11 +46,7 @@ def read_genai_file(content: bytes) -> PriceSource:
 
 
 def _decode(content: bytes) -> list[dict[str, Any]]:
-    try:
-        found = msgspec.json.Decoder(float_hook=Decimal).decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"The file is no JSON: {error}."
-        raise Malformed(message) from None
+    found = decode_file(content)
     providers = cast("list[Any]", found) if isinstance(found, list) else []
     if not providers or any(not isinstance(one, dict) or "models" not in one for one in providers):
         raise Invalid(WRONG_FORM, reasons=(Reason("$", "wrong_file", WRONG_FORM),))
@@ -109,6 +104,9 @@ def _place(place: tuple[str | int, ...], providers: Sequence[dict[str, Any]]) ->
     words: list[str] = []
     found: object = providers
     for part in place:
+        if isinstance(part, str) and "[" in part:
+            # Not of the file: which of several forms was tried.
+            continue
         if isinstance(part, int) and isinstance(found, list) and part < len(cast("list[Any]", found)):
             found = cast("list[Any]", found)[part]
             name = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None

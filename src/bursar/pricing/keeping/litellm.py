@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
-from bursar.errors import Invalid, Malformed, Reason
+from bursar.errors import Invalid, Reason
 from bursar.pricing.entries import ModelEntry, NameRule, ProviderEntry
 from bursar.pricing.keeping.litellm_fields import (
     OFF_PEAK_FIELD,
@@ -30,7 +27,14 @@ from bursar.pricing.keeping.litellm_fields import (
 )
 from bursar.pricing.keeping.litellm_rows import ListedModel, rows_of
 from bursar.pricing.keeping.off_peak import read_off_peak
-from bursar.pricing.keeping.source import LITELLM, PriceSource, Remarks, content_hash, refuse_faults
+from bursar.pricing.keeping.source import (
+    LITELLM,
+    PriceSource,
+    Remarks,
+    content_hash,
+    decode_file,
+    refuse_faults,
+)
 from bursar.pricing.match import PROVIDER_ALIASES
 
 if TYPE_CHECKING:
@@ -100,11 +104,7 @@ def read_litellm(content: bytes) -> PriceSource:
 
 
 def _decode(content: bytes) -> dict[str, dict[str, Any]]:
-    try:
-        found = msgspec.json.Decoder(float_hook=Decimal).decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"The file is no JSON: {error}."
-        raise Malformed(message) from None
+    found = decode_file(content)
     entries = cast("dict[str, Any]", found) if isinstance(found, dict) else None
     if not entries or not any(
         isinstance(one, dict) and "litellm_provider" in one for one in entries.values()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bursar.errors import Invalid
+from bursar.errors import Invalid, Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,19 @@ class Remarks:
         """Every remark, the most frequent first."""
         made = [Remark(what, why, count, first) for (what, why), (count, first) in self._found.items()]
         return tuple(sorted(made, key=lambda one: (-one.count, one.what, one.why)))
+
+
+def decode_file(content: bytes) -> object:
+    """What a file of JSON holds, with every number exactly as it is written: no float among them.
+
+    Raises:
+        Malformed: it is no JSON.
+    """
+    try:
+        return msgspec.json.Decoder(float_hook=Decimal).decode(content)
+    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as error:
+        message = f"The file is no JSON that can be read: {error or type(error).__name__}."
+        raise Malformed(message) from None
 
 
 def content_hash(content: bytes) -> str:
