@@ -37,8 +37,8 @@ FILE_BODY_LIMIT = 16 * 2**20
 """Bytes of a price file; LiteLLM's map has 3 MB, genai-prices' data half a MB."""
 FILE_PATHS = frozenset(["/api/v1/prices/updates", "/api/v1/prices/diff", "/api/v1/prices/compare"])
 """POST paths that take a file."""
-FILES_AT_ONCE = 2
-"""Files taken at the same time: reading one takes a thread for a second and ten times its size of memory."""
+FILES_AT_ONCE = 4
+"""Files of more than `API_BODY_LIMIT` taken at the same time, which bounds the memory for them."""
 API_REQUESTS_LIMIT = 512
 """Requests that FastAPI works on at the same time. Some dozens of threads do the work, so more would
 only wait; with the body limit this bounds their memory to half a GiB."""
@@ -193,7 +193,7 @@ class Guard:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
-        is_file = takes_file(scope)
+        is_file = takes_file(scope) and _is_longer(scope, self._body_limit)
         self._in_flight += 1
         self._files += is_file
         try:
@@ -210,7 +210,7 @@ class Guard:
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > limit:
                 return TooLarge(f"The body has {int(value)} bytes; this path takes up to {limit}.")
-        if takes_file(scope) and self._files >= FILES_AT_ONCE:
+        if self._files >= FILES_AT_ONCE and takes_file(scope) and _is_longer(scope, self._body_limit):
             return Overloaded("Other price files are being read; try again shortly.")
         # The operator and the probes must get through while everybody else waits.
         if scope.get(OPERATOR_MARK) is True or scope["path"] in QUIET_PATHS:
@@ -274,6 +274,14 @@ class _Ear:
 def takes_file(scope: Scope) -> bool:
     """Whether a request may have a price file as its body."""
     return scope["path"] in FILE_PATHS and scope["method"] == "POST"
+
+
+def _is_longer(scope: Scope, limit: int) -> bool:
+    """Whether a body may have more bytes: it says so, or says no length."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value) > limit
+    return any(name == b"transfer-encoding" for name, _ in scope["headers"])
 
 
 def _only_asks(scope: Scope) -> bool:
