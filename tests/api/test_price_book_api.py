@@ -116,7 +116,7 @@ def test_a_gzipped_map_fills_gaps_and_is_compared(server: RunningServer) -> None
     )
     found = answer.raise_for_status().json()
     assert {one["model"] for one in found["changes"]} == {"gpt_next_99", "gpt_4o"}
-    compared = post(server, "check", litellm_file(**{"gpt-4o": LITE}), source="litellm").json()
+    compared = post(server, "compare", litellm_file(**{"gpt-4o": LITE}), source="litellm").json()
     (one,) = compared["disagreements"]
     assert (one["model"], one["unit"], one["ours"], one["theirs"], one["percent"]) == (
         "gpt-4o",
@@ -126,7 +126,7 @@ def test_a_gzipped_map_fills_gaps_and_is_compared(server: RunningServer) -> None
         "+20",
     )
     assert (compared["disagreement_count"], compared["compared_models"]) == (1, 1)
-    plain = get(server, "check")
+    plain = get(server, "report")
     assert plain["disagreements"] == []
     assert {fault["kind"] for fault in plain["faults"]} <= {"no_prices", "no_price_now"}
 
@@ -141,7 +141,7 @@ def test_a_gzipped_map_fills_gaps_and_is_compared(server: RunningServer) -> None
         ("diff", b"{}", {"source": "hearsay"}, (422, "source")),
         ("updates", b"", {"valid_from": "soon"}, (422, "valid_from")),
         ("updates", b"", {"note": "x" * 2_001}, (422, "note")),
-        ("check", litellm_file(a=LITE | {"mode": 3}), {"source": "litellm"}, (422, "a.mode")),
+        ("compare", litellm_file(a=LITE | {"mode": 3}), {"source": "litellm"}, (422, "a.mode")),
     ],
 )
 def test_bad_input_is_refused_by_field_and_changes_nothing(
@@ -175,13 +175,13 @@ def test_updates_are_the_operators_and_reading_needs_its_scope(server: RunningSe
         headers = {} if scope is None else {"X-API-Key": keys[scope]}
         return server.stranger.request(method, f"{PRICES}/{what}", headers=headers).status_code
 
-    for what in ("updates", "diff", "check"):
+    for what in ("updates", "diff", "compare"):
         assert [status(scope, "POST", what) for scope in (None, "admin", "read")] == [401, 403, 403]
     for what in (
         "updates",
         "updates/1",
         "sources",
-        "check",
+        "report",
         "show?provider=openai&model=o3",
         "history?provider=openai&model=o3",
     ):

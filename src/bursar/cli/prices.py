@@ -246,7 +246,7 @@ def check(
     from bursar.cli.printing import print_json, print_table
 
     if source is None and litellm is None:
-        found = _ask(ledger, "check", {})
+        found = _ask(ledger, "report", {})
     else:
         found = _send(ledger, f"{PATH}/compare", str(source or ""), litellm, {})
     if as_json:

@@ -1,4 +1,4 @@
-"""The kept book over HTTP, below `/api/v1/prices`: updates, diff, sources, history, and the check.
+"""The kept book over HTTP, below `/api/v1/prices`: updates, diff, sources, history, and the report on it.
 
 Reading needs the scope `read`; whatever takes a file or changes the book is the operator's. Files come
 as the body, bounded by `app/middleware.py`. The prices themselves are listed by `../api.py`.
@@ -217,8 +217,8 @@ def _add_check(
 ) -> None:
     reader, operator = callers
 
-    @router.get("/check", dependencies=[reader])
-    def check_book() -> BookCheckOut:
+    @router.get("/report", dependencies=[reader])
+    def report_on_book() -> BookCheckOut:
         """What is odd in the price book: models without prices, prices that have ended, rows that overlap."""
         return _checked(keeper, None, now())
 
