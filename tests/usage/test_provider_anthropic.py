@@ -181,3 +181,40 @@ def test_a_split_larger_than_its_total_is_refused() -> None:
 
 def test_iterations_that_add_up_beyond_the_limit_are_refused() -> None:
     assert refusals(turn(0, 0, iterations=[turn(10**12, 0), turn(1, 0)])) == {"usage": "out_of_range"}
+
+
+def test_a_redeemed_fallback_credit_is_noted_for_the_bill_is_lower_than_the_counts() -> None:
+    # Type `BetaFallbackCreditUsage` of the anthropic SDK 2.11: billed "as if the conversation had been on the
+    # retry model all along", which no count shows.
+    usage: dict[str, Any] = {"input_tokens": 9, "cache_creation_input_tokens": 0, "output_tokens": 1}
+    redeemed = read_anthropic_usage({**usage, "fallback_credit": {"status": {"type": "redeemed"}}})
+    refused = {"status": {"type": "not_applied", "reason": "expired"}}
+
+    assert redeemed.notes == ("fallback_credit_redeemed",)
+    assert read_anthropic_usage({**usage, "fallback_credit": refused}).notes == ()
+
+
+def test_every_model_that_took_part_in_a_fallback_has_its_share() -> None:
+    declined = {"type": "message", "model": "claude-fable-5", "input_tokens": 28, "output_tokens": 3}
+    served = {
+        "type": "fallback_message",
+        "model": "claude-opus-4-8",
+        "input_tokens": 31,
+        "output_tokens": 547,
+    }
+    usage = {"input_tokens": 31, "output_tokens": 547, "iterations": [declined, served]}
+
+    read = read_anthropic_usage(usage)
+
+    assert read.units == {"input_text": 59, "output_text": 550}
+    assert {part.model: part.units for part in read.parts} == {
+        "claude-fable-5": {"input_text": 28, "output_text": 3},
+        "claude-opus-4-8": {"input_text": 31, "output_text": 547},
+    }
+
+
+def test_fetching_pages_is_free_and_searches_are_not() -> None:
+    tools = {"web_search_requests": 2, "web_fetch_requests": 5}
+    read = read_anthropic_usage({"input_tokens": 1, "output_tokens": 1, "server_tool_use": tools})
+
+    assert read.units == {"input_text": 1, "output_text": 1, "searches": 2}

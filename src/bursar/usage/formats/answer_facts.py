@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bursar.clock import from_micros
+from bursar.usage.formats.answer_errors import error_in
 from bursar.usage.formats.answer_fields import (
     IDENTIFIER_LIMIT,
-    MESSAGE_LIMIT,
     NAME_LIMIT,
     first_text,
     object_at,
@@ -58,7 +58,7 @@ class AnswerFacts:
     """Whether tokens were only counted: nothing was asked of a model."""
 
 
-def facts_of(body: Mapping[str, Any]) -> AnswerFacts:
+def facts_of(body: Mapping[str, Any], provider: str | None = None) -> AnswerFacts:
     """Everything that the answer of any of the known families says about itself."""
     return AnswerFacts(
         response_id=first_text(body, IDENTIFIER_LIMIT, "id", "responseId"),
@@ -68,7 +68,7 @@ def facts_of(body: Mapping[str, Any]) -> AnswerFacts:
         speed=first_text(body, NAME_LIMIT, "speed"),
         usage=_usage_of(body),
         units=units_beside_usage(body),
-        error=_error_of(body.get("error")),
+        error=error_in(body, is_somebodys=provider is not None),
         is_pending=first_text(body, NAME_LIMIT, "status") in PENDING,
         is_count_only=not TOKEN_COUNTS.isdisjoint(body),
     )
@@ -109,16 +109,3 @@ def _aware(moment: datetime) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         return None
-
-
-def _error_of(error: object) -> tuple[str | None, str] | None:
-    """Code and message of an error; each family has its own idea which field is the code."""
-    if isinstance(error, str) and error:
-        return None, error[:MESSAGE_LIMIT]
-    if not isinstance(error, dict) or not error:
-        return None
-    fields = cast("dict[str, Any]", error)
-    code = first_text(fields, NAME_LIMIT, "code", "status", "type")
-    if code is None and type(fields.get("code")) is int:
-        code = str(fields["code"])[:NAME_LIMIT]
-    return code, first_text(fields, MESSAGE_LIMIT, "message") or ""

@@ -131,7 +131,7 @@ def read_told_answer(content: bytes, told: Told) -> AnswerReading:
     recording = read_recording(content, told)
     if isinstance(recording, Unread):
         return _without(recording)
-    facts = facts_of(recording.body)
+    facts = facts_of(recording.body, recording.provider)
     if facts.usage is not None and recording.api != CACHE_STORAGE:
         return _read_usage(recording, facts, facts.usage)
     if _has_failed(recording, facts):

@@ -29,6 +29,8 @@ GEO_NOT_SAID = frozenset({"not_available"})
 
 CACHE_TTL_ASSUMED = "cache_write_taken_as_5m"
 SUMMED_ITERATIONS = "summed_over_iterations"
+CREDIT_REDEEMED = "fallback_credit_redeemed"
+"""Billed as if the conversation had been on the retry's model all along: less than these counts cost."""
 
 
 def read_anthropic_usage(usage: Mapping[str, Any]) -> ProviderUsage:
@@ -51,6 +53,9 @@ def read_anthropic_usage(usage: Mapping[str, Any]) -> ProviderUsage:
     own["output_reasoning"] = min(thinking, own["output_text"])
     own["output_text"] -= own["output_reasoning"]
     own["searches"] = counts.number(counts.section(top, "server_tool_use"), "web_search_requests")
+    credit = counts.section(counts.section(top, "fallback_credit"), "status")
+    if counts.word(credit, "type") == "redeemed":
+        notes.append(CREDIT_REDEEMED)
     tier, region = counts.word(top, "service_tier"), counts.word(top, "inference_geo")
     return ProviderUsage(
         units=counts.checked(sum_units((own, *shares.values()))),

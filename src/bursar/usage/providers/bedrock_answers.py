@@ -30,6 +30,7 @@ COUNTING_HEADERS = {
 }
 """Headers of every InvokeModel answer, by the names that the same counts have in the metrics."""
 TIER_HEADER = "x-amzn-bedrock-service-tier"
+LATENCY_HEADER = "x-amzn-bedrock-performanceconfig-latency"
 REQUEST_ID = "x-amzn-requestid"
 ERROR_TYPE = "x-amzn-errortype"
 DIGITS_LIMIT = 13
@@ -60,7 +61,8 @@ def _answer_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str,
         message = text_in(body.get("message")) or text_in(body.get("Message"))
         answer["error"] = {"code": code, "message": message}
     answer["service_tier"] = _tier_of(body, headers)
-    answer["speed"] = object_in(body.get("performanceConfig")).get("latency")
+    latency = text_in(object_in(body.get("performanceConfig")).get("latency"))
+    answer["speed"] = latency or headers.get(LATENCY_HEADER)
     return answer
 
 
