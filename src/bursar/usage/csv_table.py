@@ -35,11 +35,15 @@ Cell = Text | str | bool | int | float | None
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """The whole table as CSV text."""
+    return write_rows([[Text(name) for name in header]]) + write_rows(rows)
+
+
+def write_rows(rows: Iterable[Sequence[Cell]], *, is_raw: bool = False) -> str:
+    """Rows as CSV text without a header; `is_raw` leaves every text as it is, formulas too."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([_safe(name) for name in header])
     for row in rows:
-        writer.writerow([_cell(cell) for cell in row])
+        writer.writerow([_cell(cell, is_raw=is_raw) for cell in row])
     return out.getvalue()
 
 
@@ -70,14 +74,14 @@ def _foreign(value: WireValue, is_foreign: bool) -> Cell:  # noqa: FBT001 - says
     return Text(value) if is_foreign and isinstance(value, str) else value
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, *, is_raw: bool) -> str:
     match cell:
         case None:
             return ""
         case bool():
             return "true" if cell else "false"
         case Text(text=text):
-            return _safe(text)
+            return text if is_raw else _safe(text)
         case _:
             return str(cell)
 

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from bursar.usage.changes import MonthSums
+    from bursar.usage.export_selection import (
+        EventText,
+        ExportScope,
+        ExportSelection,
+        ExportTotals,
+        FocusGrain,
+        TextForm,
+        UsageSum,
+        UsageSums,
+    )
     from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
@@ -25,7 +35,33 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-class UsageQuestions(Protocol):
+class ExportQuestions(Protocol):
+    """Questions of exports, each about the moment that it names; a piece at a time."""
+
+    def export_totals(self, scope: ExportScope) -> ExportTotals:
+        """What a scope comes to at this moment, and which moment that is."""
+        ...
+
+    def export_text(self, selection: ExportSelection, form: TextForm, after: int, limit: int) -> EventText:
+        """At most `limit` rows behind a position, written; none only where there are no more."""
+        ...
+
+    def export_events(self, selection: ExportSelection, after: int) -> UsageSums:
+        """Some events of known cost behind a position, each as a sum of its own."""
+        ...
+
+    def export_sums(self, selection: ExportSelection, grain: FocusGrain, place: int) -> UsageSums:
+        """Sums of the first UTC day from `place` (microseconds) on, but for what only `export_alike` has."""
+        ...
+
+    def export_alike(
+        self, selection: ExportSelection, grain: FocusGrain, place: int, cards: Collection[str]
+    ) -> tuple[UsageSum, ...]:
+        """Of the same day: events of these cards, of custom units or several models; alike together."""
+        ...
+
+
+class UsageQuestions(ExportQuestions, Protocol):
     """Questions about one moment's state of the store: all asked together see the same events."""
 
     def answer(self, tenant_id: str, query: UsageQuery) -> UsageAnswer:

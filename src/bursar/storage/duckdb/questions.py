@@ -19,6 +19,7 @@ from bursar.storage.duckdb.event_sql import (
     select_events,
     select_versions,
 )
+from bursar.storage.duckdb.export_reader import CursorExports
 from bursar.storage.duckdb.extent import narrowed
 from bursar.storage.duckdb.horizons import horizons_of, listing_partial, partial_of
 from bursar.storage.duckdb.person_sql import find_person
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from bursar.usage.stored_event import EarlierRating, EventVersion, StoredEvent
 
 
-class CursorQuestions:
+class CursorQuestions(CursorExports):
     """Implements `UsageQuestions` on a cursor that is in a transaction; use from one thread."""
 
     def __init__(
@@ -63,7 +64,7 @@ class CursorQuestions:
         plan: Callable[[UsageQuery, Reach], Plan] = plan_question,
     ) -> None:
         """Ask through this cursor; `position_of` finds an event's position by tenant and id."""
-        self._cursor = cursor
+        super().__init__(cursor)
         self._position_of = position_of
         self._make_plan = plan
         self._now = clock.now()
