@@ -101,9 +101,13 @@ def explain_rating(rating: Rating, units: Quantities) -> Explanation:
 def explain_origin(
     explanation: Explanation, book: PriceBook, subject: PricingSubject, card: Card | None
 ) -> Explanation:
-    """The same with the rules and price rows behind its card, as far as the book knows them."""
-    called = (subject.provider, subject.model)
-    return replace(explanation, origin=trace_card(book, card, called, subject.time))
+    """The same with the rules and price rows behind its lines, as far as the book knows them."""
+    origin = trace_card(book, card, (subject.provider, subject.model), subject.time)
+    if origin is None:
+        return explanation
+    billed = {line.unit for line in explanation.lines}
+    prices = tuple(price for price in origin.prices if price.unit in billed)
+    return replace(explanation, origin=replace(origin, prices=prices))
 
 
 def explain_card(card: Card, units: Quantities, *, status: CostStatus = CostStatus.PRICED) -> Explanation:
