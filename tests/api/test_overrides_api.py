@@ -99,7 +99,9 @@ def test_a_contract_replaces_the_list_and_the_explanation_names_it(server: Runni
     # 1M at 2.00 and 100,000 at 8.00 per million.
     assert recorded_cost(server, keys["admin"], "c", output_tokens=100_000)["total"] == "2.8"
     explained = ask(server, keys["read"], "GET", "/api/v1/events/c/explain").json()
-    assert explained["adds_up"] is True
+    assert (explained["adds_up"], explained["resolved_by"]) == (True, "contract")
+    terms = explained["explanation"]["card"]["terms"]
+    assert {one["id"] for one in terms} == {f"{made['id']}/input_tokens", f"{made['id']}/output_tokens"}
 
 
 def test_a_contract_may_price_a_model_that_nobody_lists_in_another_currency(server: RunningServer) -> None:
@@ -146,6 +148,9 @@ def test_terms_count_from_their_first_moment_to_their_last(server: RunningServer
         ("2026-11-01T00:00:00Z", "2.5"),
     ):
         assert cost_of(server, keys["read"], time=time) == (total, "priced"), time
+        asked = {"provider": "openai", "model": "gpt-4o", "input_tokens": 1_000_000}
+        at = ask(server, keys["read"], "POST", "/api/v1/prices/check", json=asked, params={"at": time})
+        assert at.json()["items"][0]["explanation"]["total"] == total, time
 
 
 def test_all_that_is_wrong_is_said_at_once(server: RunningServer) -> None:

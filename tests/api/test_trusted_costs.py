@@ -50,7 +50,10 @@ def test_a_providers_figure_is_kept_beside_ours_and_counts_only_where_it_is_trus
     )
     assert after["reported_cost"]["amount"] == "0.0123"
     explained = ask(server, keys["read"], "GET", "/api/v1/events/after/explain").json()
-    assert explained["cost_status"] == "provider_reported"
+    assert (explained["cost_status"], explained["resolved_by"]) == ("provider_reported", "provider_reported")
+    assert explained["reported_cost"]["amount"] == "0.0123"
+    earlier = ask(server, keys["read"], "GET", "/api/v1/events/before/explain").json()
+    assert (earlier["resolved_by"], earlier["reported_cost"]["amount"]) == ("price_book", "0.0123")
     # What is recorded keeps its cost.
     assert ask(server, keys["read"], "GET", "/api/v1/events/before").json()["cost"]["total"] == "0.00021"
 
@@ -85,3 +88,36 @@ def test_a_check_says_what_the_tenants_own_trust_makes_of_it(server: RunningServ
         "/api/v1/prices/check", json=answer_of_openrouter("x"), params={"tenant_id": "trust-check"}
     ).json()
     assert by_operator["items"][0]["explanation"]["status"] == "provider_reported"
+
+
+def test_each_step_is_tried_before_the_next_and_explain_names_the_one_that_counted(
+    server: RunningServer,
+) -> None:
+    keys = keys_of(server, "steps")
+
+    def step(name: str, **more: object) -> tuple[str, str | None]:
+        recorded(server, keys["admin"], answer_of_openrouter(name, **more))
+        found = ask(server, keys["read"], "GET", f"/api/v1/events/{name}/explain").json()
+        return str(found["resolved_by"]), found["total"]
+
+    said = {"cost": {"amount": "7", "currency": "USD"}}
+    assert step("nobody", model="no-such-model") == ("nobody", None)
+    assert step("caller", model="no-such-model", **said) == ("client_reported", "7")
+    assert step("book", **said) == ("price_book", "0.00021")
+    trusting = {"trusted_providers": ["openrouter"]}
+    ask(server, keys["admin"], "PUT", SETTINGS, json=trusting).raise_for_status()
+    assert step("trusted", **said) == ("provider_reported", "0.0123")
+    # A discount is no contract: the provider's figure is what it charges.
+    discount = {"kind": "discount", "percent": "12", "valid_from": "2026-01-01T00:00:00Z"}
+    ask(server, keys["admin"], "POST", "/api/v1/prices", json=discount).raise_for_status()
+    assert step("discounted") == ("provider_reported", "0.0123")
+    contract = {
+        "kind": "contract",
+        "provider": "openrouter",
+        "model": "*gpt-4o-mini",
+        "valid_from": "2026-01-01T00:00:00Z",
+        "prices": {"input_tokens": "1", "output_tokens": "1"},
+    }
+    ask(server, keys["admin"], "POST", "/api/v1/prices", json=contract).raise_for_status()
+    # 1,100 tokens at 1 USD per million, less 12 %.
+    assert step("contract") == ("contract", "0.000968")

@@ -14,13 +14,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.app.auth import require
 from bursar.app.explain_origin import OriginFinder
 from bursar.errors import Invalid, NotFound
+from bursar.identity.bodies import Moment
 from bursar.identity.caller import Caller, Scope
 from bursar.money import parse_picos
 from bursar.pricing.cards import card_from_json
@@ -31,6 +32,8 @@ from bursar.usage.bodies import Shape, read_items
 from bursar.usage.cost_check import Check, PartExplanation, check_all, shown_units
 from bursar.usage.known_services import finder_for
 from bursar.usage.providers.normalise import normalise_usage
+from bursar.usage.resolution import ResolvedBy, resolved_by
+from bursar.usage.stored_event import StoredReportedCost
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
@@ -87,6 +90,11 @@ class EventExplanation:
     """Filled instead of `explanation.lines` where several models took part."""
     adds_up: bool | None
     """Whether the lines sum to the stored total; null where there are none."""
+    resolved_by: ResolvedBy
+    """The step that the cost came from, of those that are tried in this order: `contract`,
+    `provider_reported` (trusted), `billing_rule`, `price_book`, `client_reported`; else `nobody`."""
+    reported_cost: StoredReportedCost | None
+    """What the caller or the provider said that it cost, whether that counts or not."""
     earlier_ratings: list[EarlierExplanation]
     """What the event cost by earlier prices, the newest first."""
 
@@ -121,13 +129,16 @@ def make_router(platform: Platform) -> APIRouter:
                 "`Content-Encoding` may be `gzip` or `zstd`"
             ),
         ],
+        at: Annotated[
+            Moment | None, Query(description="The time of events that say none; now if absent.")
+        ] = None,
     ) -> CheckAnswer:
         """What these events would cost, at any time, without keeping them."""
         find_service = finder_for(platform.ingestor.services, replace(caller, is_operator=False))
         items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT, find_service)
         flat = [item for batch in items.slices for item in batch]
         prices = platform.books.of(caller.tenant_id)
-        checks = await run_in_threadpool(check_all, flat, prices, find_service, clock.now())
+        checks = await run_in_threadpool(check_all, flat, prices, find_service, at or clock.now())
         return CheckAnswer(checks, platform.books.book.version)
 
     return router
@@ -184,6 +195,8 @@ def _explain(
         explanation=explanation,
         parts=parts,
         adds_up=_adds_up(cost.total, explanation, parts),
+        resolved_by=resolved_by(explanation, [part.explanation for part in parts]),
+        reported_cost=event.reported_cost,
         earlier_ratings=[_explain_earlier(one, units, load_card) for one in earlier],
     )
 

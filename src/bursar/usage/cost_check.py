@@ -18,6 +18,7 @@ from bursar.usage.bodies import Refused
 from bursar.usage.costing import cost_event, parts_of, subject_of
 from bursar.usage.known_services import measure_of_service
 from bursar.usage.measure import measure_usage
+from bursar.usage.resolution import ResolvedBy, resolved_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,8 @@ class Check:
     explanation: Explanation | None
     parts: list[PartExplanation]
     errors: list[CheckedReason]
+    resolved_by: ResolvedBy | None = None
+    """The step that the cost came from; null where the event would be refused."""
 
 
 def check_all(
@@ -100,7 +103,8 @@ def _rated(
         for part in parts_of(costed)
     ]
     explanation = explain_origin(_explain_costed(costed, units), book, subject, costed.card)
-    return Check(index, shown_units(units), explanation, parts, [])
+    step = resolved_by(explanation, [part.explanation for part in parts])
+    return Check(index, shown_units(units), explanation, parts, [], step)
 
 
 def _explain_costed(costed: Costed, units: Quantities) -> Explanation:
