@@ -44,12 +44,13 @@ class Walk:
             ["/bin/bash", "-euo", "pipefail", "-c", block],
             cwd=self.folder,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=DEADLINE_SECONDS * 4,
             check=False,
         )
-        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{block}\n{done.stdout}"
         return done.stdout
 
     def run_all(self) -> list[str]:

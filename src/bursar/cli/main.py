@@ -16,6 +16,7 @@ from bursar.cli import (
     db,
     demo,
     doctor,
+    explain,
     forgetting,
     importing,
     keys,
@@ -67,6 +68,7 @@ app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=importing.EXAMPLES)(importing.import_usage)
 app.command("query", epilog=query.EXAMPLES)(query.query)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("correct", epilog=correct.EXAMPLES)(correct.correct)
 app.command("history", epilog=correct.HISTORY_EXAMPLES)(correct.history)
 app.command("void", epilog=void.EXAMPLES)(void.void)
