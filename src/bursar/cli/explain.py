@@ -61,7 +61,8 @@ def _circumstances(card: Mapping[str, Any]) -> list[str]:
     texts = [f"{name}: {value}" for name, value in card["conditions"].items()]
     if card["valid_from"]:
         texts.append(f"since {card['valid_from']}")
-    return texts + [f"{term['kind']} {term['amount']} ({term['id']})" for term in card.get("terms") or []]
+    terms: list[Mapping[str, Any]] = card.get("terms") or []
+    return texts + [f"{term['kind']} {term['amount']} ({term['id']})" for term in terms]
 
 
 def _print_earlier(earlier: Sequence[Mapping[str, Any]]) -> None:
