@@ -141,6 +141,13 @@ def test_a_contract_replaces_only_the_price_that_it_names() -> None:
     assert cost(with_terms(contract("c", "3", batch=True)), batch=True) == "3 USD"
 
 
+def test_a_price_agreed_for_text_leaves_cached_text_at_the_lists() -> None:
+    book = with_terms(contract("c", "8", unit="input_text"))
+
+    assert cost(book) == "8 USD"
+    assert cost(book, {"cache_read_text": MILLION}) == "1 USD"
+
+
 def test_a_contract_holds_in_every_region_unless_it_names_one() -> None:
     assert cost(LIST, region="US ") == "12 USD"
     assert cost(LIST, region="eu") == "10 USD"

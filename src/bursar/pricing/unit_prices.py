@@ -35,12 +35,19 @@ def covers(price: str, unit: str) -> bool:
 
 @cache
 def _covering(unit: str) -> tuple[frozenset[str], ...]:
-    """The price units that cover a counted one, the most specific first; equally specific ones together."""
+    """The price units that cover a counted one, the most specific first; equally specific ones together.
+
+    To cached text a price of cached tokens is closer than one of text, which says nothing about what is
+    read from a cache. Of cached audio neither is known to be the price.
+    """
     names = [name for name in PRICE_UNITS if covers(name, unit)]
-    depths = sorted({len(PRICE_UNITS[name].dimensions) for name in names}, reverse=True)
-    return tuple(
-        frozenset(name for name in names if len(PRICE_UNITS[name].dimensions) == depth) for depth in depths
-    )
+    ranks = sorted({_specificity(name) for name in names}, reverse=True)
+    return tuple(frozenset(name for name in names if _specificity(name) == rank) for rank in ranks)
+
+
+def _specificity(price: str) -> tuple[int, bool]:
+    dimensions = PRICE_UNITS[price].dimensions
+    return len(dimensions), ("modality", "text") not in dimensions
 
 
 def covering_price(unit: str, priced: Collection[str]) -> str | None:
