@@ -14,9 +14,8 @@ from bursar.errors import Unavailable
 from bursar.pricing.agreements.api import AgreementDesk
 from bursar.pricing.agreements.in_force import AgreementsInForce
 from bursar.pricing.agreements.override import AliasSaid
-from bursar.pricing.choices import plain_provider
 from bursar.pricing.exchange.reporting import Reporting
-from bursar.pricing.match import find_offer
+from bursar.pricing.match import find_offer, plain_provider
 from bursar.pricing.terms import fits_pattern
 from bursar.storage.relational.agreements import RelationalAgreements
 from bursar.storage.relational.exchange_rates import RelationalExchangeRates

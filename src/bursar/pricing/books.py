@@ -13,7 +13,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bursar.pricing.choices import NO_CHOICES, PricingChoices, plain_provider
+from bursar.pricing.choices import NO_CHOICES, PricingChoices
+from bursar.pricing.match import plain_provider
 from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE, NO_RULES, RuleBook
 from bursar.pricing.terms import ContractPrice, Terms
 

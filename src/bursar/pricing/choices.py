@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bursar.pricing.exchange.rates import DEFAULT_DAYS
-from bursar.pricing.match import PROVIDER_ALIASES
 
 DEFAULT_CURRENCY = "USD"
 
@@ -28,9 +27,3 @@ class PricingChoices:
 
 
 NO_CHOICES = PricingChoices()
-
-
-def plain_provider(name: str) -> str:
-    """The one spelling of a provider under which trust is kept."""
-    lowered = name.strip().lower()
-    return PROVIDER_ALIASES.get(lowered, lowered)

@@ -17,7 +17,7 @@ import msgspec
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
 from bursar.pricing.cards import has_contract_price
-from bursar.pricing.choices import plain_provider
+from bursar.pricing.match import plain_provider
 from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
 from bursar.pricing.rule_rating import rate_by_rule
 from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE

@@ -19,7 +19,7 @@ from bursar.pricing.agreements.override import (
     read_alias,
     read_override,
 )
-from bursar.pricing.choices import plain_provider
+from bursar.pricing.match import plain_provider
 from bursar.pricing.price_units import PRICE_UNITS
 from bursar.pricing.rows import overlapping_rows, row_faults
 from bursar.pricing.terms import ContractPrice
