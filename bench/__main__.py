@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import dedupe, filling, footprint, ingest, latency, machine, peers, pricing, queries, singles
+from bench import dedupe, filling, footprint, ingest, latency, machine, peers, pricing, queries, reprice, singles
 from bench.options import SCRATCH, Options, say
 from bench.report import Report
 from bursar import clock
@@ -38,6 +38,7 @@ SCENARIOS: dict[str, Scenario] = {
     "singles": Scenario(singles.run, "single posts over 256 connections, alone and beside gzip bodies"),
     "latency": Scenario(latency.run, "received to queryable, checkpoints included, at 20,000 events/s"),
     "queries": Scenario(queries.run, "questions and look-ups on 10 million events, quiet and under load"),
+    "reprice": Scenario(reprice.run, "a million events rated again at a discount, beside a stream"),
     "footprint": Scenario(footprint.run, "bytes an event takes: DuckDB file, key index, archive"),
     "dedupe": Scenario(dedupe.run, "deduplication at 1, 10 and 50 million keys; SQLite and DuckDB beside it"),
     "pricing": Scenario(pricing.run, "pricing one event; genai-prices and litellm beside it"),

@@ -33,9 +33,9 @@ class Sums:
     unpriced_after: int = 0
     becomes_priced: int = 0
     becomes_unpriced: int = 0
-    before: Counter[str] = field(default_factory=Counter[str])
+    before: defaultdict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
     """Picos by currency, of the events whose cost is known."""
-    after: Counter[str] = field(default_factory=Counter[str])
+    after: defaultdict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
 
     def take(self, one: RatedAgain) -> None:
         """Count an event."""
@@ -61,8 +61,9 @@ class Sums:
         self.unpriced_after += other.unpriced_after
         self.becomes_priced += other.becomes_priced
         self.becomes_unpriced += other.becomes_unpriced
-        self.before.update(other.before)
-        self.after.update(other.after)
+        for mine, others in ((self.before, other.before), (self.after, other.after)):
+            for currency, picos in others.items():
+                mine[currency] += picos
 
     def shown(self) -> dict[str, Any]:
         """As JSON, one amount per currency."""
@@ -92,29 +93,33 @@ class Sums:
         return sum(abs(self.after[one] - self.before[one]) for one in self.before.keys() | self.after.keys())
 
 
+_Group = tuple[str, int, int]
+"""What events have in common (`RatableRows.common`), and their year and month."""
+
+
 @dataclass(slots=True)
 class PriceChanges:
     """All events of a selection."""
 
-    _by_key: defaultdict[str, Sums] = field(default_factory=lambda: defaultdict[str, Sums](Sums))
+    _groups: dict[_Group, Sums] = field(default_factory=dict[_Group, Sums])
     _names: dict[str, tuple[str | None, str | None]] = field(
         default_factory=dict[str, "tuple[str | None, str | None]"]
     )
-    _by_month: defaultdict[str, Sums] = field(default_factory=lambda: defaultdict[str, Sums](Sums))
-    """Of changed events alone."""
     _sample: list[RatedAgain] = field(default_factory=list["RatedAgain"])
     _sampled: Counter[str] = field(default_factory=Counter[str])
 
     def take(self, one: RatedAgain) -> None:
         """Count an event."""
-        if one.key not in self._names:
+        time = one.time
+        group = (one.key, time.year, time.month)
+        sums = self._groups.get(group)
+        if sums is None:
+            sums = self._groups[group] = Sums()
             self._names[one.key] = (one.common.provider, one.common.model)
-        self._by_key[one.key].take(one)
-        if one.is_changed:
-            self._by_month[f"{one.time:%Y-%m}"].take(one)
-            if len(self._sample) < SAMPLE_SIZE and self._sampled[one.key] < SAMPLE_OF_A_KIND:
-                self._sampled[one.key] += 1
-                self._sample.append(one)
+        sums.take(one)
+        if one.is_changed and len(self._sample) < SAMPLE_SIZE and self._sampled[one.key] < SAMPLE_OF_A_KIND:
+            self._sampled[one.key] += 1
+            self._sample.append(one)
 
     @property
     def sampled(self) -> list[int]:
@@ -124,7 +129,7 @@ class PriceChanges:
     @property
     def changed(self) -> int:
         """How many events' ratings are others."""
-        return sum(one.changed for one in self._by_key.values())
+        return sum(one.changed for one in self._groups.values())
 
     def shown(self, ids: Mapping[int, str]) -> dict[str, Any]:
         """As JSON.
@@ -133,15 +138,15 @@ class PriceChanges:
             ids: ids of the sampled events by position; one that is gone meanwhile is left out.
         """
         return {
-            **_summed(self._by_key.values()).shown(),
+            **_summed(self._groups.values()).shown(),
             "models": self._models(),
-            "months": [{"month": month, **sums.shown()} for month, sums in sorted(self._by_month.items())],
+            "months": self._months(),
             "sample": [_shown_event(one, ids[one.seq]) for one in self._sample if one.seq in ids],
         }
 
     def _models(self) -> list[dict[str, Any]]:
         by_model: defaultdict[tuple[str | None, str | None], Sums] = defaultdict(Sums)
-        for key, sums in self._by_key.items():
+        for (key, _, _), sums in self._groups.items():
             by_model[self._names[key]].add(sums)
         ordered = sorted(
             by_model.items(), key=lambda one: (-one[1].moved, -one[1].changed, -one[1].events, str(one[0]))
@@ -150,6 +155,12 @@ class PriceChanges:
             {"provider": provider, "model": model, **sums.shown()}
             for (provider, model), sums in ordered[:MODELS_SHOWN]
         ]
+
+    def _months(self) -> list[dict[str, Any]]:
+        by_month: defaultdict[str, Sums] = defaultdict(Sums)
+        for (_, year, month), sums in self._groups.items():
+            by_month[f"{year:04}-{month:02}"].add(sums)
+        return [{"month": month, **sums.shown()} for month, sums in sorted(by_month.items())]
 
 
 def _summed(parts: Iterable[Sums]) -> Sums:
