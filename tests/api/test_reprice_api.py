@@ -65,13 +65,6 @@ def finished(client: httpx.Client, url: str) -> dict[str, Any]:
     return run
 
 
-def cost_of(client: httpx.Client, environment: str) -> tuple[int, int, str | None]:
-    """Events, unpriced events and dollars of an environment, by the rollups' own rows and by raw ones."""
-    question = {"measures": ["events", "cost"], "filters": {"environment": environment}, "window": "all"}
-    totals = client.post("/api/v1/query", json=question).json()["totals"]
-    return totals["events"], totals["unpriced"], totals["cost"]
-
-
 def test_a_look_says_what_would_change_and_changes_nothing(server: RunningServer) -> None:
     with rated_by(server, OtherBook(hidden={"gpt-4o"})):
         environment = recorded(server.client, {"model": MINI}, {"model": "gpt-4o"}, {"model": "gpt-4o"})
