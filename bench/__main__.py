@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import dedupe, filling, footprint, ingest, latency, machine, peers, pricing, queries, reprice, singles
+from bench import (
+    dedupe,
+    filling,
+    footprint,
+    ingest,
+    latency,
+    machine,
+    peers,
+    pricing,
+    queries,
+    reprice,
+    singles,
+)
 from bench.options import SCRATCH, Options, say
 from bench.report import Report
 from bursar import clock
