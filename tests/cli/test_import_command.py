@@ -10,6 +10,7 @@ import pytest
 
 from bursar.cli.import_sources import events_in
 from tests.cli.command_line import bursar
+from tests.support.recorded import FIXTURES, recorded_names
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -87,6 +88,16 @@ def test_importing_the_same_answers_again_counts_nothing_twice(data: Path, answe
     assert second["outcomes"] == {"duplicate": 2}
     assert second["cost"] == {}
     assert [one["cost"] for one in second["items"]] == [one["cost"] for one in first["items"]]
+
+
+def test_every_recorded_answer_comes_in_once_and_none_is_refused(data: Path) -> None:
+    recorded_names("responses")
+    arguments = ("import", "--provider-responses", FIXTURES / "responses", "--data", data, "--json")
+    first, second = bursar(*arguments).json, bursar(*arguments).json
+
+    assert (first["rejected"], second["rejected"]) == ([], [])
+    assert set(first["outcomes"]) == {"new"}
+    assert second["outcomes"] == {"duplicate": first["outcomes"]["new"]}
 
 
 def test_old_events_are_taken_and_priced_at_their_time(data: Path, tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
 from bursar.units import format_steps
 from bursar.usage.formats.provider_answers import read_answers
 from bursar.usage.measure import measure_usage
+from bursar.usage.record import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,8 +83,8 @@ def _answers(folder: Path, provider: str | None) -> Iterator[Item]:
 
 
 def _as_sent(event: UsageEvent) -> dict[str, Any]:
-    """The event as JSON says it: exact decimals as text, absent fields left out."""
-    return cast("dict[str, Any]", json.loads(msgspec.json.encode(event)))
+    """The event as JSON says it, its numbers exact; absent fields left out."""
+    return cast("dict[str, Any]", json.loads(encode_event(event), parse_float=_exact))
 
 
 def _units_of(event: UsageEvent) -> str:

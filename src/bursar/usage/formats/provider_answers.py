@@ -214,6 +214,7 @@ def _event_of(recording: Recording, facts: AnswerFacts) -> UsageEvent:
         endpoint=recording.path or None,
         region=recording.region,
         service_tier=facts.service_tier,
+        batch=recording.is_batch or None,
         speed=facts.speed,
         status="error" if failed else "ok",
         error_code=code or (str(recording.status) if failed and recording.status else None),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
+from bursar.usage.formats.batch_lines import answer_in_line
 from bursar.usage.providers.event_stream import is_event_stream
 from bursar.usage.providers.provider import CallPlace, Provider
 from bursar.usage.providers.registry import PROVIDERS, provider_labelled
@@ -60,6 +61,8 @@ class Recording:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     region: str | None = None
     """Where it was answered, as its address or a header says."""
+    is_batch: bool = False
+    """Whether it is a line of a batch's results."""
     names_models: bool = True
     """Whether the model in the answer is the one that the provider's price list names."""
     text: str = ""
@@ -98,10 +101,18 @@ def read_recording(content: bytes, told: Told = NOTHING_TOLD) -> Recording | Unr
         return _bare({}, folded, told, digest) if folded else Unread.UNKNOWN_ANSWER
     if not isinstance(value, dict):
         return Unread.UNKNOWN_ANSWER
-    body = cast("dict[str, Any]", value)
+    return _read_object(cast("dict[str, Any]", value), told, digest)
+
+
+def _read_object(body: dict[str, Any], told: Told, digest: str) -> Recording | Unread:
+    """A recording with its request, a line of a batch's results, or a bare answer."""
     if isinstance(body.get("response"), dict) and ("request" in body or "provider" in body):
         return _recorded(body, told, digest)
-    return _bare(body, None, told, digest)
+    line = answer_in_line(body)
+    if line is None:
+        return _bare(body, None, told, digest)
+    answer = _bare(line.body, None, told, digest)
+    return answer if isinstance(answer, Unread) else replace(answer, is_batch=True, status=line.status)
 
 
 def _recorded(file: dict[str, Any], told: Told, digest: str) -> Recording | Unread:
