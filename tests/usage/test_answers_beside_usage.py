@@ -44,6 +44,7 @@ class TestTools:
             {"type": "file_search_call"},
             {"type": "code_interpreter_call"},
             {"type": "file_search_call"},
+            {"type": "image_generation_call"},
             {"type": "web_search_call", "action": {"type": "search"}},
             {"type": "web_search_call", "action": {"type": "open_page"}},
         ]
@@ -51,7 +52,11 @@ class TestTools:
         counted = measured(read({"object": "response", "output": output, "usage": USAGE}, "openai"))
 
         assert counted.units == {"input_text": 10, "output_text": 2, "searches": 1}
-        assert counted.custom == {"file_searches": 2_000_000, "code_executions": 1_000_000}
+        assert counted.custom == {
+            "file_searches": 2_000_000,
+            "code_executions": 1_000_000,
+            "image_generations": 1_000_000,
+        }
 
     def test_groqs_executed_tools_are_counted_by_kind(self) -> None:
         tools = [{"type": kind} for kind in ("search", "search", "visit", "python", "unheard-of")]

@@ -13,8 +13,13 @@ from bursar.usage.formats.answer_fields import object_at, objects_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TOOL_CALLS = {"file_search_call": "file_searches", "code_interpreter_call": "code_executions"}
-"""Items of OpenAI's Responses API that are billed by the call or by its container
+TOOL_CALLS = {
+    "file_search_call": "file_searches",
+    "code_interpreter_call": "code_executions",
+    "image_generation_call": "image_generations",
+}
+"""Items of OpenAI's Responses API that are billed by the call, by its container, or, pictures, by tokens of
+another model that the usage object leaves out
 (https://developers.openai.com/api/docs/pricing, "Built-in tools")."""
 GROQ_TOOLS = {"search": "searches", "visit": "website_visits", "python": "code_executions"}
 """Tools of Groq's compound systems, all billed (https://console.groq.com/docs/compound/built-in-tools)."""
