@@ -11,6 +11,7 @@ from bursar.cli import (
     aliases,
     backup,
     billing,
+    billing_rules,
     billing_settings,
     correct,
     db,
@@ -32,6 +33,7 @@ from bursar.cli import (
     scheduler,
     seats,
     serve,
+    services,
     tenants,
     unpriced,
     version,
@@ -85,6 +87,8 @@ app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
 billing.app.command("settings", epilog=billing_settings.EXAMPLES)(billing_settings.settings)
 app.add_typer(billing.app, name="billing", help=billing.HELP)
+app.add_typer(services.app, name="services", help=services.HELP)
+app.add_typer(billing_rules.app, name="billing-rules", help=billing_rules.HELP)
 app.add_typer(seats.app, name="seats", help=seats.HELP)
 app.add_typer(rates.app, name="rates", help=rates.HELP)
 app.add_typer(retention.app, name="retention", help=retention.HELP)
