@@ -9,9 +9,9 @@ from __future__ import annotations
 from bursar.app.http import make_bare_api
 from bursar.app.server import run_server
 from bursar.cli import serve
-from bursar.pricing.genai_source import load_book
+from bursar.pricing.keeping.installed import read_installed
 
 __all__ = ["run_server", "serve"]
 
-load_book()
+read_installed()
 make_bare_api().openapi()
