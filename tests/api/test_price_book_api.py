@@ -93,6 +93,14 @@ def test_a_file_is_compared_kept_and_counts_at_once(server: RunningServer) -> No
     assert price_of(server, "newco-1", time=clock.rfc3339(clock.now() - timedelta(hours=1))) == "1"
 
 
+def test_the_package_takes_no_newer_file_back(server: RunningServer) -> None:
+    post(server, "updates", a_file(2), source="genai-prices").raise_for_status()
+    refused = post(server, "updates")
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "older_source")
+    assert post(server, "diff").is_success, "a look is allowed"
+    assert price_of(server, "newco-1") == "2"
+
+
 def test_history_and_moments_tell_when_a_price_holds_and_when_it_was_known(server: RunningServer) -> None:
     post(server, "updates", a_file(5), source="genai-prices").raise_for_status()
     before = clock.rfc3339(clock.now())

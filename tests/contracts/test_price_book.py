@@ -163,7 +163,7 @@ def test_of_updates_at_the_same_time_each_is_based_on_the_one_before(
 
     def work(place: int) -> None:
         start.wait()
-        numbers.append(keep(stores[place], a_source(a_row(f"model-{place}"), version=str(place))))
+        numbers.append(keep(stores[place], a_source(a_row(f"model-{place}"), version=f"1+file.{place}")))
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(len(stores))]
     for thread in threads:

@@ -11,7 +11,7 @@ import pytest
 
 from bursar.errors import Invalid, Malformed
 from bursar.pricing.keeping.genai_file import read_genai_file
-from bursar.pricing.keeping.installed import installed_version, is_newer
+from bursar.pricing.keeping.installed import installed_version, is_newer, is_older_package
 
 MODEL: dict[str, Any] = {
     "id": "small-1",
@@ -51,7 +51,10 @@ def test_its_version_is_that_of_the_package_and_of_its_content() -> None:
     assert one.version.startswith(f"{installed_version()}+file.")
     assert one.version != other.version
     assert not is_newer(installed_version(), one.version), "a start doesn't take the file back"
+    assert is_older_package(installed_version(), one.version), "nor does a command by mistake"
     assert is_newer("99.1", one.version), "a later package is taken"
+    assert not is_older_package("99.1", one.version)
+    assert not is_older_package(other.version, one.version), "another file is the operator's choice"
 
 
 def test_dates_and_ways_of_calling_are_read() -> None:

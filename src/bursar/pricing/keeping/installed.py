@@ -24,6 +24,14 @@ def installed_version() -> str:
     return version(GENAI)
 
 
+def is_older_package(one: str, recorded: str) -> bool:
+    """Whether a version is that of a package with older data than is recorded: of a later package, or a file.
+
+    A file's version begins with that of the package which read it, and is taken to be newer than that.
+    """
+    return "+" not in one and one != recorded and not is_newer(one, recorded)
+
+
 def is_newer(one: str, other: str) -> bool:
     """Whether a version is later than another, number by number."""
     return _numbers(one) > _numbers(other)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from bursar.errors import BookMoved
+from bursar.errors import BookMoved, Conflict, Reason
 from bursar.pricing.book import PriceBook
 from bursar.pricing.keeping.book_data import data_of_kept
 from bursar.pricing.keeping.gaps import gaps_filled
-from bursar.pricing.keeping.installed import installed_version, is_newer, read_installed
+from bursar.pricing.keeping.installed import installed_version, is_newer, is_older_package, read_installed
 from bursar.pricing.keeping.kept import KeptBook, UpdateHead
 from bursar.pricing.keeping.source import GENAI
 from bursar.pricing.keeping.update import Plan, Wish, plan_update
@@ -104,12 +104,14 @@ class PriceKeeper:
         """Keep what a source changes; answers that, and the update, or None where there was nothing to keep.
 
         Raises:
+            Conflict: the source is a package with older data than the book has.
             BookMoved: others kept updating it.
             Unavailable: the store doesn't answer.
         """
         for _ in range(TRIES):
             self.refresh()
             book = self._book
+            _refuse_older(book, source)
             plan = _plan(book, source, wish)
             if plan.is_empty and book.versions.get(source.name) == source.version:
                 return plan, None
@@ -146,6 +148,16 @@ class PriceKeeper:
                 return
             self._book = book
             self._listener(PriceBook(data_of_kept(book)))
+
+
+def _refuse_older(book: KeptBook, source: PriceSource) -> None:
+    recorded = book.versions.get(source.name)
+    if recorded is not None and source.name == GENAI and is_older_package(source.version, recorded):
+        message = (
+            f"The book has the prices of {recorded}; those of the package {source.version} are older and"
+            " would take newer ones back. Name a data file instead."
+        )
+        raise Conflict(message, reasons=(Reason("source", "older_source", message),))
 
 
 def _plan(book: KeptBook, source: PriceSource, wish: Wish) -> Plan:

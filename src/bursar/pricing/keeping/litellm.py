@@ -58,7 +58,6 @@ _FAMILIES = {
     "azure_text": "azure",
     "bedrock_mantle": "aws",
     "fireworks_ai-embedding-models": "fireworks",
-    "chatgpt": "chatgpt",
 }
 """LiteLLM's names of doors to providers that have other names here."""
 _ONE_REGION = re.compile(
