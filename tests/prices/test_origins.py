@@ -108,6 +108,17 @@ def test_an_explanation_shows_terms_and_what_the_list_charges(book: PriceBook) -
     assert by_unit["output_text"].source == "genai-prices"
 
 
+def test_a_model_that_only_a_contract_prices_has_an_origin_too(book: PriceBook) -> None:
+    price = ContractPrice(id="c", provider="openai", model="ft:gpt-5*", unit="input_tokens", price=Decimal(1))
+    origin = traced(
+        book.with_terms(Terms((price,))),
+        PricingSubject("openai", "ft:gpt-5:o::1", NOVEMBER),
+        {"input_text": 1},
+    )
+    assert [rule.rule for rule in origin.rules] == ["provider_named", "contract"]
+    assert [price.source for price in origin.prices] == ["contract:c"]
+
+
 def test_a_tool_of_a_provider_is_billed_by_the_call_where_the_book_has_a_price(book: PriceBook) -> None:
     # https://developers.openai.com/api/docs/pricing: file search, 2.50 for 1,000 calls.
     subject = PricingSubject("openai", "gpt-5", NOVEMBER)

@@ -24,6 +24,7 @@ from bursar.pricing.genai_lists import (
 )
 from bursar.pricing.rating import PricingSubject, rate_usage
 from bursar.pricing.rows import PriceRow, Way, overlapping_rows
+from bursar.pricing.terms import Discount, Terms
 from bursar.pricing.unit_prices import covering_price
 from tests.support.price_books import acme_book
 
@@ -242,6 +243,15 @@ def test_the_book_remembers_a_bounded_number_of_tariffs(monkeypatch: pytest.Monk
         book.tariff(("acme", f"unknown-{number}", None, False, None, None))
         assert cost(book, at(1, 1)) == "1"
     assert len(book._recent) + len(book._older) <= 20
+
+
+def test_a_book_with_terms_remembers_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_module, "REMEMBERED_OWN", 5)
+    own = book_of(DatedPrices(prices("1"))).with_terms(Terms((Discount(id="d", percent=Decimal(50)),)))
+    for number in range(50):
+        own.tariff(("acme", f"unknown-{number}", None, False, None, None))
+        assert cost(own, at(1, 1)) == "0.5"
+    assert len(own._recent) + len(own._older) <= 10
 
 
 def test_threads_share_a_book(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ __all__ = ["PriceBook", "TariffKey"]
 
 REMEMBERED = 4096
 """Tariffs kept per generation, of which there are two: some 5 kB each, so 40 MB at the very most."""
+REMEMBERED_OWN = 512
+"""The same for a book with terms, of which there may be one for every project of every tenant."""
 NO_TERMS = Terms()
 
 
@@ -117,7 +119,7 @@ class PriceBook:
         tariff = self._older.get(key)
         if tariff is None:
             tariff = self._make(key)
-        if len(self._recent) >= REMEMBERED:
+        if len(self._recent) >= (REMEMBERED if self._list is None else REMEMBERED_OWN):
             self._older, self._recent = self._recent, {}
         self._recent[key] = tariff
         return tariff

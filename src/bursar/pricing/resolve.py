@@ -50,10 +50,9 @@ def offer_at(
     data: PriceData, terms: Terms, called: tuple[str | None, str | None], moment: datetime
 ) -> Offer | str:
     """The entry that a call's provider and model meant at a moment, or the reason why there is none."""
-    provider, model = called
-    aliases = _aliases_over_time(terms, provider, (model or "").strip().lower())
-    alias = [alias for begins, alias in aliases if begins is None or begins <= moment][-1]
-    return _offer(data, provider, model, alias)
+    plans = plans_for(data, terms, (*called, None, False, None, None))
+    plan = [plan for begins, plan in plans if begins is None or begins <= moment][-1]
+    return plan if isinstance(plan, str) else plan.offer
 
 
 def _plan(data: PriceData, terms: Terms, key: TariffKey, alias: ModelAlias | None) -> Plan | str:
