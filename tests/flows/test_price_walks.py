@@ -59,3 +59,14 @@ def test_we_negotiated_12_percent(tmp_path: Path) -> None:
     assert "november: 0.3168 USD (priced)" in after
     assert "october: 0.36 USD (priced)" in after
     assert "discount 12 %" in after
+
+
+def test_report_in_one_currency(tmp_path: Path) -> None:
+    before, rates, told, unasked = walk(tmp_path, "report-in-one-currency")
+    assert "In EUR: unknown" in before
+    assert "no exchange rate of GBP for 1 days (2026-11-18 to 2026-11-18)" in before
+    assert "Entered 4 rates; 0 were entered already." in rates
+    # 1.6 + 4 + 1.818181818182
+    assert "In EUR: 7.418181818182" in told
+    assert "  2 USD of 2026-11-21 to 2026-11-21 by 1 EUR = 1.1000 USD (2026-11-20)" in told
+    assert "In EUR: 7.418181818182" in unasked

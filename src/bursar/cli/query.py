@@ -61,6 +61,14 @@ Order = Annotated[
     str | None, typer.Option(help="Columns to sort by, separated by commas; -cost sorts from the top.")
 ]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many rows.")]
+Currency = Annotated[
+    str | None,
+    typer.Option(
+        "--in",
+        metavar="CURRENCY",
+        help="Also tell the total cost in it. [default: the tenant's, if it chose one]",
+    ),
+]
 Form = Annotated[Format, typer.Option("--format", help="How to print the answer.")]
 
 
@@ -75,6 +83,7 @@ def query(
     zone: Zone = None,
     order: Order = None,
     limit: Limit = 100,
+    currency: Currency = None,
     form: Form = Format.TABLE,
     ledger: options.Ledger,
 ) -> None:
@@ -91,6 +100,7 @@ def query(
         "zone": zone,
         "order": _names(order),
         "limit": limit,
+        "reporting_currency": currency,
     }
     body = {name: value for name, value in question.items() if value not in (None, [], {})}
     with open_ledger(ledger) as client:
@@ -156,10 +166,26 @@ def _show(answer: QueryAnswer, form: Format) -> None:
             print_table(answer.columns, answer.rows, numbers=numbers)
             if not answer.rows:
                 say("No event is like this.")
+            _print_converted(document.get("converted"))
             window = document["window"]
             say(f"{window['start']} to {window['end']} ({window['zone']})")
     if form is not Format.JSON:
         _warn(answer, document)
+
+
+def _print_converted(converted: dict[str, Any] | None) -> None:
+    """The total cost in one currency with the rates that are in it, or why there is none."""
+    if converted is None:
+        return
+    lines = [f"In {converted['currency']}: {converted['amount'] or 'unknown'}"]
+    for used in converted["rates"]:
+        quotes = ", ".join(f"1 {one['base']} = {one['rate']} {one['quote']}" for one in used["quotes"])
+        days = f"{used['first_day']} to {used['last_day']}"
+        lines.append(f"  {used['amount']} {used['currency']} of {days} by {quotes} ({used['rate_date']})")
+    for one in converted["missing"]:
+        days = f"{one['first_day']} to {one['last_day']}"
+        lines.append(f"  no exchange rate of {one['currency']} for {one['days']} days ({days})")
+    print("\n".join(lines))
 
 
 def _warn(answer: QueryAnswer, document: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ What clients send is in `bodies.py`.
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -184,12 +185,15 @@ class AliasesOut(_Answer):
     next_cursor: str | None
 
 
-def recorded_advice(since: datetime | None, until: datetime | None) -> str:
+def recorded_advice(since: datetime | None, until: datetime | None, project_id: str | None) -> str:
     """How to re-price what was recorded before, in a sentence."""
-    window = f"{rfc3339(since) if since else '1970-01-01'}/{rfc3339(until) if until else 'now'}"
+    words = ["--window all"] if since is None and until is None else []
+    words += [f"--from {rfc3339(since)}"] if since else []
+    words += [f"--to {rfc3339(until)}"] if until else []
+    words += [f"--filter {shlex.quote(f'project_id={project_id}')}"] if project_id else []
     return (
-        "Usage recorded before keeps its cost. To rate it again:"
-        f" `bursar reprice`, or POST /api/v1/reprice, over {window}; a dry run shows the difference first."
+        "Usage recorded before keeps its cost until it is re-priced:"
+        f" `bursar reprice {' '.join(words)} --dry-run` shows the difference."
     )
 
 

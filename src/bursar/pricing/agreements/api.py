@@ -147,7 +147,7 @@ class AgreementDesk:
         now = self.now()
         since = said.valid_from
         until = None if said.valid_to is None or said.valid_to > now else said.valid_to
-        advice = recorded_advice(since, until)
+        advice = recorded_advice(since, until, said.project_id)
         if since is not None and since >= now:
             return RecordedOut(events=0, advice="Nothing that was recorded falls under it.")
         return RecordedOut(events=await self.count_recorded(tenant_id, said), advice=advice)
