@@ -100,6 +100,29 @@ def test_every_recorded_answer_comes_in_once_and_none_is_refused(data: Path) -> 
     assert second["outcomes"] == {"duplicate": first["outcomes"]["new"]}
 
 
+def test_what_nobody_counted_is_shown_as_an_estimate(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 characters each way / 4 = 10 tokens; gpt-4.1-mini: 10 x $0.40 + 10 x $1.60 per million."""
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    words = "forty characters of english text in here"
+    chunk = {"id": "c-e", "model": "gpt-4.1-mini", "choices": [{"delta": {"content": words}}]}
+    recording = {
+        "provider": "openai",
+        "api": "chat",
+        "request": {"body": {"messages": [{"role": "user", "content": words}]}},
+        "response": {"status": 200, "sse": f"data: {json.dumps(chunk)}\n\n"},
+    }
+    (tmp_path / "stream.json").write_text(json.dumps(recording))
+    arguments = ("import", "--provider-responses", tmp_path / "stream.json", "--data", data)
+
+    said = bursar(*arguments)
+    again = bursar(*arguments, "--json").json
+
+    assert "Cost of what is new: 0.00002 USD, of it 0.00002 USD estimated." in said.out
+    assert [(item["status"], item["cost"]) for item in again["items"]] == [("estimated", "0.00002")]
+
+
 def test_old_events_are_taken_and_priced_at_their_time(data: Path, tmp_path: Path) -> None:
     file = lines(tmp_path / "old.ndjson", {**EVENT, "time": "2025-06-01T12:00:00Z"})
     assert "Cost of what is new: 0.4 USD." in bursar("import", file, "--data", data).out

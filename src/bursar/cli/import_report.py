@@ -11,11 +11,12 @@ from bursar.cli.printing import print_json, print_table, say
 from bursar.money import format_decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bursar.cli.import_sources import Item
     from bursar_client import Cost, RejectedEvent, SendResult, SentEvent
 
+ESTIMATED = "estimated"
 REJECTED_SHOWN = 20
 """Refused events listed; all of them are counted."""
 
@@ -37,6 +38,11 @@ class Line:
     def is_priced(self) -> bool:
         """Whether its cost is known."""
         return self.cost is not None and self.cost.total is not None
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether its cost is made of units that nobody counted."""
+        return self.cost is not None and self.cost.status == ESTIMATED
 
     @property
     def why_unpriced(self) -> str:
@@ -72,7 +78,9 @@ class Imported:
     outcomes: Counter[str] = field(default_factory=Counter[str])
     unpriced: Counter[str] = field(default_factory=Counter[str])
     costs: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    """Known costs of what is new, by currency."""
+    """Known costs of what is new, by currency, estimates among them."""
+    estimated: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    """What of them was estimated, because nobody had counted."""
     _items: int = 0
 
     def add(self, step: Sequence[Item], result: SendResult | None) -> None:
@@ -109,6 +117,8 @@ class Imported:
             return
         if sent.cost is not None and sent.cost.total is not None:
             self.costs[sent.cost.currency] += sent.cost.total
+            if line.is_estimated:
+                self.estimated[sent.cost.currency] += sent.cost.total
         else:
             self.unpriced[line.why_unpriced] += 1
 
@@ -119,6 +129,7 @@ class Imported:
             "outcomes": dict(self.outcomes),
             "unpriced": dict(self.unpriced),
             "cost": {currency: format_decimal(total) for currency, total in sorted(self.costs.items())},
+            "estimated": {name: format_decimal(total) for name, total in sorted(self.estimated.items())},
             "rejected": [line.shown() for line in self.rejected],
         }
 
@@ -128,7 +139,9 @@ def show_report(imported: Imported, *, as_json: bool) -> None:
     if as_json:
         print_json(imported.shown())
         return
-    _show_priced([line for line in imported.lines if line.is_priced])
+    priced = [line for line in imported.lines if line.is_priced]
+    _show_priced("priced", [line for line in priced if not line.is_estimated])
+    _show_priced(ESTIMATED, [line for line in priced if line.is_estimated])
     _show_unpriced([line for line in imported.lines if not line.is_priced and line.refusal is None])
     for line in imported.rejected[:REJECTED_SHOWN]:
         say(f"refused: {line.item.place}: {line.refusal}")
@@ -137,11 +150,11 @@ def show_report(imported: Imported, *, as_json: bool) -> None:
     print(_summary(imported))
 
 
-def _show_priced(lines: Sequence[Line]) -> None:
+def _show_priced(title: str, lines: Sequence[Line]) -> None:
     if not lines:
         return
     rows = [(*_what(line), line.shown()["cost"], line.shown()["currency"], _outcome(line)) for line in lines]
-    columns = ("priced", "provider", "model", "units", "cost", "currency", "outcome")
+    columns = (title, "provider", "model", "units", "cost", "currency", "outcome")
     print_table(columns, rows, numbers=("cost",))
 
 
@@ -179,16 +192,19 @@ def _summary(imported: Imported) -> str:
     nothing = sum(1 for line in imported.lines if line.item.event is None and line.refusal is None)
     parts += [f"{nothing} files without an event"] if nothing else []
     parts += [f"{len(imported.rejected)} refused"] if imported.rejected else []
-    money = " and ".join(
-        f"{format_decimal(total)} {currency}" for currency, total in sorted(imported.costs.items())
-    )
-    known = f" Cost of what is new: {money}." if money else ""
+    money, estimated = _amounts(imported.costs), _amounts(imported.estimated)
+    of_it = f", of it {estimated} estimated" if estimated else ""
+    known = f" Cost of what is new: {money}{of_it}." if money else ""
     unpriced = sum(imported.unpriced.values())
     unknown = f" {unpriced} of them have no known price ({_reasons(imported.unpriced)})." if unpriced else ""
     return f"{', '.join(parts)}.{known}{unknown}"
 
 
 _REPEATS = (("duplicate", "known already"), ("conflict", "known already with other content (see quarantine)"))
+
+
+def _amounts(costs: Mapping[str, Decimal]) -> str:
+    return " and ".join(f"{format_decimal(total)} {currency}" for currency, total in sorted(costs.items()))
 
 
 def _reasons(unpriced: Counter[str]) -> str:
