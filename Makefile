@@ -50,6 +50,18 @@ $(STAMP): $(UV) pyproject.toml uv.lock clients/python/pyproject.toml
 	$(UV) sync --locked --quiet
 	@touch $@
 
+# What validates FOCUS exports asks for older packages than Bursar does: an environment of its own.
+FOCUS := .venv-focus
+
+.PHONY: focus
+focus: $(FOCUS)/.synced ## Install focus-validator, for the test of FOCUS exports, into .venv-focus
+	@:
+
+$(FOCUS)/.synced: $(STAMP) $(wildcard tests/focus/*) scripts/install_focus_validator.py
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(FOCUS) $(UV) sync --project tests/focus --locked --quiet
+	$(BIN)/python -m scripts.install_focus_validator $(FOCUS)
+	@touch $@
+
 # ------------------------------------------------------------------------------------------------- use it
 .PHONY: demo
 demo: setup ## Serve with 30 days of invented usage; prints the address, a key and requests to try
@@ -57,7 +69,7 @@ demo: setup ## Serve with 30 days of invented usage; prints the address, a key a
 
 # --------------------------------------------------------------------------------------------------- test
 .PHONY: test test-slow chaos coverage bench
-test: setup ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
+test: setup focus ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
 ifdef COVERAGE
 	rm -rf .coverage && mkdir .coverage
 	$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
@@ -106,5 +118,5 @@ docs: setup ## Regenerate docs/reference, openapi.json and .env.example from the
 
 .PHONY: clean
 clean: ## Remove the environment, caches and reports (never a data folder)
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache .schemathesis build dist htmlcov
+	rm -rf $(VENV) $(FOCUS) .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache .schemathesis build dist htmlcov
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

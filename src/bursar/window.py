@@ -32,11 +32,12 @@ WINDOW_NAMES = ("window", "days", *START_NAMES, *END_NAMES)
 """Every parameter that may say which window is meant."""
 WINDOW_FORMS = (
     "30d, 4w or 24h; today, yesterday, this_week, last_week, this_month, last_month, this_year, "
-    "last_year or all; or START/END, each a date or an RFC 3339 time"
+    "last_year or all; a month such as 2026-10; or START/END, each a date or an RFC 3339 time"
 )
 
 _SPAN = re.compile(r"(\d{1,5})([hdw])")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MONTH = re.compile(r"\d{4}-\d{2}")
 _MOMENT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(?:([Zz])|([+\- ])(\d{2}):?(\d{2}))?"
 )
@@ -130,6 +131,9 @@ def parse_window(text: str, zone: tzinfo, now: datetime) -> Window:
         return Window(parse_moment(start, zone, "window"), parse_moment(end, zone, "window"))
     if text == "all":
         return ALL
+    if _MONTH.fullmatch(text):
+        first = parse_moment(f"{text}-01", zone, "window")
+        return Window(first, day_start(_month_after(first.astimezone(zone).date()), zone))
     days = _named_days(text, now.astimezone(zone).date())
     if days is not None:
         return Window(max(day_start(days[0], zone), EPOCH), day_start(days[1], zone))
@@ -230,6 +234,11 @@ def _named_days(word: str, today: date) -> tuple[date, date] | None:
         "last_year": (year.replace(year=year.year - 1), year),
     }
     return named.get(word)
+
+
+def _month_after(day: date) -> date:
+    """The first day of the next month."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
 def _local_or_offset(text: str, zone: tzinfo) -> datetime:

@@ -6,12 +6,15 @@ with what comes back. Layout of pages, links and generated references are held b
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cli.command_line import bursar
 from tests.house.sources import ROOT
 from tests.support.serving import RunningServer, running_server
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 README = (ROOT / "README.md").read_text()
 TUTORIAL = (ROOT / "docs/tutorial/first-ledger.md").read_text()
+FINANCE = (ROOT / "docs/how-to/load-costs-into-finance.md").read_text()
+OCTOBER = "2026-10-09T08:07:06Z"
 QUESTIONS = (ROOT / "docs/how-to/ask-questions.md").read_text()
 
 
@@ -87,3 +92,37 @@ def test_the_questions_of_the_how_to_page_are_answered(server: RunningServer) ->
 def test_the_views_of_the_how_to_page_exist_as_json_and_csv(server: RunningServer, path: str) -> None:
     assert ask(server, (path, None))
     assert server.client.get(path, params={"format": "csv"}).headers["content-type"].startswith("text/csv")
+
+
+@pytest.fixture(scope="module")
+def october(server: RunningServer) -> RunningServer:
+    """The server, with three calls of October."""
+    call = {"provider": "openai", "model": "gpt-4o", "time": OCTOBER}
+    calls = [{**call, "event_id": f"october-{n}", "input_tokens": 1000 + n} for n in range(3)]
+    server.client.post("/api/v1/events/import", params={"wait": "applied"}, json=calls).raise_for_status()
+    return server
+
+
+def test_the_commands_for_finance_write_files_that_tie_out(
+    october: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BURSAR_DATA_DIR", str(october.platform.folder.path))
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"^bursar (export .*?)(?:  +#.*)?$", FINANCE, re.MULTILINE)
+    for command in shown:
+        ran = bursar(*command.split(), "--filter", "event_id^=october-", "--overwrite")
+        assert ran.code == 0, (command, ran.err)
+        assert re.search(r"3 events, [\d.]+ USD in all, as of ", ran.err), ran.err
+    files = {command.split()[command.split().index("--out") + 1] for command in shown}
+    assert {path.name for path in tmp_path.iterdir()} == files
+    summary = october.client.get(
+        "/api/v1/cost/summary", params={"window": "2026-10", "event_id.prefix": "october-"}
+    ).json()
+    rows = csv.DictReader((tmp_path / "october-focus.csv").read_text().splitlines())
+    assert sum((Decimal(row["BilledCost"]) for row in rows), Decimal(0)) == Decimal(summary["total_cost"])
+
+
+def test_every_header_that_the_page_for_finance_names_is_sent(october: RunningServer) -> None:
+    answer = october.client.get("/api/v1/export", params={"window": "2026-10", "limit": 1})
+    named = set(re.findall(r"`(Bursar-[A-Za-z-]+)`", FINANCE)) - {"Bursar-Complete-Since"}
+    assert {name for name in named if name.lower() in answer.headers} == named

@@ -119,6 +119,7 @@ class _Desk:
         if asked.limit is not None:
             text = b"".join([block async for block in write_text(run, columns)])
             slot.leave()
+            headers["Bursar-Rows"] = str(run.rows)
             return Response(text, headers=_named(run, headers), media_type=MEDIA_TYPES[asked.format])
         return _Sending(headers, asked, slot, await _begun(run, columns))
 

@@ -18,6 +18,7 @@ from bursar.cli import (
     demo,
     doctor,
     explain,
+    export,
     forgetting,
     importing,
     keys,
@@ -71,6 +72,7 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("import", epilog=importing.EXAMPLES)(importing.import_usage)
 app.command("query", epilog=query.EXAMPLES)(query.query)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("correct", epilog=correct.EXAMPLES)(correct.correct)
 app.command("history", epilog=correct.HISTORY_EXAMPLES)(correct.history)
 app.command("void", epilog=void.EXAMPLES)(void.void)

@@ -10,6 +10,7 @@ import gzip
 import json
 import random
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -32,7 +33,7 @@ from bursar_client.results import (
 from bursar_client.retries import RETRIED_STATUSES, RetryPolicy, retry_after_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -176,6 +177,34 @@ class BursarClient:
                     _refuse_problem(answer)
                 for line in answer.iter_lines():
                     yield _object(line, answer)
+        except httpx.TransportError as error:
+            raise _connection_failed(error, 1) from error
+
+    def fetch(self, path: str, *, params: Mapping[str, Any] | None = None) -> httpx.Response:
+        """The answer of an endpoint that sends no JSON, read to its end; lost connections are tried again.
+
+        Raises:
+            BursarClientError: see `errors.py`.
+        """
+        request = self._http.build_request("GET", path, params=params, headers={"accept": "*/*"})
+        return _refuse_problem(self._answer_to(request, is_repeatable=True))
+
+    @contextmanager
+    def download(self, path: str, *, params: Mapping[str, Any] | None = None) -> Generator[httpx.Response]:
+        """The answer of an endpoint that sends a file, to be read in blocks, however long it takes.
+
+        Raises:
+            BursarClientError: see `errors.py`.
+        """
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)
+        try:
+            with self._http.stream(
+                "GET", path, params=params, headers={"accept": "*/*"}, timeout=timeout
+            ) as answer:
+                if answer.status_code >= _UNSUCCESSFUL:
+                    answer.read()
+                    _refuse_problem(answer)
+                yield answer
         except httpx.TransportError as error:
             raise _connection_failed(error, 1) from error
 

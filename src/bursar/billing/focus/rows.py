@@ -137,7 +137,7 @@ def _offering(key: ChargeKey, charge: Charge, card: Card | None) -> dict[str, An
     usage = key.usage
     provider = usage.provider or _of(card, "provider") or UNKNOWN
     service = usage.service_type or LLM_SERVICE
-    sku = f"{_of(card, 'provider') or provider}/{_of(card, 'model') or key.model or service}/{key.unit}"
+    sku = f"{provider}/{key.model or service}/{key.unit}" if card is None else _sku(card, key.unit)
     is_llm = service == LLM_SERVICE
     return {
         "ChargeDescription": f"{key.model or service}: {meter_of(key.unit)}",
@@ -154,9 +154,15 @@ def _offering(key: ChargeKey, charge: Charge, card: Card | None) -> dict[str, An
         "ResourceType": None if key.model is None else "AI Model",
         "SkuId": sku,
         "SkuMeter": meter_of(key.unit),
-        "SkuPriceId": sku if key.card_id is None else f"{key.card_id}:{key.unit}",
+        "SkuPriceId": sku if card is None else f"{key.card_id}:{key.unit}",
         "SkuPriceDetails": _details(charge, card),
     }
+
+
+def _sku(card: Card, unit: str) -> str:
+    """What was bought, by the card alone: FOCUS wants one SkuId for a SkuPriceId."""
+    seller = _of(card, "provider") or _of(card, "service_type") or UNKNOWN
+    return f"{seller}/{_of(card, 'model') or _of(card, 'rule_id') or UNKNOWN}/{unit}"
 
 
 def _details(charge: Charge, card: Card | None) -> str | None:
