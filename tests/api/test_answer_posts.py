@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -241,6 +242,14 @@ class TestRefusals:
 
         missing = server.client.get("/api/v1/events/openai%3Ac-own", params={"tenant_id": tenant_id})
         assert missing.status_code == 404
+
+    def test_a_small_body_that_inflates_to_no_possible_answer_is_refused(self, server: RunningServer) -> None:
+        answer = post(
+            server, gzip.compress(b"data: x\n\n" * 2_000_000), **STREAM, **{"Content-Encoding": "gzip"}
+        )
+
+        assert answer.status_code == 413
+        assert "An answer may have at most" in answer.text
 
     def test_a_body_beyond_the_limit_is_not_read(self, server: RunningServer) -> None:
         answer = post(server, b"x" * (17 * 1024 * 1024), **STREAM)

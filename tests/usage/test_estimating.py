@@ -85,6 +85,10 @@ class TestTiktoken:
     def test_words_that_mean_something_to_a_tokenizer_are_text(self) -> None:
         assert estimate_tokens("<|endoftext|>", "gpt-4").tokens > 1
 
+    @pytest.mark.usefixtures("with_cl100k")
+    def test_a_text_beyond_all_answers_is_counted_by_characters(self) -> None:
+        assert estimate_tokens("a" * 1_000_001, "gpt-4") == TokenEstimate(250_001, "characters:4")
+
     def test_a_damaged_file_is_left_alone(self, with_cl100k: Path) -> None:
         with_cl100k.write_bytes(b"no encoding")
 

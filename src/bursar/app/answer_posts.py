@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bursar.errors import Invalid, Reason
+from bursar.errors import Invalid, Reason, TooLarge
 from bursar.usage.formats.provider_answers import AnswerReading, is_of_content, read_told_answer
 from bursar.usage.formats.recordings import Told
 from bursar.usage.providers.registry import provider_labelled
@@ -36,6 +36,8 @@ ANSWER_PARAMETERS = {
     "environment": "Where it was asked from: `production`, `staging`, …",
 }
 """Query parameters by what they say of the answer; all but the first are fields of the event."""
+ANSWER_BYTES_LIMIT = 16 * 1024 * 1024
+"""No answer is this large; a stream's chunks take several times its bytes while it is folded."""
 _PASSED_ON = re.compile(r"x-amzn-|x-request-id$|request-id$|apim-request-id$|x-ms-region$|date$")
 """Headers of the provider's answer that a caller may pass on with it."""
 
@@ -52,7 +54,10 @@ def event_of_answer(body: bytes, headers: Mapping[str, str], parameters: Mapping
 
     Raises:
         Invalid: the provider isn't known, or the body holds nothing that happened; the code says which.
+        TooLarge: it is no answer of any model.
     """
+    if len(body) > ANSWER_BYTES_LIMIT:
+        raise TooLarge(f"An answer may have at most {ANSWER_BYTES_LIMIT} bytes.")
     provider = parameters.get("provider")
     if provider is not None and provider_labelled(provider) is None:
         text = f"Answers of '{provider[:64]}' can't be read; send an event with units instead."
