@@ -39,7 +39,7 @@ def rated_by(server: RunningServer, book: PriceBook) -> Generator[None]:
 
 def recorded(client: httpx.Client, *events: dict[str, Any]) -> str:
     """Record events of an environment of their own, wait until they count; its name."""
-    environment = f"env-{next(_numbers)}"
+    environment = f"rerated-{next(_numbers)}"
     body = [
         {"event_id": f"{environment}-{number}", "environment": environment, "input_tokens": 1000, **event}
         for number, event in enumerate(events)
@@ -221,7 +221,7 @@ def test_a_tenant_rates_its_own_events_alone(server: RunningServer) -> None:
 
 def test_the_operator_rates_all_tenants_each_in_a_run_of_its_own(server: RunningServer) -> None:
     tenant_id, key = a_tenant(server)
-    environment = f"env-{next(_numbers)}"
+    environment = f"rerated-{next(_numbers)}"
     event = {"environment": environment, "model": MINI, "input_tokens": 1000}
     for client, headers in ((server.stranger, key), (server.client, {})):
         answer = client.post(EVENTS, json=event, params={"wait": "applied"}, headers=headers)

@@ -100,7 +100,14 @@ def test_the_printed_example_is_registered_and_its_events_get_the_right_cost(ser
     event_id = answer["events"][0]["event_id"]
     explained = tenant.ask("GET", f"/api/v1/events/{event_id}/explain", "read").json()
     assert explained["explanation"]["lines"] == [
-        {"unit": "predictions", "quantity": "500", "rate": "0.001 USD / predictions", "amount": "0.5"}
+        {
+            "unit": "predictions",
+            "quantity": "500",
+            "rate": "0.001 USD / predictions",
+            "amount": "0.5",
+            "list_rate": None,
+            "list_amount": None,
+        }
     ]
     card = explained["explanation"]["card"]
     assert (card["kind"], card["rule"], card["book_version"]) == (
