@@ -191,6 +191,28 @@ class TestRealtime:
         }
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "provider"),
+    [
+        ("https://router.huggingface.co/together/v1/chat/completions", {}, "huggingface_together"),
+        (
+            "https://router.huggingface.co/v1/chat/completions",
+            {"X-Inference-Provider": "Nebius"},
+            "huggingface_nebius",
+        ),
+        ("https://router.huggingface.co/v1/chat/completions", {}, "huggingface"),
+        ("https://elsewhere.example/together/v1/chat/completions", {}, "huggingface"),
+    ],
+)
+def test_whoever_hugging_face_asked_is_who_bills(url: str, headers: dict[str, str], provider: str) -> None:
+    body = {"object": "chat.completion", "usage": CHAT_USAGE}
+    response = {"status": 200, "headers": headers, "json": body}
+
+    event = event_in(read({"provider": "huggingface", "request": {"url": url}, "response": response}))
+
+    assert event.provider == provider
+
+
 def test_groqs_streams_say_usage_under_a_name_of_their_own() -> None:
     reading = read_stream(
         {"choices": [{"delta": {"content": "Hi"}}], "x_groq": {"id": "req_1"}},

@@ -91,7 +91,15 @@ class TestXai:
         said = normalise_usage(chat(3, 4, server_side_tool_usage_details=calls), "xai")
 
         assert said.units["searches"] == 2
-        assert said.custom == {"file_searches": 4_000_000}
+        assert said.custom == {"file_searches": 1_000_000, "attachment_searches": 3_000_000}
+
+    @pytest.mark.parametrize("total", [{}, {"total_tokens": 62_116}])
+    def test_the_responses_api_has_reasoning_inside(self, total: dict[str, int]) -> None:
+        usage: dict[str, Any] = {"input_tokens": 57_743, "output_tokens": 4373, **total}
+        usage["input_tokens_details"] = {"cached_tokens": 0}
+        usage["output_tokens_details"] = {"reasoning_tokens": 3041}
+
+        assert units(usage, "xai") == {"input_text": 57_743, "output_text": 1332, "output_reasoning": 3041}
 
     def test_a_grpc_total_that_disagrees_is_refused(self) -> None:
         usage = {**chat(3, 4), "prompt_text_tokens": 3, "total_tokens": 99}

@@ -132,7 +132,7 @@ def _recorded(file: dict[str, Any], told: Told, digest: str) -> Recording | Unre
     return Recording(
         _retold(known, body, headers),
         digest,
-        provider=place.provider or (known.name if known else None),
+        provider=place.provider or _biller(known, headers),
         api=first_text(file, NAME_LIMIT, "api") or (folded.api if folded else _api_of(known, body)),
         is_streamed=folded is not None,
         is_complete=folded is None or folded.is_complete,
@@ -218,6 +218,13 @@ def _model_asked(file: dict[str, Any], asked: Mapping[str, Any], place: CallPlac
     """The model as the request named it: in its body, in its path, or in the recording's own notes."""
     named = first_text(asked, IDENTIFIER_LIMIT, "model", "model_id", "modelId") or place.model
     return (named or first_text(file, IDENTIFIER_LIMIT, "model") or "").removeprefix("models/") or None
+
+
+def _biller(known: Provider | None, headers: Mapping[str, str]) -> str | None:
+    """Who bills: the provider, or whom a router among them passed the call on to."""
+    if known is None:
+        return None
+    return (known.passed_to(headers) if known.passed_to else None) or known.name
 
 
 def _place_of(known: Provider | None, url: SplitResult) -> CallPlace:

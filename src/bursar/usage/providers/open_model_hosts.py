@@ -1,8 +1,8 @@
 """Hosts of open models, which answer in OpenAI's shape, with one difference or none.
 
 - Together and Moonshot say `cached_tokens` beside the totals; they are part of the prompt.
-- Hugging Face's router passes on to a host that the call's address names, whose price counts, and whose
-  answer it passes back as it came.
+- Hugging Face's router passes on to a host that the call's address or a header of the answer names, whose
+  price counts, and whose answer it passes back as it came.
 - Cerebras, Z.ai, Fireworks and GitHub Copilot have OpenAI's object, reasoning and cached tokens inside: they
   need no more than their line in `registry.py`.
 
@@ -22,6 +22,7 @@ from bursar.usage.providers.openai import read_openai_usage
 from bursar.usage.providers.provider import CallPlace, Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from urllib.parse import SplitResult
 
 CACHED = "cached_tokens"
@@ -30,11 +31,20 @@ ROUTER = "router.huggingface.co"
 
 
 def call_of_router(url: SplitResult) -> CallPlace:
-    """The host that Hugging Face's router asked: `/together/v1/chat/completions`, billed by its list."""
-    host = url.path.strip("/").partition("/")[0].lower()
-    if url.hostname != ROUTER or host in {"", "v1"}:
-        return CallPlace()
-    return CallPlace(provider=f"huggingface_{host}"[:64])
+    """The host that Hugging Face's router was told to ask: `/together/v1/chat/completions`."""
+    host = url.path.strip("/").partition("/")[0]
+    return CallPlace() if url.hostname != ROUTER or host in {"", "v1"} else CallPlace(provider=_list_of(host))
+
+
+def host_in_headers(headers: Mapping[str, str]) -> str | None:
+    """The host that the router chose, which it says in a header of the answer."""
+    host = headers.get("x-inference-provider", "").strip()
+    return _list_of(host) if host else None
+
+
+def _list_of(host: str) -> str:
+    """The price list of a host behind the router."""
+    return f"huggingface_{host.lower()}"[:64]
 
 
 TOGETHER = Provider(
@@ -46,4 +56,4 @@ TOGETHER = Provider(
         frozenset((CACHED,)),
     ),
 )
-HUGGINGFACE = Provider(name="huggingface", labels=("hf",), call_of=call_of_router)
+HUGGINGFACE = Provider(name="huggingface", labels=("hf",), call_of=call_of_router, passed_to=host_in_headers)

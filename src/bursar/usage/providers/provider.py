@@ -81,5 +81,7 @@ class Provider:
     """An answer and its headers, under the names that most use: id, model, created, usage, error."""
     call_of: Callable[[SplitResult], CallPlace] | None = None
     """What the address of a call says of model, region and who bills."""
+    passed_to: Callable[[Mapping[str, str]], str | None] | None = None
+    """Who bills, where the answer's headers say to whom a router passed the call on."""
     names_models: bool = True
     """Whether the model in its answers is the one that its price list names; else the one asked for is."""

@@ -1,13 +1,15 @@
 """xAI's usage objects, of its REST API and of its gRPC API, and the tools that it runs itself.
 
 Reasoning stands *beside* the completion tokens: total = prompt + completion + reasoning. The REST object is
-OpenAI's otherwise. The gRPC object, as protobuf writes it in JSON, leaves zeros out, splits the prompt
-(`prompt_text_tokens`, `prompt_image_tokens`) and repeats growing counts in every chunk of a stream. Both may
-say what the call cost (`cost_in_usd_ticks`), and both count the tools and the sources of a live search, which
-are billed by the piece; tools of MCP servers are billed by their tokens only.
+OpenAI's otherwise; that of the Responses API has reasoning inside (`input_tokens` 57743, `output_tokens` 4373
+with 3041 of reasoning, `total_tokens` 62116). The gRPC object, as protobuf writes it in JSON, leaves zeros
+out, splits the prompt (`prompt_text_tokens`, `prompt_image_tokens`) and repeats growing counts in every chunk
+of a stream. All may say what the call cost (`cost_in_usd_ticks`), and count the tools and the sources of a
+live search, which are billed by the piece; tools of MCP servers are billed by their tokens only.
 
-Sources: `usage.proto` of the xai-sdk; https://docs.x.ai/docs/guides/tools/overview; 13 recorded gRPC answers
-and a REST report with its exact cost, in all of which the total is the sum of all three.
+Sources: `usage.proto` of the xai-sdk; https://docs.x.ai/developers/cost-tracking and
+https://docs.x.ai/developers/pricing ("Tool Invocation Costs"); published answers of the Responses API; 13
+recorded gRPC answers and a REST report with its exact cost, in which totals are the sum of all three.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.units import CUSTOM_SCALE
 from bursar.usage.providers.chunks import keep, object_in, objects_in, text_in, texts_in
 from bursar.usage.providers.counts import Counts, Section, usage_section
-from bursar.usage.providers.dialects import Dialect, imitation
+from bursar.usage.providers.dialects import OPENAI_ITSELF, Dialect, imitation, is_chat
 from bursar.usage.providers.openai import read_openai_counts
 from bursar.usage.providers.provider import Family, Fold, Provider
 from bursar.usage.providers.provider_usage import ProviderUsage
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from bursar.usage.providers.provider import Chunk
 
 WORDS = ("x-ai", "xai", "x_ai", "x.ai", "grok")
-DIALECT = Dialect(reasoning_beside=True)
+CHAT = Dialect(reasoning_beside=True)
 TOOLS_USED = "server_side_tools_used"
 TOOL_DETAILS = "server_side_tool_usage_details"
 SOURCES = "num_sources_used"
@@ -46,7 +48,9 @@ TOOL_UNITS = {
     "code_interpreter_calls": "code_executions",
     "SERVER_SIDE_TOOL_COLLECTIONS_SEARCH": "file_searches",
     "file_search_calls": "file_searches",
-    "document_search_calls": "file_searches",
+    "SERVER_SIDE_TOOL_ATTACHMENT_SEARCH": "attachment_searches",
+    "document_search_calls": "attachment_searches",
+    "image_generation_calls": "image_generations",
 }
 """Tools that are billed by the call, by their names in gRPC and in REST."""
 
@@ -59,7 +63,8 @@ def read_xai_usage(usage: Mapping[str, Any]) -> ProviderUsage:
     """
     counts, top = Counts(), usage_section(usage)
     tools = _tools(counts, top)
-    return _with_tools(read_openai_counts(counts, top, DIALECT), tools)
+    dialect = CHAT if is_chat(usage) else OPENAI_ITSELF
+    return _with_tools(read_openai_counts(counts, top, dialect), tools)
 
 
 def read_xai_grpc_usage(usage: Mapping[str, Any]) -> ProviderUsage:
