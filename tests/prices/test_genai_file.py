@@ -81,6 +81,9 @@ def test_a_unit_that_nothing_counts_is_left_out_and_told() -> None:
     ("model", "place"),
     [
         ({"prices": {"input_mtok": "cheap"}}, "acme.small-1.prices.input_mtok"),
+        ({"prices": {"input_mtok": -1}}, "acme.small-1.input_tokens.price"),
+        ({"prices": {"input_mtok": "NaN"}}, "acme.small-1."),
+        ({"match": {"regex": "("}}, "acme.small-1.match"),
         ({"match": {"sounds_like": "small"}}, "acme.small-1.match"),
         (
             {"prices": [{"constraint": {"start_date": "soon"}, "prices": {}}]},

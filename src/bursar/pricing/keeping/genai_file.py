@@ -15,7 +15,13 @@ import pydantic
 
 from bursar.errors import Invalid, Reason
 from bursar.pricing.keeping.installed import installed_version, source_of
-from bursar.pricing.keeping.source import Remarks, content_hash, decode_file, refuse_faults
+from bursar.pricing.keeping.source import (
+    Remarks,
+    content_hash,
+    decode_file,
+    refuse_bad_content,
+    refuse_faults,
+)
 from bursar.pricing.price_units import PRICE_UNITS
 
 if TYPE_CHECKING:
@@ -42,7 +48,7 @@ def read_genai_file(content: bytes) -> PriceSource:
     digest = content_hash(content)
     version = f"{installed_version()}+file.{digest[:12]}"
     source = source_of(data_of(_validated(providers), version), version, digest)
-    return _without_unknown_units(source)
+    return refuse_bad_content(WHAT, _without_unknown_units(source))
 
 
 def _decode(content: bytes) -> list[dict[str, Any]]:

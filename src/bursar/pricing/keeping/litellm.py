@@ -33,6 +33,7 @@ from bursar.pricing.keeping.source import (
     Remarks,
     content_hash,
     decode_file,
+    refuse_bad_content,
     refuse_faults,
 )
 from bursar.pricing.match import PROVIDER_ALIASES
@@ -40,6 +41,7 @@ from bursar.pricing.match import PROVIDER_ALIASES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WHAT = "LiteLLM price map"
 LINK = "https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json"
 NO_MODELS = frozenset({"sample_spec", "fallback_generalizations"})
 """Entries that describe the map itself."""
@@ -77,10 +79,10 @@ def read_litellm(content: bytes) -> PriceSource:
     document = _decode(content)
     reader = _Reader()
     models = [one for key, entry in document.items() if (one := reader.read(key, entry)) is not None]
-    refuse_faults("LiteLLM price map", reader.faults)
+    refuse_faults(WHAT, reader.faults)
     models = _without_contradictions(models, reader.remarks)
     digest = content_hash(content)
-    return PriceSource(
+    source = PriceSource(
         name=LITELLM,
         version=digest[:12],
         content_hash=digest,
@@ -100,6 +102,7 @@ def read_litellm(content: bytes) -> PriceSource:
         rows={(one.provider, one.model): tuple(rows_of(one)) for one in models},
         remarks=reader.remarks.all(),
     )
+    return refuse_bad_content(WHAT, source)
 
 
 def _decode(content: bytes) -> dict[str, dict[str, Any]]:

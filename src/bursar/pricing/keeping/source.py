@@ -7,18 +7,20 @@ what is kept. A reader either understands a price or leaves it out and says so; 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bursar.errors import Invalid, Malformed
+from bursar.errors import Invalid, Malformed, Reason
+from bursar.pricing.entries import name_test
+from bursar.pricing.rows import overlapping_rows, row_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bursar.errors import Reason
     from bursar.pricing.entries import ModelEntry, ProviderEntry
     from bursar.pricing.rows import PriceRow
 
@@ -89,6 +91,39 @@ def decode_file(content: bytes) -> object:
 def content_hash(content: bytes) -> str:
     """What tells one version of a file from another: 128 bits of BLAKE2b as hex digits."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def refuse_bad_content(what: str, source: PriceSource) -> PriceSource:
+    """Let only a source pass whose rows are of the normal form and whose rules for names work; answers it.
+
+    Raises:
+        Invalid: a price is none, two would hold at once, or a rule is none; provider and model are named.
+    """
+    faults = [fault for entry in source.entries for fault in _rule_faults(entry)]
+    for (provider, model), rows in source.rows.items():
+        place = f"{provider}.{model}"
+        for row in rows:
+            faults += [
+                Reason(f"{place}.{row.unit}.{field}", "bad_price", why) for field, why in row_faults(row)
+            ]
+        if not faults:
+            faults += [
+                Reason(
+                    f"{place}.{one.unit}", "overlapping_prices", "two prices would hold for the same calls"
+                )
+                for one, _ in overlapping_rows(rows)
+            ]
+    refuse_faults(what, faults)
+    return source
+
+
+def _rule_faults(entry: ModelEntry) -> Iterator[Reason]:
+    for rule in entry.match:
+        try:
+            name_test(rule)
+        except re.error as error:
+            field = f"{entry.provider}.{entry.id}.match"
+            yield Reason(field, "bad_rule", f"{rule.described()} is no regular expression: {error}")
 
 
 def refuse_faults(what: str, faults: Sequence[Reason]) -> None:
