@@ -149,8 +149,8 @@ def test_a_backup_without_room_is_refused_before_it_begins(tmp_path: Path) -> No
 def test_a_disk_that_fills_up_in_the_middle_leaves_the_backup_before(tmp_path: Path) -> None:
     with running_server(tmp_path / "data", segment_bytes=SMALL_SEGMENTS) as server:
         server.client.post("/api/v1/events?wait=applied", json=events("first")).raise_for_status()
-    (tmp_path / "large").write_bytes(b"x" * 2**22)
-    with small_disk(tmp_path / "disk", 2**22) as disk:
+    (tmp_path / "large").write_bytes(b"x" * 2**23)
+    with small_disk(tmp_path / "disk", 2**23) as disk:
         target = disk.path / "backup"
         back_up(tmp_path / "data", target)
         with (
