@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, select
 
+from bursar.billing.registered import RecordedRule, RegisteredService, ServiceVersion
 from bursar.errors import ConfigurationError, NewerFormat
 from bursar.pricing.agreements.store import TermRecord
 from bursar.pricing.choices import PricingChoices
 from bursar.pricing.exchange.rates import RateEntry, Withdrawal
 from bursar.pricing.exchange.store import Author
+from bursar.pricing.rules.flat import Flat
+from bursar.pricing.rules.rule import BillingRule
+from bursar.pricing.rules.selection import Rates
 from bursar.storage.relational.agreements import RelationalAgreements
+from bursar.storage.relational.billing import RelationalBilling
 from bursar.storage.relational.dump import dump_state, restore_state
 from bursar.storage.relational.exchange_rates import RelationalExchangeRates
 from bursar.storage.relational.identity import RelationalIdentityStore
@@ -64,6 +69,27 @@ def _agree(engine: Engine) -> None:
     entry = RateEntry(MOMENT.date(), "EUR", "USD", Decimal("1.0850"), "ECB")
     for owner in ("acme", None):
         rates.add_rates(owner, [entry], Author("key_1", MOMENT))
+    services = RelationalBilling(engine)
+    registered = RegisteredService(service_type="öcr", service_name="¢ \\u0000")
+    version = ServiceVersion(
+        tenant_id="acme",
+        service_type="öcr",
+        version=1,
+        registered=registered,
+        recorded_at=MOMENT,
+        recorded_by="key_1",
+    )
+    services.add_version(version)
+    rule = BillingRule(
+        id="rul_1",
+        service_type="öcr",
+        currency="USD",
+        charge=Flat(rates=Rates({"standard": Decimal("0.3")})),
+        recorded_at=MOMENT,
+        recorded_by="key_1",
+    )
+    services.add_rule(RecordedRule(tenant_id="acme", rule=rule))
+    services.withdraw_rule("acme", "rul_1", MOMENT, "key_1")
 
 
 def _a_run() -> dict[str, Any]:
