@@ -173,11 +173,25 @@ def test_a_json_schema_is_held_with_exact_numbers(server: RunningServer) -> None
     ]
 
 
+DOUBLING = {
+    "$defs": {
+        **{f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)},
+        "d30": {"type": "object"},
+    },
+    "$ref": "#/$defs/d0",
+}
+ITSELF = {"$defs": {"a": {"properties": {"x": {"$ref": "#/$defs/a"}}}}, "$ref": "#/$defs/a"}
+
+
 @pytest.mark.parametrize(
     ("change", "fields"),
     [
         ({"validation_schema": {"type": "nonsense"}}, ["validation_schema"]),
         ({"validation_schema": {"$ref": "http://127.0.0.1:9/schema.json"}}, ["validation_schema"]),
+        ({"validation_schema": DOUBLING}, ["validation_schema"]),
+        ({"validation_schema": ITSELF}, ["validation_schema"]),
+        ({"validation_schema": {"$ref": "#"}}, ["validation_schema"]),
+        ({"validation_schema": {"$ref": "#/nowhere"}}, ["validation_schema"]),
         ({"validation_schema": {"pattern": "(?=look)(ahead)"}}, ["validation_schema"]),
         ({"optional_fields": ["predictions"]}, ["optional_fields"]),
         ({"billing_config": {"rates": {"standard": 1}}}, ["billing_config.unit"]),
@@ -198,6 +212,24 @@ def test_what_cannot_be_registered_is_refused_by_its_field(
     answer = server.client.post(PATH, json={**json.loads(AS_PRINTED), **change})
     assert answer.status_code == 422, answer.text
     assert [error["field"].removeprefix("body.") for error in answer.json()["errors"]] == fields
+
+
+def test_a_schema_may_refer_to_parts_of_itself(server: RunningServer) -> None:
+    tenant = Tenant(server, "parts")
+    pages = {"$defs": {"a/b": {"minimum": 2}}, "properties": {"pages": {"$ref": "#/$defs/a~1b"}}}
+    body = {"service_type": "ocr", "validation_schema": pages}
+    tenant.ask("POST", PATH, json=body).raise_for_status()
+    answer = tenant.send({"service_type": "ocr", "pages": 2}, {"service_type": "ocr", "pages": 1})
+    assert (answer["accepted"], refusals(answer)) == (1, [[("pages", "schema_minimum")]])
+
+
+def test_what_no_json_reader_takes_is_refused(server: RunningServer) -> None:
+    headers = {"Content-Type": "application/json"}
+    odd_schema = AS_PRINTED.replace(
+        '"service_name"', '"validation_schema": {"title": "\\ud800"}, "service_name"'
+    )
+    for odd in (odd_schema, AS_PRINTED.replace("0.001", "1e-999")):
+        assert server.client.post(PATH, content=odd, headers=headers).status_code == 400
 
 
 def test_a_service_is_its_tenants_own_and_changes_need_the_admin_scope(server: RunningServer) -> None:

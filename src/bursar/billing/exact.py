@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from bursar.errors import Invalid, Malformed, Reason
@@ -30,6 +31,8 @@ def exact_body(kind: type[Body], raw: bytes) -> Body:
             for fault in error.errors(include_url=False, include_input=False)
         )
         raise Invalid(reasons=reasons) from error
-    except (ValueError, RecursionError) as error:
-        message = "The body's JSON can't be read: a number is out of range, or it is nested too deeply."
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        message = (
+            "The body can't be read: a number or a character is out of range, or it is nested too deeply."
+        )
         raise Malformed(message) from error

@@ -1,7 +1,8 @@
 """JSON Schemas of registered services: compiled once, and what they find wrong with an event's fields.
 
-Drafts 4 to 2020-12. Nothing is fetched: a reference to another document is refused. Patterns are matched
-in linear time, and numbers are compared as exact decimals.
+Drafts 4 to 2020-12. Nothing is fetched: a reference to another document is refused. So is one that leads back
+to itself: a tenant's schema must not keep the door from the others. Patterns are matched in linear time, and
+numbers are compared as exact decimals.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 
 from bursar.errors import Invalid, Reason
-from bursar.usage.json_shape import is_object
+from bursar.usage.json_shape import is_list, is_object
 from bursar.usage.known_services import Fault
 from bursar.usage.record import decode_json
 
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from bursar.usage.known_services import Fields
 
 SCHEMA_BYTES_LIMIT = 65_536
+STEPS_LIMIT = 10_000
+"""Parts of a schema: checking an event against so many takes about a millisecond."""
 FAULTS_SHOWN = 20
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 MESSAGE_CHARACTERS = 300
 
 
@@ -36,9 +41,11 @@ def compile_schema(text: str) -> Callable[[Fields], Iterable[Fault]]:
     """
     if len(text.encode()) > SCHEMA_BYTES_LIMIT:
         raise _refusal("too_large", f"takes more than {SCHEMA_BYTES_LIMIT} bytes")
+    schema = decode_json(text.encode())
+    _refuse_costly(schema)
     try:
         validator: Any = jsonschema_rs.validator_for(
-            decode_json(text.encode()), offline=True, pattern_options=jsonschema_rs.RegexOptions()
+            schema, offline=True, pattern_options=jsonschema_rs.RegexOptions()
         )
     except (ValueError, RecursionError) as error:
         raise _refusal("not_a_schema", f"is no JSON Schema: {_first_line(error)}") from error
@@ -50,6 +57,59 @@ def compile_schema(text: str) -> Callable[[Fields], Iterable[Fault]]:
             return [Fault("$", "depth", _first_line(error))]
 
     return find_faults
+
+
+def _refuse_costly(schema: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Let only a schema pass whose work for one event is bounded, whatever it refers to."""
+    try:
+        size = _Expansion(schema).size_of(schema)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise _refusal("bad_reference", "refers to something that isn't in it") from error
+    except RecursionError as error:
+        raise _refusal("recursive", "refers to itself, or is nested too deeply") from error
+    if size > STEPS_LIMIT:
+        raise _refusal("too_large", f"has more than {STEPS_LIMIT} parts once its references are followed")
+
+
+class _Expansion:
+    """How many parts a schema has when every reference stands for what it refers to."""
+
+    def __init__(self, root: Any) -> None:  # noqa: ANN401 - any JSON value
+        self._root = root
+        self._sizes: dict[str, int] = {}
+        self._open: set[str] = set()
+
+    def size_of(self, part: Any) -> int:  # noqa: ANN401 - any JSON value
+        """The number of parts, itself included."""
+        if is_list(part):
+            return 1 + sum(self.size_of(one) for one in part)
+        if not is_object(part):
+            return 1
+        referred = [part[word] for word in _REFERENCES if isinstance(part.get(word), str)]
+        return (
+            1
+            + sum(self.size_of(one) for one in part.values())
+            + sum(self._size_behind(one) for one in referred)
+        )
+
+    def _size_behind(self, reference: str) -> int:
+        if reference in self._open:
+            raise RecursionError(reference)
+        if reference not in self._sizes:
+            self._open.add(reference)
+            self._sizes[reference] = self.size_of(self._target(reference))
+            self._open.remove(reference)
+        return self._sizes[reference]
+
+    def _target(self, reference: str) -> Any:  # noqa: ANN401 - any JSON value
+        head, *steps = unquote(reference).split("/")
+        if head != "#":
+            raise KeyError(reference)
+        found = self._root
+        for step in steps:
+            name = step.replace("~1", "/").replace("~0", "~")
+            found = found[int(name)] if is_list(found) else found[name]
+        return found
 
 
 def declared_fields(text: str) -> frozenset[str]:

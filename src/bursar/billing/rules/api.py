@@ -23,6 +23,7 @@ from bursar.billing.registered import RecordedRule
 from bursar.billing.registry import Author, Registry
 from bursar.billing.rules.bodies import RuleIn, RuleOut, RulesOut, TrialAnswer, TrialBody
 from bursar.identity.caller import Caller, Scope
+from bursar.identity.tenant import ID_PATTERN
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.rules.rule import RuleBook
 from bursar.usage.bodies import translate_item
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 ONE = "/billing-rules/{rule_id}"
 TRIED = "tried"
 """The id of a rule that isn't recorded."""
-RuleId = Annotated[str, Path(max_length=64)]
+RuleId = Annotated[str, Path(pattern=ID_PATTERN)]
 Asked = Annotated[str | None, Query(max_length=256)]
 
 
