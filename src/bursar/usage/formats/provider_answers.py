@@ -20,6 +20,7 @@ from bursar.usage.event import Estimate, UsageEvent
 from bursar.usage.formats.answer_facts import AnswerFacts, facts_of, time_of_header
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, first_text
 from bursar.usage.formats.asked_text import asked_text
+from bursar.usage.formats.batch_files import lines_of_batch
 from bursar.usage.formats.estimating import estimate_tokens
 from bursar.usage.formats.recordings import Recording, Told, Unread, read_recording
 from bursar.usage.providers.normalise import normalise_usage
@@ -106,6 +107,7 @@ class AnswerReading:
 def read_answers(folder: Path, provider: str | None = None) -> Iterator[tuple[Path, AnswerReading]]:
     """Every file of a folder and its subfolders (or the one file), sorted by path, with its reading.
 
+    A file of a batch's results has a reading for each line, with the line's number behind its name.
     `provider` names the provider of bare answers that don't tell it themselves.
     """
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
@@ -118,7 +120,12 @@ def read_answers(folder: Path, provider: str | None = None) -> Iterator[tuple[Pa
         except OSError as error:
             yield path, AnswerReading(None, Unread.UNREADABLE_FILE, error.strerror or "It can't be opened.")
             continue
-        yield path, read_answer(content, provider)
+        batch = lines_of_batch(content)
+        if batch is None:
+            yield path, read_answer(content, provider)
+            continue
+        for number, line in batch:
+            yield path.with_name(f"{path.name}:{number}"), read_answer(line, provider)
 
 
 def read_answer(content: bytes, provider: str | None = None) -> AnswerReading:
