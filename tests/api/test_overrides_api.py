@@ -302,3 +302,14 @@ def test_pages_go_on_where_the_last_one_ended(server: RunningServer) -> None:
     assert [one["id"] for one in (*first["items"], *rest["items"])] == made
     assert rest["next_cursor"] is None
     assert ask(server, keys["read"], "GET", OVERRIDES, params={"cursor": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "since", ["0001-01-01T00:00:00Z", "1960-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"]
+)
+def test_an_agreement_may_begin_on_any_day_of_the_calendar(server: RunningServer, since: str) -> None:
+    keys = keys_of(server, f"ov-since-{since[:4]}")
+    recorded_cost(server, keys["admin"], "before")
+    made = agree(server, keys["admin"], {**DISCOUNT, "valid_from": since})
+    assert made["recorded"]["events"] == (0 if since.startswith("9999") else 1)
+    assert cost_of(server, keys["read"])[0] == ("2.5" if since.startswith("9999") else "2.2")

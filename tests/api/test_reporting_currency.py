@@ -110,6 +110,8 @@ def test_the_tenants_own_currency_is_told_unasked_and_all_three_answers_agree(se
     queried = ask(server, keys["read"], "POST", "/api/v1/query", json=query).json()["converted"]
     assert summary["amount"] == "6.5"
     assert summary == broken_down == queried
+    table = ask(server, keys["read"], "GET", SUMMARY, params={**WINDOW, "format": "csv"}).text
+    assert "converted,,6.5,EUR,0" in table.splitlines()
     # Filters select what is converted, too.
     only = converted(server, keys["read"], currency="EUR")
     assert (only["amount"], only["rates"]) == ("4", [])

@@ -85,7 +85,8 @@ def make_desk(pricing: TenantPricing, books: PriceBooks, questions: AsksQuestion
 
 
 def _query_of(said: Said, now: datetime) -> UsageQuery | None:
-    start = said.valid_from or clock.EPOCH
+    # Windows begin in 1970; an agreement may be older.
+    start = max(said.valid_from or clock.EPOCH, clock.EPOCH)
     end = now if said.valid_to is None else min(said.valid_to, now)
     if start >= end:
         return None

@@ -314,6 +314,9 @@ def _as_csv(summary: CostSummary) -> str:
     rows: list[list[Cell]] = [
         ["total", None, summary.total_cost, summary.currency, summary.unpriced.events],
     ]
+    if summary.converted is not None:
+        converted = summary.converted
+        rows.append(["converted", None, converted.amount, converted.currency, summary.unpriced.events])
     for name in PARTS:
         costs: dict[str, str | None] = getattr(summary, f"cost_by_{name}")
         unpriced: dict[str, int] = getattr(summary, f"unpriced_by_{name}", {})
