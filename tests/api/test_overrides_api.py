@@ -181,6 +181,7 @@ def test_all_that_is_wrong_is_said_at_once(server: RunningServer) -> None:
     ("change", "field", "code"),
     [
         ({"percent": "100.1"}, "percent", "out_of_range"),
+        ({"percent": "1E-999999999999"}, "percent", "too_fine"),
         ({"percent": "-1"}, "percent", "out_of_range"),
         ({"percent": None}, "percent", "required"),
         ({"percent": "0." + "0" * 20 + "1"}, "percent", "too_fine"),
@@ -213,6 +214,27 @@ def test_what_cannot_be_agreed_on_is_refused_by_name(
     refused = server.client.post(PRICES, json={**DISCOUNT, **change})
     assert refused.status_code == 422, refused.text
     assert (field, code) in [(one["field"], one["code"]) for one in refused.json()["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("price", "field", "code"),
+    [
+        ({"price": "1E+999999999999"}, "prices.input_tokens", "out_of_range"),
+        ({"price": "1E-999999999999"}, "prices.input_tokens", "too_fine"),
+        ({"price": "2", "minimum": "1E-5000"}, "prices.input_tokens.minimum", "too_fine"),
+        ({"price": "2", "minimum": "1E-999999999999"}, "prices.input_tokens.minimum", "too_fine"),
+        ({"price": "2", "minimum": "0"}, "prices.input_tokens.minimum", "out_of_range"),
+        ({"price": "2", "minimum": "-1"}, "prices.input_tokens.minimum", "out_of_range"),
+    ],
+)
+def test_a_number_that_nobody_can_write_out_is_refused_by_name(
+    server: RunningServer, price: dict[str, str], field: str, code: str
+) -> None:
+    body = {**CONTRACT, "prices": {"input_tokens": price}, "hours": "10:00-10:00"}
+    refused = server.client.post(PRICES, json=body)
+    assert refused.status_code == 422, refused.text
+    reasons = {(one["field"], one["code"]) for one in refused.json()["errors"]}
+    assert reasons >= {(field, code), ("hours", "invalid_value")}
 
 
 @pytest.mark.parametrize(

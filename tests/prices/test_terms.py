@@ -6,11 +6,15 @@ ones, 30 a million output tokens.
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bursar.pricing.card import AppliedTerm, Rate, RateCard
 from bursar.pricing.rating import PricingSubject, Rating, rate_usage
@@ -24,6 +28,7 @@ from bursar.pricing.terms import (
     Multiplier,
     RequestFee,
     Terms,
+    fits_pattern,
 )
 from tests.support.price_books import LINK, acme_book
 
@@ -305,3 +310,15 @@ def test_the_ends_of_a_discount(percent: str) -> None:
     card = card_of(with_terms(discount("d", percent)))
     assert card.terms == (AppliedTerm("d", "discount", f"{percent} %"),)
     assert card.amount_for(TOKENS) == (10 * 10**12 if percent == "0" else 0)
+
+
+@given(pattern=st.text("ab*", max_size=8), name=st.text("ab", max_size=12))
+def test_a_star_stands_for_any_text(pattern: str, name: str) -> None:
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
+    assert fits_pattern(pattern, name) == expected
+
+
+def test_no_pattern_of_a_tenant_holds_up_the_others() -> None:
+    began = time.process_time()
+    assert not fits_pattern("*a" * 127 + "*b", "a" * 256)
+    assert time.process_time() - began < 1

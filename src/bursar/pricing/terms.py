@@ -12,7 +12,6 @@ rates is in `layers.py`; where they are kept is the business of whoever serves t
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -170,8 +169,8 @@ def fits_pattern(pattern: str | None, *names: str) -> bool:
     """Whether a pattern (`*` stands for any text; None for everything) fits one of these lower-case names."""
     if pattern is None:
         return True
-    test = _compiled(pattern.strip().lower())
-    return any(test.fullmatch(name) is not None for name in names)
+    parts = _parts_of(pattern)
+    return any(_fits_parts(parts, name) for name in names)
 
 
 def closest_first(adjustments: Iterable[Adjustment]) -> tuple[Adjustment, ...]:
@@ -197,8 +196,31 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+def _parts_of(pattern: str) -> tuple[str, ...]:
+    """The texts between the stars."""
+    return tuple(pattern.strip().lower().split("*"))
+
+
+def _fits_parts(parts: tuple[str, ...], name: str) -> bool:
+    """Whether a name is these texts with anything between them.
+
+    Each text is taken where it comes first, so the time is bounded whatever a tenant calls a pattern; a
+    regular expression of many stars tries every way to share out a name among them.
+    """
+    first, *between = parts
+    if not between:
+        return name == first
+    *between, last = between
+    end = len(name) - len(last)
+    if not name.startswith(first) or not name.endswith(last) or end < len(first):
+        return False
+    place = len(first)
+    for part in between:
+        found = name.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
 
 
 def _id_of(term: Adjustment | ModelAlias) -> str:

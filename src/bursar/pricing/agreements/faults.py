@@ -10,9 +10,12 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bursar.errors import Conflict, Invalid, Reason
 from bursar.pricing.agreements.override import (
     ALIAS_KIND,
+    AgreedPrice,
     Override,
     OverrideKind,
     adjustments_of,
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from bursar.pricing.agreements.override import AgreedPrice, AliasSaid
+    from bursar.pricing.agreements.override import AliasSaid
     from bursar.pricing.agreements.store import TermRecord
     from bursar.pricing.rows import PriceRow
 
@@ -56,6 +59,7 @@ _CONDITIONS = (
     "weekdays",
 )
 _EVERYTHING = "*"
+_ANY_PRICE = AgreedPrice("input_tokens", Decimal(1), 1)
 
 
 def refuse_override(said: Override) -> None:
@@ -147,11 +151,12 @@ def _contract_faults(said: Override) -> Iterator[Reason]:
         yield from _price_faults(price)
     if said.provider is None and said.model is None:
         yield Reason("model", "required", "A contract names a provider, a model, or both.")
-    # The conditions are the same for all of its prices; dates and amounts were looked at already.
-    for row in _rows_of("", said)[:1]:
-        for field, fault in row_faults(row):
-            if field not in {"valid_to", "price", "per", "minimum"}:
-                yield Reason(field, "invalid_value", f"{field} {fault}.")
+    # The conditions are the same for all of its prices. Those prices may be nothing that a row can hold, and
+    # were looked at already, as were the dates.
+    (row,) = _rows_of("", msgspec.structs.replace(said, prices=(_ANY_PRICE,)))
+    for field, fault in row_faults(row):
+        if field != "valid_to":
+            yield Reason(field, "invalid_value", f"{field} {fault}.")
 
 
 def _price_faults(price: AgreedPrice) -> Iterator[Reason]:
@@ -164,8 +169,10 @@ def _price_faults(price: AgreedPrice) -> Iterator[Reason]:
     yield from _number_faults(field, price.price, AMOUNT_LIMIT)
     if not 1 <= price.per <= PER_LIMIT:
         yield Reason(f"{field}.per", "out_of_range", f"per must be from 1 to {PER_LIMIT}.")
-    if price.minimum is not None and not (price.minimum.is_finite() and 0 < price.minimum <= PER_LIMIT):
-        yield Reason(f"{field}.minimum", "out_of_range", f"minimum must be more than 0, up to {PER_LIMIT}.")
+    if price.minimum is not None:
+        yield from _number_faults(f"{field}.minimum", price.minimum, Decimal(PER_LIMIT))
+        if price.minimum.is_zero():
+            yield Reason(f"{field}.minimum", "out_of_range", "minimum must be more than 0.")
 
 
 def _rows_of(record_id: str, said: Override) -> list[PriceRow]:
