@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bursar.pricing.genai_source import load_book
+from bursar.usage.revising.repricing import RepriceWork
+from tests.support.ledger import ask_store
 from tests.support.other_prices import OtherBook
-from tests.support.patience import wait_until
+from tests.support.patience import DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping, Sequence
 
     import httpx
 
     from bursar.pricing.book import PriceBook
+    from bursar.scheduling.job import RunContext
     from tests.support.serving import RunningServer
 
 _numbers = itertools.count()
@@ -232,3 +236,53 @@ def test_the_operator_rates_all_tenants_each_in_a_run_of_its_own(server: Running
         assert runs.keys() == {tenant_id, "default"}
         results = [finished(server.client, run["url"])["result"] for run in runs.values()]
     assert [one["applied"] for one in results] == [1, 1]
+
+
+def test_a_run_that_is_cancelled_in_the_middle_leaves_nothing(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = recorded(server.client, *[{"model": MINI}] * 6)
+    changes, runner = server.platform.changes, server.platform.runner
+    append, appended = changes.append, list[int]()
+
+    def cancelling(records: Sequence[bytes], **how: bool) -> int:
+        """Journal, and cancel the run once some of its ratings are durable."""
+        appended.append(append(records, **how))
+        if len(appended) == 1:
+            runner.cancel(runner.last_runs("default")["reprice"].id)
+        return appended[-1]
+
+    monkeypatch.setattr("bursar.usage.revising.repricing.RATINGS_PER_RECORD", 2)
+    monkeypatch.setattr(changes, "append", cancelling)
+    with rated_by(server, OtherBook(factors={MINI: 2})):
+        body = {"reason": WHY, "filters": {"environment": environment}, "dry_run": False}
+        url = server.client.post(REPRICE, json=body).json()["run"]["url"]
+        wait_until(lambda: server.client.get(url).json()["finished_at"] is not None, "the run ends")
+        assert server.client.get(url).json()["state"] == "cancelled"
+        # The first ratings, and what abandons them.
+        wait_until(lambda: len(appended) == 2, "its ratings are abandoned")
+        assert changes.wait_applied(appended[-1], 10.0)
+        stores = server.platform.stores
+        assert ask_store(stores.database, "SELECT * FROM staged_ratings") == []
+        assert server.client.get(f"{EVENTS}/{environment}-0").json()["cost"]["total"] == "0.00015"
+        assert reprice(server.client, environment, dry_run=False)["result"]["applied"] == 6
+    assert stores.recount(lambda _step, _count: None).differences == []
+
+
+def test_a_second_run_is_refused_while_one_is_under_way(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = recorded(server.client, {"model": MINI})
+    body = {"reason": WHY, "filters": {"environment": environment}}
+    go_on, rate = threading.Event(), RepriceWork.__call__
+
+    def held(work: RepriceWork, run: RunContext) -> Mapping[str, Any]:
+        assert go_on.wait(DEADLINE_SECONDS)
+        return rate(work, run)
+
+    monkeypatch.setattr(RepriceWork, "__call__", held)
+    url = server.client.post(REPRICE, json=body).json()["run"]["url"]
+    refused = server.client.post(REPRICE, json=body)
+    go_on.set()
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "under_way")
+    finished(server.client, url)

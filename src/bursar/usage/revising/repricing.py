@@ -52,6 +52,8 @@ WINDOW_SEQS = 32_768
 """Positions gone through at once: what is in memory of events, some 30 MB at most."""
 RECORDS_AHEAD = 8
 """Records of ratings that may be durable and not yet applied."""
+ABANDON_SECONDS = 5.0
+"""How long a run's end may wait to see whether ratings of it wait."""
 _CERTAIN = frozenset({Stopped.SHUTDOWN, Stopped.LOST})
 
 
@@ -223,6 +225,8 @@ class RepriceWork:
         tenant_id = run.tenant_id or ""
         if run.parameters.get("dry_run", True):
             return
+        # What it journaled last may not be applied yet. What is left all the same, the next run removes.
+        self.changes.wait_applied(self.changes.durable_seq, ABANDON_SECONDS)
         if self.questions.ask_now(lambda store: store.ratings.is_open(tenant_id, run.id)):
             author = Author(tenant_id, run.asked_by or "schedule", str(run.parameters["reason"]), run.id)
             record = RatingRunRecord(**author.head(RATING_RUN, clock.now()), step=ABANDON)
