@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHANGES_SHOWN = 40
+VANISHED_SHOWN = 10
+"""A data file of a few models leaves out thousands."""
 
 
 def show_diff(found: Mapping[str, Any], *, as_json: bool) -> None:
@@ -39,7 +41,10 @@ def show_diff(found: Mapping[str, Any], *, as_json: bool) -> None:
     if len(found["changes"]) > CHANGES_SHOWN:
         print(f"The first {CHANGES_SHOWN} are shown; --json has more.")
     if found["vanished"]:
-        print("No longer listed: " + ", ".join(found["vanished"]))
+        names = found["vanished"]
+        more = f" and {len(names) - VANISHED_SHOWN} more; --json names them" if names[VANISHED_SHOWN:] else ""
+        print(f"No longer listed: {', '.join(names[:VANISHED_SHOWN])}{more}.")
+        print("Their prices stay; --retire ends them.")
     if found["disagreements"]:
         count = found["counts"]["disagreements"]
         show_disagreements(found["disagreements"], count, f"{found['source']} {found['version']}")
