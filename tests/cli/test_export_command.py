@@ -115,7 +115,9 @@ def test_an_export_that_was_cut_off_goes_on_at_its_own_moment(
 
     with monkeypatch.context() as patched:
         patched.setattr(export_file.ExportFile, "remember", fall_over)
-        assert bursar("export", *arguments, "--out", path).code != 0
+        cut = bursar("export", *arguments, "--out", path)
+    assert cut.code != 0
+    assert f"{noted[-1]:,} bytes are in {path}.part; the same command with --resume" in cut.err
     assert not path.exists()
     late = {**CALL, "event_id": f"late-{form}", "project_id": "search"}
     server.client.post("/api/v1/events?wait=applied", json=late)

@@ -112,7 +112,10 @@ def export(
     file = ExportFile({name: value for name, value in asked.items() if value is not None}, out)
     file.refuse_misuse(is_resumed=resume, may_overwrite=overwrite)
     with open_ledger(ledger, PATIENT) as client:
-        totals = write_export(client, file, is_resumed=resume)
+        try:
+            totals = write_export(client, file, is_resumed=resume)
+        finally:
+            file.tell_rest()
     _tell(totals, out, as_json=as_json)
 
 

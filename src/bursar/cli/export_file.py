@@ -97,6 +97,13 @@ class ExportFile:
             os.fsync(opened.fileno())
         fresh.replace(self.note)
 
+    def tell_rest(self) -> None:
+        """Say how to go on, where the file isn't whole."""
+        from bursar.cli.printing import say
+
+        if self.path is not None and self.note.is_file():
+            say(f"{self.size:,} bytes are in {self.part}; the same command with --resume goes on from there.")
+
 
 def write_export(client: BursarClient, file: ExportFile, *, is_resumed: bool) -> dict[str, str]:
     """Fetch an export to its end; answers what it says of itself.
