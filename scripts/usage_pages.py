@@ -13,9 +13,9 @@ import msgspec
 from bursar.described import field_words
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage import event
+from bursar.usage.field_names import ALIASES, UNIT_ALIASES
 from bursar.usage.query_dimensions import DIMENSION_ALIASES, DIMENSIONS
 from bursar.usage.query_measures import MEASURE_ALIASES, MEASURES
-from bursar.usage.translate import ALIASES, UNIT_ALIASES
 
 _EVENT_HEAD = f"""\
 # The usage event
