@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
+from bursar.app.billing import months_of
 from bursar.billing.months.month import Month
 from tests.api.test_retention_api import a_tenant, ask
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
+    from bursar.billing.months.closing import ClosedBy, Closing, ClosingStore
     from tests.support.serving import RunningServer
 
 SUMMARIES = "/api/v1/billing/summaries"
@@ -140,6 +144,45 @@ def test_months_close_in_order_and_only_once_they_are_over(server: RunningServer
     assert [one["month"] for one in listed["items"]] == [str(months_ago(0)), str(months_ago(1))]
     rest = ask(server, key, "GET", f"{SUMMARIES}?cursor={listed['next_cursor']}").json()
     assert [one["state"] for one in rest["items"]] == ["closed"] * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """Closings that are about to be kept when something else happens."""
+
+    store: ClosingStore
+    happenings: list[Callable[[], object]]
+
+    def closings(self, tenant_id: str) -> tuple[Closing, ...]:
+        return self.store.closings(tenant_id)
+
+    def close(self, tenant_id: str, month: Month, at: datetime, by: ClosedBy, text: str) -> bool:
+        while self.happenings:
+            self.happenings.pop()()
+        return self.store.close(tenant_id, month, at, by, text)
+
+    def forget(self, tenant_id: str) -> int:
+        return self.store.forget(tenant_id)
+
+
+@pytest.mark.parametrize("others_last", [3, 2])
+def test_two_who_close_at_once_bill_every_event_once(server: RunningServer, others_last: int) -> None:
+    name = f"at-once-{others_last}"
+    key = a_tenant(server, name)["admin"]
+    first, second, third = (months_ago(number) for number in (3, 2, 1))
+    spend(server, key, first, "known to both")
+    months = months_of(server.platform)
+
+    def meanwhile() -> None:
+        spend(server, key, first, "known to the other one only")
+        finalise(server, key, months_ago(others_last))
+
+    slower = replace(months, store=Interrupted(months.store, [meanwhile]))
+    closed = slower.finalise(name, third, ("slower", None), clock.now())
+    expected = {3: [second, third], 2: [third]}[others_last]
+    assert [closing.month for closing in closed] == expected
+    assert [total_of(show(server, key, month)) for month in (first, second, third)] == [2, 0, 0]
+    assert show(server, key, second)["corrections"] == []
 
 
 def test_whatever_happens_the_months_add_up_to_all_usage(server: RunningServer) -> None:

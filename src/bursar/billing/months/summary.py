@@ -116,17 +116,20 @@ class Months:
         return self._close_until(tenant_id, month, (None, None), now)
 
     def _close_until(self, tenant_id: str, last: Month, by: ClosedBy, now: datetime) -> tuple[Closing, ...]:
-        before = self.store.closings(tenant_id)
-        known = {closing.month for closing in before}
-        bills = self._bills(tenant_id, before, now)
-        closings = before
+        closings = self.store.closings(tenant_id)
+        bills = self._bills(tenant_id, closings, now)
+        mine: list[Month] = []
         while (month := self._next_to_close(closings, bills)) is not None and month <= last:
             corrections = self._corrections(tenant_id, month, closings, bills)
             text = write_figures(month, bills.get(month, {}), corrections)
-            self.store.close(tenant_id, month, now, by, text)
-            # Also where another process was faster: its closing is the one that counts.
-            closings = self.store.closings(tenant_id)
-        return tuple(closing for closing in closings if closing.month not in known)
+            if self.store.close(tenant_id, month, now, by, text):
+                mine.append(month)
+            before, closings = closings, self.store.closings(tenant_id)
+            if {closing.month for closing in closings} - {*mine, *(one.month for one in before)}:
+                # Somebody else closed months meanwhile, who may have known of more events than these bills:
+                # against them, the later ones would be corrected by the difference.
+                bills = self._bills(tenant_id, closings, now)
+        return tuple(closing for closing in closings if closing.month in mine)
 
     def _next_to_close(self, closings: Sequence[Closing], bills: Mapping[Month, Bill]) -> Month | None:
         if closings:
