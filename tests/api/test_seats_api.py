@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
+from bursar.app.billing import seats_of
+from bursar.billing.seats.plan import SeatPlan
 from tests.api.test_months_api import months_ago
 from tests.api.test_retention_api import a_tenant, ask, events_counted
+from tests.api.test_suspended_tenants import set_state
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
@@ -88,7 +91,8 @@ def test_seats_end_but_not_before_what_is_recorded(server: RunningServer) -> Non
     key = a_tenant(server, "ending")["admin"]
     today = clock.now().date()
     made = add(server, key, starts=str(today), ends=None)
-    early = ask(server, key, "POST", f"{SEATS}/{made['id']}/end", json={"ends": str(today)})
+    before = {"ends": str(today - timedelta(days=1))}
+    early = ask(server, key, "POST", f"{SEATS}/{made['id']}/end", json=before)
     assert early.status_code == 422, early.text
     long = add(server, key, starts=str(today - timedelta(days=5)), ends=None)
     early = ask(server, key, "POST", f"{SEATS}/{long['id']}/end", json={"ends": str(today)})
@@ -96,6 +100,83 @@ def test_seats_end_but_not_before_what_is_recorded(server: RunningServer) -> Non
     assert early.json()["errors"][0]["code"] == "days_recorded"
     ended = ask(server, key, "POST", f"{SEATS}/{long['id']}/end", json={}).raise_for_status().json()
     assert ended["ends"] == str(today + timedelta(days=1))
+
+
+def test_seats_that_have_not_begun_can_be_called_off(server: RunningServer) -> None:
+    key = a_tenant(server, "called-off")["admin"]
+    starts = str(clock.now().date() + timedelta(days=40))
+    made = add(server, key, starts=starts, ends=None)
+    ended = ask(server, key, "POST", f"{SEATS}/{made['id']}/end", json={}).raise_for_status().json()
+    assert (ended["ends"], ended["recorded_until"]) == (starts, None)
+
+
+def test_seats_whose_days_are_refused_are_not_kept(server: RunningServer) -> None:
+    key = a_tenant(server, "refused-seats")["admin"]
+    only_anthropic(server, key)
+    days = {"starts": str(clock.now().date()), "ends": None}
+    body = {"provider": "openai", "plan": "Team", "seats": 1, "price_per_seat": "25", **days}
+    refused = ask(server, key, "POST", SEATS, json=body)
+    assert refused.status_code == 409, refused.text
+    assert ask(server, key, "GET", SEATS).json()["items"] == []
+    assert add(server, key, **days)["recorded_until"] is not None
+
+
+def test_one_tenants_refused_seats_keep_no_others_from_being_recorded(server: RunningServer) -> None:
+    keys = {name: a_tenant(server, name)["admin"] for name in ("a-refused", "b-suspended", "c-fine")}
+    for name, key in keys.items():
+        if name == "a-refused":
+            only_anthropic(server, key)
+        for provider in ("openai", "anthropic"):
+            keep_unrecorded(server, name, provider)
+    set_state(server, "b-suspended", "suspended")
+    ended = run_job(server, "seats")
+    assert ended["state"] == "failed"
+    assert "a-refused" in ended["error"]
+    assert "b-suspended" not in ended["error"]
+    wait_until(lambda: events_counted(server, keys["c-fine"]) == 2, "the last tenant's days are recorded")
+    wait_until(lambda: events_counted(server, keys["a-refused"]) == 1, "the first one's other plan is, too")
+    assert events_counted(server, keys["b-suspended"]) == 0
+    set_state(server, "b-suspended", "active")
+    run_job(server, "seats")
+    wait_until(lambda: events_counted(server, keys["b-suspended"]) == 2, "they are made up for")
+
+
+def only_anthropic(server: RunningServer, key: str) -> None:
+    """Let the tenant's subscriptions be refused for any other provider."""
+    service = {"service_type": "subscription", "providers": ["anthropic"]}
+    ask(server, key, "POST", "/api/v1/services", json=service).raise_for_status()
+
+
+def keep_unrecorded(server: RunningServer, tenant_id: str, provider: str) -> None:
+    """A plan as it is after midnight: a day has begun, and nobody has recorded it."""
+    now = clock.now()
+    plan = SeatPlan(
+        id=f"seat_{tenant_id}_{provider}".replace("-", "_"),
+        tenant_id=tenant_id,
+        provider=provider,
+        plan="Team",
+        seats=1,
+        price_per_seat=Decimal(30),
+        currency="USD",
+        project_id=None,
+        starts=now.date(),
+        ends=now.date() + timedelta(days=1),
+        recorded_until=None,
+        note=None,
+        created_at=now,
+        created_by="key_test",
+    )
+    seats_of(server.platform).store.add(plan)
+
+
+def run_job(server: RunningServer, job_id: str) -> dict[str, Any]:
+    """A run of a job for all tenants, once it has ended."""
+    path = f"/api/v1/scheduler/jobs/{job_id}/trigger"
+    run = server.client.post(path, json={}).raise_for_status().json()
+    at = f"/api/v1/scheduler/runs/{run['id']}"
+    wait_until(lambda: server.client.get(at).json()["finished_at"] is not None, "the job has ended")
+    ended: dict[str, Any] = server.client.get(at).json()
+    return ended
 
 
 def test_adding_again_with_the_same_key_adds_nothing(server: RunningServer) -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bursar import clock
 from bursar.app.own_usage import LoopDoor
 from bursar.billing.months.summary import Months
 from bursar.billing.seats.recording import SeatRecorder
+from bursar.errors import BursarError, Conflict
 from bursar.scheduling.job import Cron, Job, RunContext
 from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.relational.closings import RelationalClosings
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
 CLOSE_JOB = "billing"
 SEATS_JOB = "seats"
+FAILURES_NAMED = 5
+"""In the error of a run; all are in the log."""
+
+log = structlog.get_logger()
 
 
 def months_of(ground: JobGround) -> Months:
@@ -42,7 +49,7 @@ def seats_of(ground: JobGround) -> SeatRecorder:
 
 def billing_jobs(ground: JobGround, tenants: Callable[[], Iterable[str]]) -> list[Job]:
     """What closes months, and what records seats."""
-    return [_closing(months_of(ground), tenants), _seats(seats_of(ground), tenants)]
+    return [_closing(months_of(ground), tenants), _seats(seats_of(ground), tenants, ground.knows_tenant)]
 
 
 def _journals(ground: JobGround) -> tuple[str, list[str]]:
@@ -54,12 +61,15 @@ def _journals(ground: JobGround) -> tuple[str, list[str]]:
 def _closing(months: Months, tenants: Callable[[], Iterable[str]]) -> Job:
     def close(context: RunContext) -> dict[str, Json]:
         closed: list[Json] = []
-        for done, tenant_id in enumerate(_whose(context, tenants)):
-            context.progress("closing months", done)
-            closed += [
+
+        def close_due(tenant_id: str) -> None:
+            context.progress("closing months", len(closed))
+            closed.extend(
                 {"tenant_id": tenant_id, "month": str(closing.month), "hash": closing.hash}
                 for closing in months.close_due(tenant_id, clock.now())
-            ]
+            )
+
+        _do_for_each(_whose(context, tenants), close_due)
         return {"closed": closed}
 
     return Job(
@@ -73,14 +83,22 @@ def _closing(months: Months, tenants: Callable[[], Iterable[str]]) -> Job:
     )
 
 
-def _seats(seats: SeatRecorder, tenants: Callable[[], Iterable[str]]) -> Job:
+def _seats(
+    seats: SeatRecorder, tenants: Callable[[], Iterable[str]], takes_usage: Callable[[str], bool]
+) -> Job:
     def record(context: RunContext) -> dict[str, Json]:
         days = 0
-        for tenant_id in _whose(context, tenants):
-            before = days
-            days += seats.record_due(
-                tenant_id, clock.now(), lambda done, before=before: context.progress("seats", before + done)
-            )
+
+        def record_due(tenant_id: str) -> None:
+            nonlocal days
+            # Of a suspended tenant they are recorded once it isn't any more.
+            if takes_usage(tenant_id):
+                before = days
+                days += seats.record_due(
+                    tenant_id, clock.now(), lambda done: context.progress("seats", before + done)
+                )
+
+        _do_for_each(_whose(context, tenants), record_due)
         return {"days": days}
 
     return Job(
@@ -96,3 +114,22 @@ def _seats(seats: SeatRecorder, tenants: Callable[[], Iterable[str]]) -> Job:
 
 def _whose(context: RunContext, tenants: Callable[[], Iterable[str]]) -> Iterable[str]:
     return tenants() if context.tenant_id is None else [context.tenant_id]
+
+
+def _do_for_each(tenants: Iterable[str], work: Callable[[str], None]) -> None:
+    """Do it for every tenant: none of them waits for one for which it fails.
+
+    Raises:
+        Conflict: it failed for some, which are named; it was done for all others.
+    """
+    failures: list[str] = []
+    for tenant_id in tenants:
+        try:
+            work(tenant_id)
+        except BursarError as error:
+            log.warning("a job failed for a tenant", tenant=tenant_id, error=error.detail)
+            failures.append(f"{tenant_id}: {error.detail}")
+    if failures:
+        more = f" And {len(failures) - FAILURES_NAMED} more." if len(failures) > FAILURES_NAMED else ""
+        message = f"Done but for {len(failures)} tenants. {' '.join(failures[:FAILURES_NAMED])}{more}"
+        raise Conflict(message)

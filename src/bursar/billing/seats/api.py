@@ -20,6 +20,7 @@ from bursar import clock, ids
 from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan, refuse_unfit
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
+from bursar.errors import BursarError
 from bursar.identity.caller import Caller, Scope
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.money import format_decimal
@@ -56,7 +57,8 @@ class SeatEndIn(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ends: Day | None = Field(
-        default=None, description="The first UTC day that isn't paid any more; tomorrow if absent."
+        default=None,
+        description="The first UTC day that isn't paid any more; if absent tomorrow, or the day it starts.",
     )
 
 
@@ -130,17 +132,24 @@ def make_router(
         plan = _plan_of(body, caller, moment, idempotency_key)
         refuse_unfit(plan)
         store.add(plan)
-        recorder.record_due(caller.tenant_id, moment)
+        kept = store.plan(caller.tenant_id, plan.id)
+        try:
+            recorder.record_plan(kept, moment)
+        except BursarError:
+            # Whoever is refused may ask again; days that are recorded stay, and the schedule adds the others.
+            if store.remove_unrecorded(caller.tenant_id, plan.id):
+                raise
         return SeatPlanOut.of(store.plan(caller.tenant_id, plan.id))
 
     _add_reading(router, recorder, reader)
 
     @router.post("/{plan_id}/end")
     def end_seats(plan_id: PlanId, body: SeatEndIn, caller: Caller = admin) -> SeatPlanOut:
-        """Let a plan end; days that are recorded stay."""
+        """Let a plan end; days that are recorded stay. One that ends when it starts never begins."""
         plan = store.plan(caller.tenant_id, plan_id)
-        ends = body.ends or now().date() + timedelta(days=1)
-        refuse_unfit(replace(plan, ends=ends))
+        ends = body.ends or max(now().date() + timedelta(days=1), plan.starts)
+        if ends != plan.starts:
+            refuse_unfit(replace(plan, ends=ends))
         return SeatPlanOut.of(store.end(caller.tenant_id, plan_id, ends))
 
     return router

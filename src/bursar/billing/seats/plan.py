@@ -108,6 +108,10 @@ class SeatStore(Protocol):
         """
         ...
 
+    def remove_unrecorded(self, tenant_id: str, plan_id: str) -> bool:
+        """Forget a plan of which no day is recorded; False where one is, or there is no such plan."""
+        ...
+
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:
         """Days before this one are recorded."""
         ...

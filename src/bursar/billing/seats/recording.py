@@ -54,18 +54,30 @@ class SeatRecorder:
             told: called with the number so far, now and then; may raise to stop.
 
         Raises:
-            Conflict: the door refused a day; earlier ones are recorded.
+            Conflict: the door refused a day; all that it takes is recorded, other plans' days too.
             DiskFull, Overloaded, Unavailable: the journal takes nothing now.
         """
         done = 0
+        refused: list[Conflict] = []
         for plan in self.store.unfinished(tenant_id):
-            due = plan.days_due(now.astimezone(UTC).date(), self._kept_from(plan, now))
-            while days := list(islice(due, DAYS_AT_ONCE)):
-                told(done)
-                accepted = self.door.record(tenant_id, [seat_day(plan, day) for day in days], now)
-                _refuse_rejected(plan, accepted)
-                self.store.note_recorded(tenant_id, plan.id, days[-1] + timedelta(days=1))
-                done += len(days)
+            try:
+                done += self.record_plan(plan, now, lambda days, before=done: told(before + days))
+            except Conflict as refusal:
+                refused.append(refusal)
+        if refused:
+            raise refused[0]
+        return done
+
+    def record_plan(self, plan: SeatPlan, now: datetime, told: Callable[[int], None] = lambda _: None) -> int:
+        """Record the days of one plan that are due; how many. For arguments and errors see `record_due`."""
+        done = 0
+        due = plan.days_due(now.astimezone(UTC).date(), self._kept_from(plan, now))
+        while days := list(islice(due, DAYS_AT_ONCE)):
+            told(done)
+            accepted = self.door.record(plan.tenant_id, [seat_day(plan, day) for day in days], now)
+            _refuse_rejected(plan, accepted)
+            self.store.note_recorded(plan.tenant_id, plan.id, days[-1] + timedelta(days=1))
+            done += len(days)
         return done
 
     def _kept_from(self, plan: SeatPlan, now: datetime) -> date:

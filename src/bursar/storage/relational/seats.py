@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, or_, select, tuple_, update
+from sqlalchemy import delete, insert, or_, select, tuple_, update
 
 from bursar.billing.seats.plan import SeatPlan
 from bursar.errors import Conflict, NotFound, Reason
@@ -107,6 +107,15 @@ class RelationalSeats:
             message = f"Days until {plan.recorded_until} are recorded already; a plan ends then or later."
             raise Conflict(message, reasons=(Reason("ends", "days_recorded", message),))
         return plan
+
+    def remove_unrecorded(self, tenant_id: str, plan_id: str) -> bool:
+        """See `SeatStore.remove_unrecorded`."""
+        columns = SEAT_PLANS.c
+        change = delete(SEAT_PLANS).where(
+            *self._of(tenant_id), columns.id == plan_id, columns.recorded_until.is_(None)
+        )
+        with writing(self._engine) as connection:
+            return connection.execute(change).rowcount > 0
 
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:
         """See `SeatStore.note_recorded`."""
