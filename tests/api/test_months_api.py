@@ -14,6 +14,7 @@ from bursar import clock
 from bursar.app.billing import months_of
 from bursar.billing.months.month import Month
 from tests.api.test_retention_api import a_tenant, ask
+from tests.support.jobs import run_job
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
@@ -219,6 +220,23 @@ def test_the_schedule_closes_what_is_due(server: RunningServer) -> None:
     assert show(server, key, months_ago(2))["state"] == "closed"
     assert show(server, key, months_ago(2))["closed_by"] is None
     assert show(server, key, months_ago(0))["state"] == "open"
+
+
+def test_a_month_of_which_a_part_has_expired_says_so_for_good(server: RunningServer) -> None:
+    key = a_tenant(server, "expired")["admin"]
+    horizon = (clock.now() - timedelta(days=36)).replace(hour=0, minute=0, second=0, microsecond=0)
+    month = Month.of(horizon - timedelta(hours=1))
+    for hours in (-1, 1):
+        at = clock.rfc3339(horizon + timedelta(hours=hours))
+        spend(server, key, month, f"{hours} hours from it", time=at)
+    assert show(server, key, month)["partial"] is None
+    kept_days = {"events_days": 36, "rollups_days": 36}
+    ask(server, key, "PUT", "/api/v1/retention", json=kept_days).raise_for_status()
+    assert run_job(server, "retention")["state"] == "succeeded"
+    partial = {"since": clock.rfc3339(horizon), "reason": "rollups_expired"}
+    assert show(server, key, month)["partial"] == partial
+    assert finalise(server, key, month)["month"]["partial"] == partial
+    assert show(server, key, months_ago(0))["partial"] is None
 
 
 def test_a_reset_takes_the_closings_with_the_usage(server: RunningServer) -> None:

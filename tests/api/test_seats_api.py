@@ -14,6 +14,7 @@ from bursar.billing.seats.plan import SeatPlan
 from tests.api.test_months_api import months_ago
 from tests.api.test_retention_api import a_tenant, ask, events_counted
 from tests.api.test_suspended_tenants import set_state
+from tests.support.jobs import run_job
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
@@ -167,16 +168,6 @@ def keep_unrecorded(server: RunningServer, tenant_id: str, provider: str) -> Non
         created_by="key_test",
     )
     seats_of(server.platform).store.add(plan)
-
-
-def run_job(server: RunningServer, job_id: str) -> dict[str, Any]:
-    """A run of a job for all tenants, once it has ended."""
-    path = f"/api/v1/scheduler/jobs/{job_id}/trigger"
-    run = server.client.post(path, json={}).raise_for_status().json()
-    at = f"/api/v1/scheduler/runs/{run['id']}"
-    wait_until(lambda: server.client.get(at).json()["finished_at"] is not None, "the job has ended")
-    ended: dict[str, Any] = server.client.get(at).json()
-    return ended
 
 
 def test_adding_again_with_the_same_key_adds_nothing(server: RunningServer) -> None:

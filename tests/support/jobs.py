@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from bursar.scheduling.job import RunContext, Work
+    from tests.support.serving import RunningServer
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -133,3 +134,13 @@ def wait_for_state(runner: JobRunner, run: Run, state: RunState) -> Run:
     """The run, once it is in that state; for a runner that has its thread."""
     wait_until(lambda: runner.run(run.id).state is state, f"run {run.id} is {state}")
     return runner.run(run.id)
+
+
+def run_job(server: RunningServer, job_id: str) -> dict[str, Any]:
+    """A run of a server's job for all tenants, once it has ended."""
+    path = f"/api/v1/scheduler/jobs/{job_id}/trigger"
+    run = server.client.post(path, json={}).raise_for_status().json()
+    at = f"/api/v1/scheduler/runs/{run['id']}"
+    wait_until(lambda: server.client.get(at).json()["finished_at"] is not None, "the job has ended")
+    ended: dict[str, Any] = server.client.get(at).json()
+    return ended

@@ -133,6 +133,11 @@ def _print_months(months: Sequence[Mapping[str, Any]]) -> None:
         for total in month["totals"] or [_NOTHING]
     ]
     print_table(columns, rows, numbers=columns[3:])
+    for month in months:
+        if month["partial"]:
+            print(
+                f"{month['month']} is incomplete: what came before {month['partial']['since']} has expired."
+            )
 
 
 _NOTHING = {

@@ -20,6 +20,7 @@ from bursar.billing.months.summary import Months, MonthSummary
 from bursar.described import describe_fields
 from bursar.identity.caller import Caller, Scope
 from bursar.money import format_picos
+from bursar.usage.partial import Partial
 from bursar.usage.revising.author import REASON_LIMIT
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class MonthOut(_Answer):
     hash: str | None
     """Of a closed month's figures; they never change."""
     totals: list[CurrencyTotalOut]
+    partial: Partial | None
+    """Where retention took part of a month before it was closed: from when on its figures are complete."""
 
     @classmethod
     def of(cls, summary: MonthSummary) -> MonthOut:
@@ -227,6 +230,7 @@ def _head(summary: MonthSummary) -> dict[str, Any]:
         "reason": closing.reason if closing else None,
         "hash": closing.hash if closing else None,
         "totals": _totals(summary),
+        "partial": Partial(summary.partial_since, "rollups_expired") if summary.partial_since else None,
     }
 
 

@@ -8,6 +8,7 @@ its own closing. So every event is billed once, however late it comes and howeve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -17,7 +18,6 @@ from bursar.billing.months.month import Month
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from bursar.billing.months.bill import Bill
 
@@ -27,7 +27,7 @@ ClosedBy = tuple[str | None, str | None]
 """The key that finalised a month and why; both None where the schedule closed it."""
 
 
-class ClosedFigures(msgspec.Struct, frozen=True, kw_only=True):
+class ClosedFigures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a closing writes down."""
 
     v: int
@@ -35,6 +35,8 @@ class ClosedFigures(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[BillRow]
     corrections: dict[str, list[BillRow]]
     """By the earlier month that they are about."""
+    partial_since: datetime | None = None
+    """Absent where the lines are all that there was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Closing:
     corrections: dict[Month, Bill]
     hash: str
     """Of the document that says all this."""
+    partial_since: datetime | None = None
+    """What came before this moment of the month had expired, and is in no line."""
 
     @classmethod
     def read(cls, tenant_id: str, closed_at: datetime, by: ClosedBy, text: str) -> Closing:
@@ -69,16 +73,20 @@ class Closing:
             bill_of(figures.lines),
             {Month.parse(month): bill_of(rows) for month, rows in figures.corrections.items()},
             content_hash(text),
+            figures.partial_since,
         )
 
 
-def write_figures(month: Month, lines: Bill, corrections: Mapping[Month, Bill]) -> str:
+def write_figures(
+    month: Month, lines: Bill, corrections: Mapping[Month, Bill], partial_since: datetime | None = None
+) -> str:
     """The document of a closing, the same for the same figures."""
     figures = ClosedFigures(
         v=DOCUMENT_VERSION,
         month=str(month),
         lines=rows_of(lines),
         corrections={str(about): rows_of(corrections[about]) for about in sorted(corrections)},
+        partial_since=partial_since,
     )
     return msgspec.json.encode(figures).decode()
 

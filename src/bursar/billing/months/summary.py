@@ -52,6 +52,8 @@ class MonthSummary:
     corrections: dict[Month, Bill] = field(default_factory=dict["Month", "Bill"])
     """What is taken up here of earlier months, by the month that it is about."""
     closing: Closing | None = None
+    partial_since: datetime | None = None
+    """What came before this moment of the month has expired, and is in no line; of a closed one, had."""
 
     @property
     def bill(self) -> Bill:
@@ -81,7 +83,9 @@ class Months:
         if found is not None:
             return found
         is_closed = bool(summaries) and month < summaries[-1].month and summaries[-1].closing is not None
-        return MonthSummary(month, state_of(month, now, is_closed=is_closed), self._closes_at(month), {})
+        state = state_of(month, now, is_closed=is_closed)
+        partial = self._partial_since(tenant_id, month)
+        return MonthSummary(month, state, self._closes_at(month), {}, partial_since=partial)
 
     def estimates(self, tenant_id: str, now: datetime) -> tuple[Estimate, ...]:
         """How the current month may end, by currency."""
@@ -121,7 +125,8 @@ class Months:
         mine: list[Month] = []
         while (month := self._next_to_close(closings, bills)) is not None and month <= last:
             corrections = self._corrections(tenant_id, month, closings, bills)
-            text = write_figures(month, bills.get(month, {}), corrections)
+            partial = self._partial_since(tenant_id, month)
+            text = write_figures(month, bills.get(month, {}), corrections, partial)
             if self.store.close(tenant_id, month, now, by, text):
                 mine.append(month)
             before, closings = closings, self.store.closings(tenant_id)
@@ -158,12 +163,14 @@ class Months:
             state = state_of(month, now, is_closed=closing is not None)
             if closing is not None:
                 lines, corrections = closing.lines, closing.corrections
+                partial = closing.partial_since
             else:
-                lines = bills.get(month, {})
+                lines, partial = bills.get(month, {}), self._partial_since(tenant_id, month)
                 corrections = (
                     self._corrections(tenant_id, month, closings, bills) if month == taking_up else {}
                 )
-            summaries.append(MonthSummary(month, state, self._closes_at(month), lines, corrections, closing))
+            closes_at = self._closes_at(month)
+            summaries.append(MonthSummary(month, state, closes_at, lines, corrections, closing, partial))
             month = month.next()
         return summaries
 
@@ -181,6 +188,11 @@ class Months:
             if change:
                 found[about] = change
         return found
+
+    def _partial_since(self, tenant_id: str, month: Month) -> datetime | None:
+        """From when on the month's rollups are there, if some have expired."""
+        kept_from = self.ages.rollups_from(tenant_id)
+        return kept_from if kept_from is not None and month.start < kept_from else None
 
     def _closes_at(self, month: Month) -> datetime:
         return month.end + timedelta(days=self.grace_days)

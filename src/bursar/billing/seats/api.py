@@ -20,7 +20,6 @@ from bursar import clock, ids
 from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan, refuse_unfit
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
-from bursar.errors import BursarError
 from bursar.identity.caller import Caller, Scope
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.money import format_decimal
@@ -131,15 +130,7 @@ def make_router(
         moment = now()
         plan = _plan_of(body, caller, moment, idempotency_key)
         refuse_unfit(plan)
-        store.add(plan)
-        kept = store.plan(caller.tenant_id, plan.id)
-        try:
-            recorder.record_plan(kept, moment)
-        except BursarError:
-            # Whoever is refused may ask again; days that are recorded stay, and the schedule adds the others.
-            if store.remove_unrecorded(caller.tenant_id, plan.id):
-                raise
-        return SeatPlanOut.of(store.plan(caller.tenant_id, plan.id))
+        return SeatPlanOut.of(recorder.add(plan, moment))
 
     _add_reading(router, recorder, reader)
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from bursar.errors import Conflict
+from bursar.errors import BursarError, Conflict
 from bursar.money import PICOS_PER_UNIT, format_decimal
 from bursar.usage.event import ReportedCost, UsageEvent
 
@@ -44,6 +44,22 @@ class SeatRecorder:
     door: OwnUsage
     horizon_of: Callable[[str, datetime], datetime | None]
     """Since when a tenant's events are kept."""
+
+    def add(self, plan: SeatPlan, now: datetime) -> SeatPlan:
+        """Keep a plan and record its days that have begun; the plan as it is then.
+
+        Raises:
+            Conflict: its id stands for another plan, or the door refused a day; it isn't kept.
+            DiskFull, Overloaded, Unavailable: the journal takes nothing now; it isn't kept. Where some days
+                are recorded it is, and the schedule adds the others.
+        """
+        self.store.add(plan)
+        try:
+            self.record_plan(self.store.plan(plan.tenant_id, plan.id), now)
+        except BursarError:
+            if self.store.remove_unrecorded(plan.tenant_id, plan.id):
+                raise
+        return self.store.plan(plan.tenant_id, plan.id)
 
     def record_due(self, tenant_id: str, now: datetime, told: Callable[[int], None] = lambda _: None) -> int:
         """Record every day of a tenant's plans that has begun and isn't recorded; how many.
