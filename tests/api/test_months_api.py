@@ -269,7 +269,7 @@ def test_a_month_is_its_tenants_alone(server: RunningServer) -> None:
 def test_the_current_month_is_estimated_from_its_days(server: RunningServer) -> None:
     key = a_tenant(server, "guess")["admin"]
     empty = ask(server, key, "GET", "/api/v1/billing/estimate").json()
-    assert empty == {"month": str(months_ago(0)), "items": []}
+    assert empty == {"month": str(months_ago(0)), "items": [], "unpriced_events": 0}
     for days in range(1, 4):
         at = clock.rfc3339(clock.now() - timedelta(days=days))
         spend(server, key, months_ago(0), f"day-{days}", time=at)
@@ -279,3 +279,17 @@ def test_the_current_month_is_estimated_from_its_days(server: RunningServer) -> 
     assert found["basis_days"] == 3
     assert Decimal(found["to_come"]) == rest
     assert Decimal(found["total"]) == Decimal(found["so_far"]) + rest
+
+
+def test_a_day_whose_cost_nobody_knows_is_none_that_costs_nothing(server: RunningServer) -> None:
+    key = a_tenant(server, "guess-unpriced")["admin"]
+    now = clock.now()
+    for days in range(3):
+        at = clock.rfc3339(now - timedelta(days=days))
+        spend(server, key, months_ago(0), f"unknown-{days}", time=at, cost=None)
+    this_month = sum((now - timedelta(days=days)).month == now.month for days in range(3))
+    found = ask(server, key, "GET", "/api/v1/billing/estimate").json()
+    assert found == {"month": str(months_ago(0)), "items": [], "unpriced_events": this_month}
+    spend(server, key, months_ago(0), "known", time=clock.rfc3339(now - timedelta(days=1)))
+    found = ask(server, key, "GET", "/api/v1/billing/estimate").json()
+    assert (found["items"][0]["basis_days"], found["unpriced_events"]) == (1, this_month)

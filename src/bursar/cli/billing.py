@@ -112,6 +112,8 @@ def estimate(
         columns = ("currency", "so_far", "to_come", "total", "method", "basis_days")
         rows = [tuple(one[name] for name in columns) for one in found["items"]]
         print_table(columns, rows, title=found["month"], numbers=columns[1:4])
+    if not as_json and found["unpriced_events"]:
+        print(f"{found['unpriced_events']} events of the month have no known cost and are in no amount.")
 
 
 def _print_months(months: Sequence[Mapping[str, Any]]) -> None:

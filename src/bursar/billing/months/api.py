@@ -137,7 +137,9 @@ class EstimatesOut(_Answer):
 
     month: str
     items: list[EstimateOut]
-    """Empty before a single day is complete: nothing can be said yet."""
+    """Empty before a single day with a known cost is complete: nothing can be said yet."""
+    unpriced_events: int
+    """Events of the month so far whose cost isn't known: in no amount."""
 
 
 class FinaliseIn(BaseModel):
@@ -197,7 +199,11 @@ def _add_reading(
         """What the current month may come to, from what its days have cost so far."""
         moment = now()
         found = months.estimates(caller.tenant_id, moment)
-        return EstimatesOut(month=str(Month.of(moment)), items=[_estimate(one) for one in found])
+        return EstimatesOut(
+            month=str(Month.of(moment)),
+            items=[_estimate(one) for one in found.by_currency],
+            unpriced_events=found.unpriced_events,
+        )
 
 
 def _add_finalising(

@@ -46,6 +46,15 @@ class Estimate:
         return self.picos_so_far + self.picos_to_come
 
 
+@dataclass(frozen=True, slots=True)
+class MonthEstimates:
+    """How the current month may end."""
+
+    by_currency: tuple[Estimate, ...]
+    unpriced_events: int
+    """Events of the month so far whose cost isn't known: in no estimate."""
+
+
 def estimate_month(
     month: Month, today: date, spent: Mapping[str, Mapping[date, int]]
 ) -> tuple[Estimate, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bursar.billing.months.bill import Bill, LineKey, Sums
 from bursar.billing.months.month import Month
@@ -40,13 +40,28 @@ def read_bills(store: UsageQuestions, tenant_id: str, window: Window) -> dict[Mo
     return dict(bills)
 
 
-def read_days(store: UsageQuestions, tenant_id: str, window: Window) -> Mapping[str, Mapping[date, int]]:
-    """Picos by currency and UTC day; days without known cost aren't there."""
-    query = UsageQuery(window, ("events", "cost"), grain=Grain.DAY, limit=ROWS_LIMIT)
-    days: dict[str, dict[date, int]] = defaultdict(dict)
+class SpentDays(NamedTuple):
+    """What UTC days have cost."""
+
+    known: Mapping[str, Mapping[date, int]]
+    """Picos by currency and day; a day whose events are all without a known cost isn't there."""
+    unpriced: Mapping[date, int]
+    """How many events without a known cost each day has, where it has any."""
+
+
+def read_days(store: UsageQuestions, tenant_id: str, window: Window) -> SpentDays:
+    """What each day of a window has cost."""
+    measures = ("events", "cost", "unpriced_events")
+    query = UsageQuery(window, measures, grain=Grain.DAY, limit=ROWS_LIMIT)
+    known: dict[str, dict[date, int]] = defaultdict(dict)
+    unpriced: dict[date, int] = defaultdict(int)
     for row in _all_rows(store, tenant_id, query):
-        days[str(row["currency"])][_moment(row).date()] = _picos(row)
-    return dict(days)
+        day, events, unknown = _moment(row).date(), _whole(row["events"]), _whole(row["unpriced_events"])
+        if unknown:
+            unpriced[day] += unknown
+        if unknown < events:
+            known[str(row["currency"])][day] = _picos(row)
+    return SpentDays(dict(known), dict(unpriced))
 
 
 def _all_rows(store: UsageQuestions, tenant_id: str, query: UsageQuery) -> Iterator[Row]:

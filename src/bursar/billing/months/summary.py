@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bursar.billing.months.bill import Bill, add_bills, subtract_bill
 from bursar.billing.months.closing import billed_for, write_figures
-from bursar.billing.months.estimate import BASIS_DAYS, estimate_month
+from bursar.billing.months.estimate import BASIS_DAYS, MonthEstimates, estimate_month
 from bursar.billing.months.month import BillingState, Month, is_due, state_of
 from bursar.billing.months.reading import read_bills, read_days
 from bursar.errors import Conflict, Reason
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.billing.months.closing import ClosedBy, Closing, ClosingStore
-    from bursar.billing.months.estimate import Estimate
     from bursar.usage.store import AsksQuestions
 
 
@@ -87,13 +86,14 @@ class Months:
         partial = self._partial_since(tenant_id, month)
         return MonthSummary(month, state, self._closes_at(month), {}, partial_since=partial)
 
-    def estimates(self, tenant_id: str, now: datetime) -> tuple[Estimate, ...]:
+    def estimates(self, tenant_id: str, now: datetime) -> MonthEstimates:
         """How the current month may end, by currency."""
         month, today = Month.of(now), now.date()
         begin = min(month.start, month.start.replace(day=today.day) - timedelta(days=BASIS_DAYS))
         window = Window(begin, month.end)
         days = self.questions.ask_now(lambda store: read_days(store, tenant_id, window))
-        return estimate_month(month, today, days)
+        unpriced = sum(events for day, events in days.unpriced.items() if day >= month.start.date())
+        return MonthEstimates(estimate_month(month, today, days.known), unpriced)
 
     def finalise(self, tenant_id: str, month: Month, by: ClosedBy, now: datetime) -> tuple[Closing, ...]:
         """Close a month that is over, and every earlier one before it; answers those closed by this call.
