@@ -81,7 +81,8 @@ def test_the_summary_says_beside_each_cost_how_many_events_it_leaves_out(house: 
     table = table_of(house.get("/api/v1/cost/summary?window=all&format=csv"))
     assert [row[4] for row in table if row[0] in {"breakdown", "total", "model"}] == [
         "unpriced_events",
-        "3",
+        "1",
+        "2",
         "2",
     ]
 
@@ -306,9 +307,10 @@ def test_the_top_refuses_what_can_not_be_ranked(house: House) -> None:
 
 
 def test_views_come_as_tables_too(busy: House) -> None:
-    assert table_of(busy.get("/api/v1/cost/summary?format=csv"))[:3] == [
+    assert table_of(busy.get("/api/v1/cost/summary?format=csv"))[:4] == [
         ["breakdown", "name", "cost", "currency", "unpriced_events"],
         ["total", "", "2.1345", "USD", "1"],
+        ["total", "", "5", "EUR", "0"],
         ["provider", "anthropic", "2", "USD", "0"],
     ]
     assert table_of(busy.get("/api/v1/cost/breakdown?group_by=user_id&format=csv"))[-1][:3] == [

@@ -311,8 +311,11 @@ def _whole(value: object) -> int:
 
 
 def _as_csv(summary: CostSummary) -> str:
+    others = [total for total in summary.costs if total.currency != summary.currency]
+    unpriced_here = summary.unpriced.events - sum(total.unpriced_events for total in others)
     rows: list[list[Cell]] = [
-        ["total", None, summary.total_cost, summary.currency, summary.unpriced.events],
+        ["total", None, summary.total_cost, summary.currency, unpriced_here],
+        *(["total", None, one.amount, one.currency, one.unpriced_events] for one in others),
     ]
     if summary.converted is not None:
         converted = summary.converted
