@@ -173,7 +173,7 @@ def test_a_json_schema_is_held_with_exact_numbers(server: RunningServer) -> None
     ]
 
 
-DOUBLING = {
+DOUBLING: dict[str, Any] = {
     "$defs": {
         **{f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)},
         "d30": {"type": "object"},
@@ -181,6 +181,11 @@ DOUBLING = {
     "$ref": "#/$defs/d0",
 }
 ITSELF = {"$defs": {"a": {"properties": {"x": {"$ref": "#/$defs/a"}}}}, "$ref": "#/$defs/a"}
+WITHIN_AN_ADDRESS = {
+    "$defs": {**dict.fromkeys(DOUBLING["$defs"], True), "sub": {"$id": "http://x/y", **DOUBLING}},
+    "$ref": "#/$defs/sub",
+}
+MANY_PATTERNS = {"properties": {f"p{n}": {"pattern": "a{1000}b"} for n in range(51)}}
 
 
 @pytest.mark.parametrize(
@@ -191,6 +196,9 @@ ITSELF = {"$defs": {"a": {"properties": {"x": {"$ref": "#/$defs/a"}}}}, "$ref": 
         ({"validation_schema": DOUBLING}, ["validation_schema"]),
         ({"validation_schema": ITSELF}, ["validation_schema"]),
         ({"validation_schema": {"$ref": "#"}}, ["validation_schema"]),
+        ({"validation_schema": WITHIN_AN_ADDRESS}, ["validation_schema"]),
+        ({"validation_schema": MANY_PATTERNS}, ["validation_schema"]),
+        ({"validation_schema": {"pattern": r"(?i)\w{90}\pL{50}"}}, ["validation_schema"]),
         ({"validation_schema": {"$ref": "#/nowhere"}}, ["validation_schema"]),
         ({"validation_schema": {"pattern": "(?=look)(ahead)"}}, ["validation_schema"]),
         ({"optional_fields": ["predictions"]}, ["optional_fields"]),

@@ -1,8 +1,9 @@
 """JSON Schemas of registered services: compiled once, and what they find wrong with an event's fields.
 
-Drafts 4 to 2020-12. Nothing is fetched: a reference to another document is refused. So is one that leads back
-to itself: a tenant's schema must not keep the door from the others. Patterns are matched in linear time, and
-numbers are compared as exact decimals.
+Drafts 4 to 2020-12. Nothing is fetched: a reference to another document is refused. So is one that leads
+back to itself, and an address for a part, from where its references would lead elsewhere: a tenant's schema
+must not keep the door from the others. Patterns are few, small and matched in linear time; numbers are
+compared as exact decimals.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from bursar.usage.known_services import Fault
 from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from bursar.usage.known_services import Fields
 
 SCHEMA_BYTES_LIMIT = 65_536
 STEPS_LIMIT = 10_000
 """Parts of a schema: checking an event against so many takes about a millisecond."""
+PATTERNS_LIMIT = 50
+PATTERN_BYTES_LIMIT = 250_000
+"""A pattern's size once it is compiled; so many of them take a few dozen megabytes at most."""
 FAULTS_SHOWN = 20
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 MESSAGE_CHARACTERS = 300
@@ -45,7 +49,9 @@ def compile_schema(text: str) -> Callable[[Fields], Iterable[Fault]]:
     _refuse_costly(schema)
     try:
         validator: Any = jsonschema_rs.validator_for(
-            schema, offline=True, pattern_options=jsonschema_rs.RegexOptions()
+            schema,
+            offline=True,
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=PATTERN_BYTES_LIMIT),
         )
     except (ValueError, RecursionError) as error:
         raise _refusal("not_a_schema", f"is no JSON Schema: {_first_line(error)}") from error
@@ -69,6 +75,26 @@ def _refuse_costly(schema: Any) -> None:  # noqa: ANN401 - any JSON value
         raise _refusal("recursive", "refers to itself, or is nested too deeply") from error
     if size > STEPS_LIMIT:
         raise _refusal("too_large", f"has more than {STEPS_LIMIT} parts once its references are followed")
+    objects = list(_objects_in(schema))
+    # References within a part that has an address start there; draft 4 says `id`.
+    word = "id" if "draft-04" in str(is_object(schema) and schema.get("$schema")) else "$id"
+    if any(isinstance(part.get(word), str) for part in objects if part is not schema):
+        raise _refusal("address_within", f"gives a part of itself an address ({word})")
+    if sum(map(_patterns_of, objects)) > PATTERNS_LIMIT:
+        raise _refusal("too_many_patterns", f"has more than {PATTERNS_LIMIT} patterns")
+
+
+def _objects_in(part: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON value
+    if is_object(part):
+        yield part
+    inner = part.values() if is_object(part) else part if is_list(part) else ()
+    for one in inner:
+        yield from _objects_in(one)
+
+
+def _patterns_of(part: dict[str, Any]) -> int:
+    by_pattern = part.get("patternProperties")
+    return isinstance(part.get("pattern"), str) + (len(by_pattern) if is_object(by_pattern) else 0)
 
 
 class _Expansion:
