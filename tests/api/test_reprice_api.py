@@ -157,6 +157,43 @@ def test_a_provider_that_was_found_by_the_price_goes_with_the_price(
     assert server.platform.stores.recount(lambda _step, _count: None).differences == []
 
 
+def an_answer_of_many_models(count: int) -> dict[str, Any]:
+    """An answer that lists so many models beside its own."""
+    known = ("claude-opus-4-5", "claude-haiku-4-5", "claude-opus-4-1")
+    iterations: list[dict[str, Any]] = [{"type": "message", "input_tokens": 1}]
+    iterations += [
+        {"model": f"{known[n % 3]}-{n:03}"[: None if n > 2 else -4], "input_tokens": 1, "output_tokens": 1}
+        for n in range(count)
+    ]
+    usage = {"input_tokens": 1, "output_tokens": 1, "iterations": iterations}
+    said = {"provider": "anthropic", "model": "claude-sonnet-4-5", "usage": usage}
+    return {**said, "input_tokens": None}
+
+
+@pytest.mark.parametrize("bound", [20_000, 2**30], ids=["several records", "a line of 19 MB"])
+def test_answers_of_hundreds_of_models_are_rated_again_and_hold_nobody_up(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    count, models = (20, 60) if bound < 2**20 else (260, 500)
+    environment = recorded(server.client, *[an_answer_of_many_models(models)] * count)
+    changes, sizes = server.platform.changes, list[int]()
+    append = changes.append
+
+    def noting(records: Sequence[bytes], **how: bool) -> int:
+        sizes.extend(map(len, records))
+        return append(records, **how)
+
+    monkeypatch.setattr(changes, "append", noting)
+    monkeypatch.setattr("bursar.usage.revising.repricing.SHARES_PER_RECORD", bound)
+    with rated_by(server, OtherBook(factors={"claude-opus-4-5": 2})):
+        result = reprice(server.client, environment, dry_run=False)["result"]
+    assert (result["changed"], result["applied"]) == (count, count)
+    # Whatever one event lists is in one record; how many share it is bounded.
+    assert max(sizes) < 40_000 if bound < 2**20 else max(sizes) > 16 * 2**20
+    after = {"event_id": f"{environment}-after", "model": MINI, "input_tokens": 1}
+    assert server.client.post(EVENTS, json=after, params={"wait": "applied"}).json()["applied"] is True
+
+
 def test_events_that_came_after_the_look_stay(server: RunningServer) -> None:
     environment = recorded(server.client, {"model": MINI})
     body = {"reason": WHY, "filters": {"environment": environment}}
@@ -189,6 +226,9 @@ def test_nothing_selected_needs_no_run(server: RunningServer) -> None:
         ({"window": "tomorrowish"}, ("window", "bad_window")),
         ({"up_to_event": "never-seen"}, ("up_to_event", "no_such_event")),
         ({"up_too": 1}, ("up_too", "unknown_parameter")),
+        ({"all_tenants": "yes"}, ("all_tenants", "wrong_type")),
+        ({"all_tenants": True, "tenant_id": "default"}, ("all_tenants", "conflicting_parameters")),
+        ({"all_tenants": True, "up_to_event": "one-of-theirs"}, ("all_tenants", "conflicting_parameters")),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_every_reason(

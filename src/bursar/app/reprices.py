@@ -64,15 +64,27 @@ def make_router(platform: Platform) -> APIRouter:
     async def reprice_events(request: Request, caller: _Admin) -> Response:
         """Rate events again by the prices of now, by filters and a window; by default only to look."""
         asked = Asked(decode_object(await request.body()))
-        for_all = asked.take("all_tenants")
+        for_all = _is_for_all(asked)
         caller = await act_for_named(request, caller, asked)
         ask = read_reprice(asked, Asker(caller.tenant_id, caller.zone, clock.now()))
         await desk.wait(desk.platform.changes.durable_seq)
-        if for_all is True:
+        if for_all:
             return await _ask_for_all(desk, caller, ask)
         return await _ask_for_one(desk, caller, ask)
 
     return router
+
+
+def _is_for_all(asked: Asked) -> bool:
+    """Whether it is about all tenants; then nothing may be named that is one tenant's own."""
+    said = asked.take("all_tenants")
+    if said is not None and not isinstance(said, bool):
+        asked.refuse("all_tenants", "wrong_type", "all_tenants is true or false.")
+    for name in ("tenant_id", "up_to_event"):
+        if said is True and asked.has(name):
+            text = f"{name} is about one tenant, and all_tenants about all of them; send one."
+            asked.refuse("all_tenants", "conflicting_parameters", text)
+    return said is True
 
 
 async def _ask_for_one(desk: ChangeDesk, caller: Caller, ask: RepriceAsk) -> Response:

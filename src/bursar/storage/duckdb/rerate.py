@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bursar.storage.duckdb.change_reader import RatingRun
 
 _LINE_BYTES = 16 * 2**20
+"""Of most lines; a longer one is read all the same, or nothing behind it ever were."""
 _FIELDS = (
     "{'tenant_id': 'VARCHAR', 'as_of': 'UBIGINT', 'seqs': 'UBIGINT[]', 'picos': 'BIGINT[]',"
     " 'ratings': 'INTEGER[]', 'kinds': 'VARCHAR[][]', 'parts': 'MAP(VARCHAR, JSON)'}"
@@ -34,7 +35,7 @@ _FIELDS = (
 _AMOUNT = "CAST(CAST(r.picos AS DECIMAL(19,0)) * CAST(0.000000000001 AS DECIMAL(12,12)) AS DECIMAL(18,12))"
 _LOAD = (
     "WITH line AS MATERIALIZED (SELECT * FROM read_json(?, format = 'newline_delimited',"
-    f" columns = {_FIELDS}, maximum_object_size = {_LINE_BYTES})),"
+    f" columns = {_FIELDS}, maximum_object_size = ?)),"
     " r AS (SELECT tenant_id, as_of, unnest(seqs) AS seq, unnest(picos) AS picos, unnest(ratings) AS nth"
     " FROM line),"
     " k AS (SELECT unnest(kinds) AS said, generate_subscripts(kinds, 1) - 1 AS nth FROM line),"
@@ -112,7 +113,8 @@ class Rerater:
             [change.tenant_id],
         )
         scratch.write_bytes(line)
-        self._connection.execute(f"INSERT INTO {self._schema}staged_ratings {_LOAD}", [str(scratch)])
+        values = [str(scratch), max(_LINE_BYTES, len(line) + 1)]
+        self._connection.execute(f"INSERT INTO {self._schema}staged_ratings {_LOAD}", values)
         scratch.write_bytes(b"")
         return True
 

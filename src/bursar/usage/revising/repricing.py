@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 REPRICE_JOB = "reprice"
 WINDOW_SEQS = 32_768
 """Positions gone through at once: what is in memory of events, some 30 MB at most."""
+SHARES_PER_RECORD = 2**20
+"""Bytes of shares in one record at most, but for its last event: an answer may list hundreds of models."""
 RECORDS_AHEAD = 8
 """Records of ratings that may be durable and not yet applied."""
 ABANDON_SECONDS = 5.0
@@ -115,6 +117,12 @@ class _Chunk:
     parts: dict[str, msgspec.Raw] = field(default_factory=dict[str, msgspec.Raw])
     cards: dict[str, Card] = field(default_factory=dict[str, "Card"])
     kinds: dict[RatedAs, int] = field(default_factory=dict["RatedAs", int])
+    share_bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether these are as many as one record may have."""
+        return len(self.seqs) >= RATINGS_PER_RECORD or self.share_bytes >= SHARES_PER_RECORD
 
     def take(self, one: RatedAgain) -> None:
         rating = one.rating
@@ -131,7 +139,9 @@ class _Chunk:
         if rating.card is not None:
             self.cards[rating.card.id] = rating.card
         if one.parts is not None:
-            self.parts[str(one.seq)] = msgspec.Raw(msgspec.json.encode(one.parts))
+            shares = msgspec.json.encode(one.parts)
+            self.parts[str(one.seq)] = msgspec.Raw(shares)
+            self.share_bytes += len(shares)
         for part in parts_of(rating):
             if part.rating.card is not None:
                 self.cards[part.rating.card.id] = part.rating.card
@@ -154,7 +164,7 @@ class _Writer:
     def take(self, one: RatedAgain) -> bool:
         """Take up a rating that changes; True where a record is full."""
         self._chunk.take(one)
-        return len(self._chunk.seqs) == RATINGS_PER_RECORD
+        return self._chunk.is_full
 
     def flush(self, as_of: int, done: int) -> None:
         """Journal what was taken up, of the state at `as_of`."""
