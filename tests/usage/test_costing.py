@@ -8,9 +8,12 @@ from decimal import Decimal
 import pytest
 
 from bursar.errors import Invalid
+from bursar.money import PICOS_PER_UNIT
 from bursar.pricing.books import PriceBooks, TenantPrices
+from bursar.pricing.choices import NO_CHOICES
 from bursar.pricing.genai_source import load_book
 from bursar.pricing.rating import CostStatus
+from bursar.pricing.terms import Adjustment, ContractPrice, RequestFee, Terms
 from bursar.usage.costing import FAILED_WITHOUT_USAGE, Costed, cost_event, parts_of
 from bursar.usage.event import ReportedCost, UsageEvent
 from bursar.usage.measure import measure_usage
@@ -80,6 +83,48 @@ def test_another_model_in_the_same_answer_is_billed_at_its_own_price(prices: Ten
     expected = 3_000_000 * 1000 + 5_000_000 * 2000
     assert costed.picos == expected
     assert [part.model for part in parts_of(costed)] == ["claude-sonnet-4-5", "claude-opus-4-5"]
+
+
+ASKED_AN_ADVISOR = {
+    "input_tokens": 1000,
+    "output_tokens": 0,
+    "iterations": [
+        {"type": "message", "input_tokens": 1000, "output_tokens": 0},
+        {"type": "advisor_message", "model": "claude-opus-4-5", "input_tokens": 2000, "output_tokens": 0},
+    ],
+}
+
+
+def test_a_fee_for_each_request_is_billed_once_however_many_models_answer() -> None:
+    """As in the test above, and 0.01 USD for the request."""
+    prices = agreed(RequestFee(id="fee", amount=Decimal("0.01")))
+    event = UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=ASKED_AN_ADVISOR)
+    costed = cost(prices, event)
+
+    assert costed.picos == 3_000_000 * 1000 + 5_000_000 * 2000 + PICOS_PER_UNIT // 100
+    for part in parts_of(costed):
+        # What is stored of a share gives its cost again, when it is explained and when it is re-priced.
+        assert part.rating.card is not None
+        assert part.rating.card.amount_for(part.units) == part.rating.picos
+
+
+def test_shares_in_several_currencies_have_no_sum() -> None:
+    euros = ContractPrice(
+        id="c", model="claude-sonnet-4-5*", unit="input_tokens", price=Decimal(3), per=10**6, currency="EUR"
+    )
+    event = UsageEvent(provider="anthropic", model="claude-sonnet-4-5", usage=ASKED_AN_ADVISOR)
+    costed = cost(agreed(euros), event)
+
+    assert [part.rating.currency for part in parts_of(costed)] == ["EUR", "USD"]
+    assert (costed.status, costed.picos) == (CostStatus.UNPRICED, None)
+    assert costed.reason == "prices_in_several_currencies"
+
+
+def agreed(*terms: Adjustment) -> TenantPrices:
+    """Prices of a tenant that agreed on these terms."""
+    books = PriceBooks(load_book())
+    books.agree("acme", NO_CHOICES, Terms(terms))
+    return books.of("acme")
 
 
 def test_one_unknown_share_makes_the_whole_unknown(prices: TenantPrices) -> None:

@@ -16,7 +16,9 @@ import msgspec
 
 from bursar.errors import Invalid, Reason
 from bursar.money import AMOUNT_LIMIT_PICOS, parse_picos
+from bursar.pricing.card import RateCard
 from bursar.pricing.cards import has_contract_price
+from bursar.pricing.layers import SEVERAL_CURRENCIES
 from bursar.pricing.match import plain_provider
 from bursar.pricing.rating import CostStatus, PricingSubject, Rating, rate_usage, unpriced
 from bursar.pricing.rule_rating import rate_by_rule
@@ -279,10 +281,12 @@ def _cost_shares(
 ) -> Costed:
     """The sum over the event's own model and every other model that took part."""
     parts = tuple(
-        CostedPart(model, units, rate_usage(book, _for_model(subject, model), units))
-        for model, units in shares
+        _cost_share(book, _for_model(subject, model), units, is_own=not position)
+        for position, (model, units) in enumerate(shares)
     )
     unknown = next((part.rating for part in parts if part.rating.picos is None), None)
+    if unknown is None and len({part.rating.currency for part in parts}) > 1:
+        unknown = unpriced(SEVERAL_CURRENCIES)
     if unknown is not None:
         return Shared(unknown.status, None, unknown.currency, None, unknown.reason, parts)
     total = sum(part.rating.picos or 0 for part in parts)
@@ -291,6 +295,16 @@ def _cost_shares(
         raise Invalid("The usage was refused.", reasons=(reason,))
     own_rating = parts[0].rating
     return Shared(own_rating.status, total, own_rating.currency, own_rating.card, None, parts)
+
+
+def _cost_share(book: PriceBook, subject: PricingSubject, units: Quantities, *, is_own: bool) -> CostedPart:
+    """What one model's share costs; it is one request however many models answer, billed with the first."""
+    model = subject.model or ""
+    rating = rate_usage(book, subject, units)
+    if not is_own and isinstance(rating.card, RateCard) and "requests" in rating.card.rates:
+        units = {**units, "requests": 0}
+        rating = rate_usage(book, subject, units)
+    return CostedPart(model, units, rating)
 
 
 def _for_model(subject: PricingSubject, model: str) -> PricingSubject:
