@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -322,3 +322,24 @@ def test_no_pattern_of_a_tenant_holds_up_the_others() -> None:
     began = time.process_time()
     assert not fits_pattern("*a" * 127 + "*b", "a" * 256)
     assert time.process_time() - began < 1
+
+
+def test_many_prices_with_hours_of_their_own_hold_nobody_up() -> None:
+    terms = [
+        contract(
+            f"day-{day}",
+            "3",
+            valid_from=NOVEMBER + timedelta(days=day),
+            valid_to=NOVEMBER + timedelta(days=day + 1),
+            hours=(60 * day, 60 * day + 30),
+            weekdays=(0, 2),
+        )
+        for day in range(150)
+    ]
+    began = time.process_time()
+    book = with_terms(*terms)
+    assert cost(book) == "10 USD"
+    # The second one, of the day that ends on Wednesday at noon.
+    assert cost(book, time=datetime(2026, 11, 4, 0, 1, 29, tzinfo=UTC)) == "3 USD"
+    assert cost(book, time=datetime(2026, 11, 4, 0, 1, 30, tzinfo=UTC)) == "10 USD"
+    assert time.process_time() - began < 5

@@ -7,6 +7,7 @@ season and slice all calls have the same price, but for the size of the prompt.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from bursar.pricing.terms import ContractPrice, Discount, Markup, Multiplier, Re
 from bursar.pricing.tiers import NO_SURCHARGE, name_of_traits, way_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bursar.pricing.entries import PriceData
     from bursar.pricing.match import Offer
     from bursar.pricing.rows import PriceRow
@@ -120,7 +123,7 @@ def make_schedule(plan: Plan) -> Schedule:
             _one_of_each([term for term in adjustments if _holds(term, moment)]),
             moment,
         )
-        season = tuple(holding.in_slice(cut, is_weekly=is_weekly) for cut in cuts)
+        season = holding.in_slices(cuts, is_weekly=is_weekly)
         if seasons and season == seasons[-1]:
             continue
         if seasons:
@@ -138,6 +141,22 @@ class _Holding:
     contracted: list[PriceRow]
     adjustments: tuple[Adjustment, ...]
     moment: datetime
+
+    def in_slices(self, cuts: Iterable[int], *, is_weekly: bool) -> tuple[Layers, ...]:
+        """What holds in each slice; what begins at hours of other seasons is no work here."""
+        rows = (*self.listed, *self.contracted)
+        of_day = sorted({0, *(second % DAY_SECONDS for row in rows for second in row.hours or ())})
+        has_days = any(row.weekdays is not None for row in rows)
+        made: dict[int, Layers] = {}
+
+        def layers_in(cut: int) -> Layers:
+            weekday, second = divmod(cut, DAY_SECONDS)
+            begins = of_day[bisect_right(of_day, second) - 1] + (weekday * DAY_SECONDS if has_days else 0)
+            if begins not in made:
+                made[begins] = self.in_slice(begins, is_weekly=is_weekly)
+            return made[begins]
+
+        return tuple(map(layers_in, cuts))
 
     def in_slice(self, cut: int, *, is_weekly: bool) -> Layers:
         """What holds in the slice that begins at this second."""
