@@ -147,6 +147,22 @@ def test_months_close_in_order_and_only_once_they_are_over(server: RunningServer
     assert [one["state"] for one in rest["items"]] == ["closed"] * 3
 
 
+def test_a_month_without_usage_is_closed_where_somebody_asks_for_it(server: RunningServer) -> None:
+    key = a_tenant(server, "nothing-yet")["admin"]
+    month = months_ago(1)
+    path = f"{SUMMARIES}/{month}/finalise"
+    assert ask(server, key, "POST", path, json={"reason": "PostgreSQL has no \0"}).status_code == 422
+    closed = finalise(server, key, month)
+    assert (closed["closed"], closed["month"]["state"]) == ([str(month)], "closed")
+    spend(server, key, month, "late")
+    assert show(server, key, month)["totals"] == []
+    assert show(server, key, months_ago(0))["totals"][0]["corrections"] == "1"
+    # The schedule closes none for those who never used anything.
+    other = a_tenant(server, "nothing-ever")["admin"]
+    assert run_job(server, "billing")["state"] == "succeeded"
+    assert [one["state"] for one in ask(server, other, "GET", SUMMARIES).json()["items"]] == ["open"]
+
+
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """Closings that are about to be kept when something else happens."""

@@ -203,6 +203,7 @@ def test_seats_belong_to_their_tenant_and_need_its_admin(server: RunningServer) 
         ({"starts": "2026-02-30"}, "starts"),
         ({"starts": "2026-02-02", "ends": "2026-02-02"}, "ends"),
         ({"provider": ""}, "provider"),
+        ({"note": "PostgreSQL has no \0"}, "note"),
         ({"colour": "red"}, "colour"),
     ],
 )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PAGE_LIMIT = 500
 PAGE_DEFAULT = 24
+PLAIN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 
 MonthName = Annotated[str, Path(pattern=r"^\d{4}-\d{2}$", examples=["2026-10"])]
 
@@ -147,7 +148,7 @@ class FinaliseIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reason: str | None = Field(default=None, max_length=REASON_LIMIT)
+    reason: str | None = Field(default=None, max_length=REASON_LIMIT, pattern=PLAIN_TEXT)
 
 
 class FinalisedOut(_Answer):

@@ -110,7 +110,7 @@ class Months:
         if now < month.end:
             message = f"{month} ends at {month.end:%Y-%m-%dT%H:%M:%SZ}; a month is closed once it is over."
             raise Conflict(message, reasons=(Reason("month", "month_not_over", message),))
-        return self._close_until(tenant_id, month, by, now)
+        return self._close_until(tenant_id, month, by, now, is_asked=True)
 
     def close_due(self, tenant_id: str, now: datetime) -> tuple[Closing, ...]:
         """Close every month whose grace is over; what the schedule does."""
@@ -119,11 +119,15 @@ class Months:
             month = month.previous()
         return self._close_until(tenant_id, month, (None, None), now)
 
-    def _close_until(self, tenant_id: str, last: Month, by: ClosedBy, now: datetime) -> tuple[Closing, ...]:
+    def _close_until(
+        self, tenant_id: str, last: Month, by: ClosedBy, now: datetime, *, is_asked: bool = False
+    ) -> tuple[Closing, ...]:
+        """Close what isn't closed up to a month, from the first with usage; what is asked for needs none."""
         closings = self.store.closings(tenant_id)
         bills = self._bills(tenant_id, closings, now)
         mine: list[Month] = []
-        while (month := self._next_to_close(closings, bills)) is not None and month <= last:
+        asked: dict[Month, Bill] = {last: {}} if is_asked else {}
+        while (month := self._next_to_close(closings, asked | bills)) is not None and month <= last:
             corrections = self._corrections(tenant_id, month, closings, bills)
             partial = self._partial_since(tenant_id, month)
             text = write_figures(month, bills.get(month, {}), corrections, partial)

@@ -25,6 +25,7 @@ from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor,
 from bursar.money import format_decimal
 
 NAME = r"^[^\x00-\x1f\x7f]+$"
+PLAIN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY, examples=["2026-10-01"])]
 Money = Annotated[
     str,
@@ -47,7 +48,7 @@ class SeatPlanIn(BaseModel):
     project_id: Annotated[str, Field(min_length=1, max_length=256, pattern=NAME)] | None = None
     starts: Day = Field(description="The first UTC day; may be in the past.")
     ends: Day | None = Field(default=None, description="The first UTC day that isn't paid any more.")
-    note: Annotated[str, Field(max_length=500)] | None = None
+    note: Annotated[str, Field(max_length=500, pattern=PLAIN_TEXT)] | None = None
 
 
 class SeatEndIn(BaseModel):
