@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bursar.billing.focus.columns import FOCUS_COLUMNS
-from bursar.billing.focus.pieces import FocusPieces
+from bursar.billing.focus.pieces import LOOKED_AT_LIMIT, FocusPieces
 from bursar.billing.focus.rows import Accounts, FocusRows
 from bursar.storage.duckdb.questions import CursorQuestions
 from bursar.usage.export_selection import ExportScope, ExportSelection, FocusGrain
@@ -55,11 +55,18 @@ def asking(ledger: Ledger) -> CursorQuestions:
     return CursorQuestions(ledger.cursor(), ledger.position_of)
 
 
-def focus_rows(ledger: Ledger, grain: FocusGrain, scope: ExportScope, *, is_raw: bool = True) -> list[Row]:
+def focus_rows(
+    ledger: Ledger,
+    grain: FocusGrain,
+    scope: ExportScope,
+    *,
+    is_raw: bool = True,
+    looked_at_limit: int = LOOKED_AT_LIMIT,
+) -> list[Row]:
     store = asking(ledger)
     selection = ExportSelection(scope, store.export_totals(scope).as_of)
     accounts = Accounts("acme", "Acme Inc.", {"search": "Search team"})
-    pieces = FocusPieces(FocusRows(accounts, grain), is_raw, CARDS.get)
+    pieces = FocusPieces(FocusRows(accounts, grain), is_raw, CARDS.get, looked_at_limit)
     place: int | None = 0
     text = b""
     while place is not None:
@@ -197,3 +204,27 @@ def test_rules_of_ones_own_are_priced_by_their_own_units(by_grain: dict[FocusGra
     assert found
     assert {row["PricingUnit"] for row in found} == {"Gpu Hours"}
     assert {row["ServiceSubcategory"] for row in found} == {"Other (AI and Machine Learning)"}
+
+
+def test_events_of_units_of_ones_own_are_summed_up_by_the_store() -> None:
+    events = [
+        an_event(time=NOON, custom_units={"gpu_hours": 7 * 10**5 + n, "n": n}, cost=Decimal(n), rate_card="x")
+        for n in range(1, 40)
+    ]
+    ledger, scope = Ledger().add(*events), ExportScope("acme", ALL)
+    store = asking(ledger)
+    selection = ExportSelection(scope, store.export_totals(scope).as_of)
+    assert list(store.export_alike(selection, FocusGrain.DAY, 0, frozenset())) == []
+    (whole,) = store.export_sums(selection, FocusGrain.DAY, 0).sums
+    assert whole.units == {"gpu_hours": 39 * 7 * 10**5 + 780, "n": 780}
+    assert (whole.counts, whole.cost_picos) == ({"gpu_hours": 39, "n": 39}, 780 * 10**12)
+
+
+def test_what_is_too_much_to_be_looked_at_event_by_event_is_one_row_and_sums_up_too(
+    crowded: Ledger, by_grain: dict[FocusGrain, list[Row]]
+) -> None:
+    rows = focus_rows(crowded, FocusGrain.DAY, ExportScope("acme", ALL), looked_at_limit=0)
+    assert sums(rows, "BilledCost") == sums(by_grain[FocusGrain.DAY], "BilledCost")
+    unexplained = [row for row in rows if row["x_RateCard"] == GRADUATED.id and row["x_UnitClass"] == "total"]
+    assert unexplained
+    assert {row["x_ListPriceKnown"] for row in unexplained} == {"false"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from bursar.usage.changes import MonthSums
     from bursar.usage.export_selection import (
@@ -56,8 +56,8 @@ class ExportQuestions(Protocol):
 
     def export_alike(
         self, selection: ExportSelection, grain: FocusGrain, place: int, cards: Collection[str]
-    ) -> tuple[UsageSum, ...]:
-        """Of the same day: events of these cards, of custom units or several models; alike together."""
+    ) -> Iterator[UsageSum]:
+        """Of the same day: events of these cards or of several models; alike together, read one by one."""
         ...
 
 

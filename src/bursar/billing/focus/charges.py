@@ -3,7 +3,8 @@
 A sum is split by the lines of its card. The lines of a sum of events are the sum of their lines for most
 cards; where they don't come to the known cost (rounding, minimums, graduated rules), the same is done for
 events that are all alike, one line at a time. What even then doesn't come to the cost is one charge, of
-the unit class `total`: no row is ever a guess, and no cost is ever missing.
+the unit class `total`, and so is what is too much to be looked at event by event: no row is ever a guess, and
+no cost is ever missing.
 """
 
 from __future__ import annotations
@@ -112,6 +113,11 @@ class Charges:
                     self._add_lines(one, one.key.model, one.key.rate_card, found, None)
                 else:
                     self._add_whole(one, TOTAL)
+
+    def add_whole(self, sums: Iterable[UsageSum]) -> None:
+        """Add sums without a look at their cards."""
+        for one in sums:
+            self._add_whole(one, TOTAL)
 
     def _add_parts(self, one: UsageSum, parts: Sequence[_Part]) -> None:
         lines = [self._lines(part.rate_card, part.units) for part in parts]

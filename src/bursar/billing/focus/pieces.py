@@ -6,7 +6,9 @@ again gives the same bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from bursar.billing.focus.charges import ChargeKey, Charges
@@ -15,14 +17,17 @@ from bursar.usage.export_selection import FocusGrain
 from bursar.usage.exports.pieces import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bursar.billing.focus.charges import Charge
     from bursar.billing.focus.rows import FocusRows
     from bursar.pricing.cards import Card
     from bursar.usage.csv_table import Cell
-    from bursar.usage.export_selection import ExportSelection
+    from bursar.usage.export_selection import ExportSelection, UsageSum
     from bursar.usage.store import UsageQuestions
+
+LOOKED_AT_LIMIT = 100_000
+"""Events of a day whose units are looked at one by one: some 10 s, a third of what a question may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class FocusPieces:
     is_raw: bool
     """Whether texts stay as they are, those that a spreadsheet takes for formulas too."""
     load_card: Callable[[str], Card | None]
+    looked_at_limit: int = LOOKED_AT_LIMIT
     _cards: dict[str, Card | None] = field(default_factory=dict[str, "Card | None"])
 
     def read(self, store: UsageQuestions, selection: ExportSelection, place: int, limit: int) -> Piece:
@@ -48,7 +54,9 @@ class FocusPieces:
         else:
             found = store.export_sums(selection, self.rows.grain, place)
             refused = charges.add_sums(found.sums)
-            charges.add_alike(store.export_alike(selection, self.rows.grain, place, refused))
+            few = _few_of(refused, found.sums, self.looked_at_limit)
+            charges.add_whole(one for one in found.sums if one.key.rate_card in refused - few)
+            charges.add_alike(store.export_alike(selection, self.rows.grain, place, few))
         return self._write(charges, found.next_place)
 
     def _card(self, card_id: str) -> Card | None:
@@ -66,6 +74,20 @@ class FocusPieces:
     def _cells(self, key: ChargeKey, charge: Charge) -> list[Cell]:
         card = None if key.card_id is None else self._card(key.card_id)
         return list(self.rows.cells(key, charge, card))
+
+
+def _few_of(cards: frozenset[str], sums: Sequence[UsageSum], limit: int) -> frozenset[str]:
+    """Of these cards those whose events there is time to look at; cards of fewer events come first."""
+    events = Counter[str]()
+    for one in sums:
+        if one.key.rate_card in cards:
+            events[one.key.rate_card or ""] += one.events
+    ordered = sorted(events, key=lambda card: (events[card], card))
+    return frozenset(
+        card
+        for card, so_far in zip(ordered, accumulate(events[card] for card in ordered), strict=True)
+        if so_far <= limit
+    )
 
 
 def _order(item: tuple[ChargeKey, Charge]) -> tuple[object, ...]:

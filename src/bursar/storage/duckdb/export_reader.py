@@ -15,7 +15,7 @@ from bursar.storage.duckdb.horizons import horizons_of, listing_partial
 from bursar.usage.export_selection import EventText, ExportSelection, ExportTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     import duckdb
 
@@ -54,8 +54,8 @@ class CursorExports:
 
     def export_alike(
         self, selection: ExportSelection, grain: FocusGrain, place: int, cards: Collection[str]
-    ) -> tuple[UsageSum, ...]:
-        """Of the same day: events of these cards, of custom units or several models; alike together."""
+    ) -> Iterator[UsageSum]:
+        """Of the same day: events of these cards or of several models; alike together, read one by one."""
         return sum_alike(self._cursor, selection, grain, place, cards)
 
 

@@ -3,7 +3,7 @@
 A day is one piece, whatever the grain of its rows. Within it most events are summed up by their dimensions
 and their rate card. Where a card's amounts for a sum aren't the sum of its amounts (rounding, graduated
 rules), its events are asked for again, those with the very same units together, and so are events
-with units of one's own or with shares of several models.
+with shares of several models. These come a few at a time, for there may be as many as there are events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bursar.usage.export_selection import (
 from bursar.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Mapping
 
     import duckdb
 
@@ -50,7 +50,8 @@ _DIMENSIONS = (
 _OF_EVENTS = ("event_id", "user_id", "operation")
 _COST = "CAST(cost AS DECIMAL(38,12))"
 _PRICED = "cost IS NOT NULL"
-_HAS_OWN = "(custom_units IS NOT NULL OR parts IS NOT NULL)"
+_HAS_PARTS = "parts IS NOT NULL"
+_ROWS_AT_ONCE = 1_000
 
 
 def past_of(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection) -> AsOf:
@@ -64,7 +65,7 @@ def sum_period(
 ) -> UsageSums:
     """The sums of the first UTC day from `place` (microseconds) on that has events, and what comes next.
 
-    Events with units of their own or several models are left out: `sum_alike` has them.
+    Events of several models are left out: `sum_alike` has them.
     """
     first = _first_time(cursor, selection, place)
     if first is None:
@@ -75,14 +76,36 @@ def sum_period(
     sums = ", ".join(
         f"coalesce(sum({unit}), 0) AS {unit}, count(*) FILTER ({unit} > 0) AS n_{unit}" for unit in UNITS
     )
-    rows = selected_rows(past_of(cursor, _within(selection, day)), bound, also=[_PRICED, f"NOT {_HAS_OWN}"])
+    past = past_of(cursor, _within(selection, day))
+    rows = selected_rows(past, bound, also=[_PRICED, f"NOT ({_HAS_PARTS})"])
     keys = ", ".join(_DIMENSIONS)
     found = cursor.execute(
         f"SELECT {_period(grain)} AS period, {keys}, count(*), sum({_COST}), {sums} FROM {rows}"
         f" GROUP BY period, {keys} ORDER BY {_positions(len(_DIMENSIONS) + 1)}",
         bound.values,
     ).fetchall()
-    return UsageSums(tuple(map(_read_sum, found)), None if following is None else to_micros(following))
+    own = _sum_own_units(cursor, past, grain)
+    sums_found = tuple(_read_sum(row, own) for row in found)
+    return UsageSums(sums_found, None if following is None else to_micros(following))
+
+
+def _sum_own_units(
+    cursor: duckdb.DuckDBPyConnection, past: AsOf, grain: FocusGrain
+) -> dict[tuple[Any, ...], dict[str, tuple[int, int]]]:
+    """Sums of units without a column, and in how many events they are; by period and dimensions."""
+    bound = Bound()
+    rows = selected_rows(past, bound, also=[_PRICED, f"NOT ({_HAS_PARTS})", "cardinality(custom_units) > 0"])
+    keys = ", ".join(_DIMENSIONS)
+    found = cursor.execute(
+        f"SELECT period, {keys}, own.key, sum(own.value), count(*) FROM (SELECT {_period(grain)} AS period,"
+        f" {keys}, unnest(map_entries(custom_units)) AS own FROM {rows}) WHERE own.value > 0"
+        f" GROUP BY period, {keys}, own.key ORDER BY own.key",
+        bound.values,
+    ).fetchall()
+    sums: dict[tuple[Any, ...], dict[str, tuple[int, int]]] = {}
+    for *key, unit, steps, events in found:
+        sums.setdefault(tuple(key), {})[unit] = (int(steps), events)
+    return sums
 
 
 def sum_alike(
@@ -91,8 +114,10 @@ def sum_alike(
     grain: FocusGrain,
     place: int,
     cards: Collection[str],
-) -> tuple[UsageSum, ...]:
+) -> Iterator[UsageSum]:
     """Sums of events with the very same units: those of these cards, and all that `sum_period` leaves out.
+
+    They are read as they are asked for: nothing else may be asked on the cursor meanwhile.
 
     Args:
         cursor: where to ask.
@@ -103,23 +128,24 @@ def sum_alike(
     """
     first = _first_time(cursor, selection, place)
     if first is None:
-        return ()
+        return
     day = first.replace(hour=0, minute=0, second=0, microsecond=0)
     bound = Bound()
-    wanted = [_HAS_OWN, *(f"rate_card = {bound.add(card)}" for card in sorted(cards))]
+    wanted = [_HAS_PARTS, *(f"rate_card = {bound.add(card)}" for card in sorted(cards))]
     rows = selected_rows(
         past_of(cursor, _within(selection, day)), bound, also=[_PRICED, f"({' OR '.join(wanted)})"]
     )
     units = ", ".join(f"coalesce({unit}, 0) AS {unit}" for unit in UNITS)
     alike = ", ".join([*_DIMENSIONS, *UNITS, "custom", "parts"])
-    found = cursor.execute(
+    answer = cursor.execute(
         f"SELECT period, {alike}, count(*), sum({_COST}) FROM (SELECT {_period(grain)} AS period,"
         f" {', '.join(_DIMENSIONS)}, cost, {units},"
         f" custom_units AS custom, CAST(parts AS VARCHAR) AS parts FROM {rows})"
         f" GROUP BY period, {alike} ORDER BY {_positions(len(_DIMENSIONS) + 1)}",
         bound.values,
-    ).fetchall()
-    return tuple(map(_read_alike, found))
+    )
+    while found := answer.fetchmany(_ROWS_AT_ONCE):
+        yield from map(_read_alike, found)
 
 
 def read_events(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, after: int) -> UsageSums:
@@ -182,13 +208,18 @@ def _picos(amount: Any) -> int:  # noqa: ANN401 - a Decimal of 12 places
     return int(amount.scaleb(12, EXACT))
 
 
-def _read_sum(row: tuple[Any, ...]) -> UsageSum:
+def _read_sum(
+    row: tuple[Any, ...], own_units: Mapping[tuple[Any, ...], Mapping[str, tuple[int, int]]]
+) -> UsageSum:
     at = len(_DIMENSIONS) + 1
     figures = row[at + 2 :]
     units = {unit: int(figures[2 * index]) for index, unit in enumerate(UNITS)}
     counts = {unit: int(figures[2 * index + 1]) for index, unit in enumerate(UNITS)}
     used = {unit: steps for unit, steps in units.items() if steps}
-    return UsageSum(_key(row), row[at], _picos(row[at + 1]), used, {unit: counts[unit] for unit in used})
+    own = own_units.get(row[:at], {})
+    used_by = {unit: counts[unit] for unit in used} | {unit: events for unit, (_, events) in own.items()}
+    used |= {unit: steps for unit, (steps, _) in own.items()}
+    return UsageSum(_key(row), row[at], _picos(row[at + 1]), used, used_by)
 
 
 def _read_alike(row: tuple[Any, ...]) -> UsageSum:
