@@ -10,7 +10,7 @@ import pytest
 from bursar.errors import Invalid
 from bursar.money import PICOS_PER_UNIT
 from bursar.pricing.books import PriceBooks, TenantPrices
-from bursar.pricing.choices import NO_CHOICES
+from bursar.pricing.choices import NO_CHOICES, PricingChoices
 from bursar.pricing.genai_source import load_book
 from bursar.pricing.rating import CostStatus
 from bursar.pricing.terms import Adjustment, ContractPrice, RequestFee, Terms
@@ -120,10 +120,21 @@ def test_shares_in_several_currencies_have_no_sum() -> None:
     assert costed.reason == "prices_in_several_currencies"
 
 
-def agreed(*terms: Adjustment) -> TenantPrices:
+@pytest.mark.parametrize("amount", ["0", "0.01"])
+def test_a_failed_call_that_its_provider_billed_is_not_free(amount: str) -> None:
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cost": float(amount)}
+    event = UsageEvent(provider="openrouter", model="openai/gpt-4o", status="error", usage=usage)
+    believed = cost(agreed(choices=PricingChoices(trusted_providers=frozenset({"openrouter"}))), event)
+    doubted = cost(agreed(), event)
+
+    assert believed.picos == Decimal(amount) * PICOS_PER_UNIT
+    assert doubted.picos == (0 if amount == "0" else None)
+
+
+def agreed(*terms: Adjustment, choices: PricingChoices = NO_CHOICES) -> TenantPrices:
     """Prices of a tenant that agreed on these terms."""
     books = PriceBooks(load_book())
-    books.agree("acme", NO_CHOICES, Terms(terms))
+    books.agree("acme", choices, Terms(terms))
     return books.of("acme")
 
 

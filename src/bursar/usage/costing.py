@@ -162,8 +162,9 @@ def cost_billable(prices: TenantPrices, billable: Billable) -> Costed:
         Invalid: the amount is beyond what an event may cost.
     """
     units, subject, reported = billable.units, billable.subject, billable.reported
-    if not units and billable.has_failed and reported is None:
-        # A call that failed and reports no usage was not billed: this zero is known.
+    said = billable.provider_reported
+    if not units and billable.has_failed and reported is None and (said is None or not said.amount):
+        # A call that failed and reports neither usage nor a cost was not billed: this zero is known.
         return Rating(CostStatus.PRICED, 0, DEFAULT_CURRENCY, None, FAILED_WITHOUT_USAGE)
     costed = _contracted(prices, billable)
     if costed is None:
