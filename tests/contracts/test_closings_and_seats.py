@@ -76,8 +76,11 @@ def test_a_plan_comes_back_as_it_was(engine: Engine) -> None:
         store.add(replace(plan, seats=11))
     with pytest.raises(NotFound):
         store.plan("other", plan.id)
+    foreign = RelationalSeats(engine, "foreign")
     with pytest.raises(NotFound):
-        RelationalSeats(engine, "foreign").plan("acme", plan.id)
+        foreign.plan("acme", plan.id)
+    with pytest.raises(Conflict):
+        foreign.add(plan)
 
 
 def test_plans_come_page_by_page(engine: Engine) -> None:
@@ -104,6 +107,20 @@ def test_a_plan_is_unfinished_until_all_its_days_are_recorded(engine: Engine) ->
     store.note_recorded("acme", "seat_1", date(2026, 11, 1))
     assert store.plan("acme", "seat_1").recorded_until == date(2026, 11, 3)
     assert store.unfinished("acme") == ()
+
+
+def test_a_plan_of_which_no_day_is_recorded_can_go_and_needs_no_recording(engine: Engine) -> None:
+    store = RelationalSeats(engine, "journal")
+    store.add(a_plan())
+    assert not RelationalSeats(engine, "foreign").remove_unrecorded("acme", "seat_1")
+    assert not store.remove_unrecorded("other", "seat_1")
+    store.end("acme", "seat_1", a_plan().starts)
+    assert store.unfinished("acme") == ()
+    assert store.remove_unrecorded("acme", "seat_1")
+    store.add(a_plan())
+    store.note_recorded("acme", "seat_1", date(2026, 11, 2))
+    assert not store.remove_unrecorded("acme", "seat_1")
+    assert store.plans("acme", PageAsk()).items != ()
 
 
 def test_a_plan_ends_where_no_later_day_is_recorded(engine: Engine) -> None:
