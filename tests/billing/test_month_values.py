@@ -19,7 +19,7 @@ from bursar.billing.months.bill import (
     subtract_bill,
     totals_of,
 )
-from bursar.billing.months.closing import Closing, billed_for, write_figures
+from bursar.billing.months.closing import Closing, billed_by_month, write_figures
 from bursar.billing.months.estimate import estimate_month
 from bursar.billing.months.month import BillingState, Month, is_due, state_of
 from bursar.billing.seats.plan import SeatPlan, refuse_unfit
@@ -110,8 +110,7 @@ def test_a_closing_says_what_was_written_down(lines: Bill, corrections: dict[Mon
     text = write_figures(Month(2026, 9), lines, corrections)
     closing = Closing.read("acme", datetime(2026, 10, 6, tzinfo=UTC), ("key_1", "because"), text)
     assert (closing.month, closing.lines, closing.corrections) == (Month(2026, 9), lines, corrections)
-    assert billed_for(Month(2026, 9), [closing]) == lines
-    assert billed_for(Month(2026, 8), [closing]) == corrections.get(Month(2026, 8), {})
+    assert billed_by_month([closing]) == {Month(2026, 9): lines, **corrections}
     assert write_figures(closing.month, closing.lines, closing.corrections) == text
 
 

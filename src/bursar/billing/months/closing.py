@@ -7,6 +7,7 @@ its own closing. So every event is billed once, however late it comes and howeve
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -111,8 +112,11 @@ class ClosingStore(Protocol):
         ...
 
 
-def billed_for(month: Month, closings: Iterable[Closing]) -> Bill:
-    """All that was billed for a month so far: its own figures and every correction taken up since."""
-    parts = [closing.corrections.get(month, {}) for closing in closings]
-    own = [closing.lines for closing in closings if closing.month == month]
-    return add_bills((*own, *parts))
+def billed_by_month(closings: Iterable[Closing]) -> dict[Month, Bill]:
+    """All that was billed for each month so far: its own figures and every correction taken up since."""
+    parts: dict[Month, list[Bill]] = defaultdict(list)
+    for closing in closings:
+        parts[closing.month].append(closing.lines)
+        for month, correction in closing.corrections.items():
+            parts[month].append(correction)
+    return {month: add_bills(bills) for month, bills in parts.items()}

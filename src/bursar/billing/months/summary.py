@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bursar.billing.months.bill import Bill, add_bills, subtract_bill
-from bursar.billing.months.closing import billed_for, write_figures
+from bursar.billing.months.closing import billed_by_month, write_figures
 from bursar.billing.months.estimate import BASIS_DAYS, MonthEstimates, estimate_month
 from bursar.billing.months.month import BillingState, Month, is_due, state_of
 from bursar.billing.months.reading import read_bills, read_days
@@ -183,12 +183,12 @@ class Months:
     ) -> dict[Month, Bill]:
         """What has changed in the months before this one since they were billed."""
         settled = self.ages.rollups_from(tenant_id)
-        earlier = {*bills, *(closing.month for closing in closings)}
+        billed = billed_by_month(closings)
         found: dict[Month, Bill] = {}
-        for about in sorted(one for one in earlier if one < month):
+        for about in sorted(one for one in {*bills, *billed} if one < month):
             if settled is not None and about.start < settled:
                 continue
-            change = subtract_bill(bills.get(about, {}), billed_for(about, closings))
+            change = subtract_bill(bills.get(about, {}), billed.get(about, {}))
             if change:
                 found[about] = change
         return found
