@@ -157,6 +157,21 @@ def test_a_provider_that_was_found_by_the_price_goes_with_the_price(
     assert server.platform.stores.recount(lambda _step, _count: None).differences == []
 
 
+def test_latencies_are_counted_again_only_where_the_provider_is_another(server: RunningServer) -> None:
+    environment = recorded(server.client, *[{"model": MINI, "latency_ms": 7}] * 3)
+    rows = "SELECT count(*), sum(events) FROM latency_by_hour WHERE model = 'gpt-4o-mini'"
+    database = server.platform.stores.database
+    before = ask_store(database, rows)
+    with rated_by(server, OtherBook(factors={MINI: 2})):
+        assert reprice(server.client, environment, dry_run=False)["result"]["applied"] == 3
+        assert ask_store(database, rows) == before
+    with rated_by(server, OtherBook(hidden={MINI})):
+        assert reprice(server.client, environment, dry_run=False)["result"]["applied"] == 3
+    (count, events), *_ = ask_store(database, rows)
+    assert (count > before[0][0], events) == (True, before[0][1])
+    assert server.platform.stores.recount(lambda _step, _count: None).differences == []
+
+
 def an_answer_of_many_models(count: int) -> dict[str, Any]:
     """An answer that lists so many models beside its own."""
     known = ("claude-opus-4-5", "claude-haiku-4-5", "claude-opus-4-1")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.clock import from_micros
-from bursar.storage.duckdb.rollup import add_to_rollups
+from bursar.storage.duckdb.rollup import ROLLUPS, add_to_rollups
 from bursar.storage.duckdb.schema import RATING_COLUMNS
 from bursar.usage.changes import ABANDON, COMMIT, MonthSums, RatingRunRecord
 
@@ -71,6 +71,8 @@ _MONTHS = (
     )
     + ") GROUP BY 1, 2 ORDER BY 1, 2"
 )
+_OF_LATENCIES = "latency_by_hour"
+_OF_RATINGS = tuple(name for name in ROLLUPS if name != _OF_LATENCIES)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[MonthSums]).decode
 _decode_step = msgspec.json.Decoder(RatingRunRecord).decode
@@ -126,6 +128,9 @@ class Rerater:
             return False
         sums = self._sums() if change.applied is None else change.applied
         self._close(change.tenant_id, change.run_id)
+        if is_whole:
+            # It would be kept until the next run, some 200 MB for a million events.
+            self._connection.execute("DROP TABLE rerated")
         if not sums:
             # As if it had never been: its ratings may be dropped from the journal before it.
             return False
@@ -159,12 +164,18 @@ class Rerater:
             f" {', '.join(RATING_COLUMNS)}, ?, ?, ?, ?, ? FROM rerated",
             [change.seq, _moment(change), change.key_id, change.reason, change.run_id],
         )
-        rows = f"(SELECT e.* FROM {schema}usage_events e SEMI JOIN rerated USING (seq))"
         if not schema:
-            add_to_rollups(self._connection, rows, sign="-")
+            self._add_to_rollups("-")
         execute(f"UPDATE {schema}usage_events SET {_SET} FROM rerated r WHERE usage_events.seq = r.seq")
         if not schema:
-            add_to_rollups(self._connection, rows)
+            self._add_to_rollups("")
+
+    def _add_to_rollups(self, sign: str) -> None:
+        """Add what is rated again to the rollups, as it stands now; latencies only know its provider."""
+        of_others = "SELECT seq FROM rerated WHERE provider IS DISTINCT FROM new_provider"
+        rows = "(SELECT e.* FROM usage_events e SEMI JOIN rerated USING (seq))"
+        add_to_rollups(self._connection, rows, sign, _OF_RATINGS)
+        add_to_rollups(self._connection, f"usage_events WHERE seq IN ({of_others})", sign, (_OF_LATENCIES,))
 
     def _sums(self) -> list[MonthSums]:
         """What the ratings that were just replaced came to, and what they come to now."""

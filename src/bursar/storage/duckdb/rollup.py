@@ -61,11 +61,16 @@ def measures_of(table: str) -> list[str]:
     return ["events"] if table == "latency_by_hour" else list(MEASURE_COLUMNS)
 
 
-def add_to_rollups(connection: duckdb.DuckDBPyConnection, source: str, sign: str = "") -> dict[str, int]:
-    """Append the rollup rows of the raw rows in `source`; returns how many, by rollup."""
+def add_to_rollups(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    sign: str = "",
+    tables: Collection[str] = tuple(ROLLUPS),
+) -> dict[str, int]:
+    """Append the rows of some rollups for the raw rows in `source`; returns how many, by rollup."""
     units = _units_in(connection, source)
     added: dict[str, int] = {}
-    for table in ROLLUPS:
+    for table in tables:
         rows = connection.execute(
             f"INSERT INTO {table} {rollup_select(table, source, sign, units)}"
         ).fetchall()
