@@ -91,6 +91,19 @@ def test_a_custom_service_keeps_its_own_measures_as_units() -> None:
     assert event.units == {"predictions": 12, "gpu_seconds": Decimal("3.25")}
 
 
+def test_a_quantity_that_is_said_in_two_places_counts_once_and_must_be_the_same() -> None:
+    twice = {"service_type": "ml", "metrics": {"predictions": 10}, "units": {"predictions": Decimal("10.0")}}
+    assert translate_body(twice).units == {"predictions": Decimal(10)}
+    pages = {"service_type": "document_processor", "pages_processed": 3, "units": {"pages": 3}}
+    assert translate_body(pages).units == {"pages": 3}
+    in_bytes = {"payload_size_bytes": 100, "response_size_bytes": 900, "units": {"bytes": 1000}}
+    assert translate_body(in_bytes).units == {"bytes": 1000}
+
+    assert reasons_of({**twice, "metrics": {"predictions": 7}}) == {("units.predictions", "contradiction")}
+    assert reasons_of({**pages, "pages_processed": 4}) == {("units.pages", "contradiction")}
+    assert ("units.predictions", "wrong_type") in reasons_of({**twice, "units": {"predictions": "10"}})
+
+
 def test_a_time_without_an_offset_is_utc_and_one_with_an_offset_is_kept_exactly() -> None:
     bare = translate_body({"timestamp": "2026-11-20T10:00:00.5"})
     offset = translate_body({"timestamp": "2026-11-20T12:00:00.5+02:00"})

@@ -33,7 +33,7 @@ UNIT_ALIASES: dict[str, str] = {
     "payload_size_bytes": "bytes",
     "response_size_bytes": "bytes",
 }
-"""Counts that the built-in document and API services report by field; same units are added up."""
+"""Counts that the built-in document and API services report by field; those of the same unit are added up."""
 
 SERVICE_FIELDS = frozenset(
     {"document_type", "processing_type", "file_format", "method", "api_version", "model_version"}

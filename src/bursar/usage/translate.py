@@ -8,6 +8,7 @@ directly (see `bodies.py`), with the same limits.
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,7 @@ def _flatten(fields: Body, reasons: list[Reason]) -> None:
         if name in _FIELDS or name in ALIASES or name in UNIT_ALIASES or name in _WORDS:
             _set(fields, name, value, reasons)
         elif (is_whole(value) or isinstance(value, Decimal)) and is_custom:
-            _add_unit(fields, name, value, reasons)
+            _set_unit(fields, name, value, reasons)
         else:
             _add_metadata(fields, name, value, reasons)
     metadata = fields.get("metadata")
@@ -140,7 +141,7 @@ def _take_declared(fields: Body, service: DeclaredService, reasons: list[Reason]
         elif name not in _FIELDS and name not in ALIASES and name not in _WORDS:
             value = fields.pop(name)
             if is_counted(value, name, service):
-                _add_unit(fields, name, value, reasons)
+                _set_unit(fields, name, value, reasons)
             else:
                 _add_metadata(fields, name, value, reasons)
 
@@ -150,15 +151,17 @@ def _set(fields: Body, name: str, value: Any, reasons: list[Reason]) -> None:  #
         reasons.append(Reason(name, "contradiction", f"{name} is given twice with different values."))
 
 
-def _add_unit(fields: Body, name: str, value: int | Decimal, reasons: list[Reason]) -> None:
+def _set_unit(fields: Body, name: str, value: int | Decimal, reasons: list[Reason]) -> None:
+    """Count so much of a unit; who says it in two places must say the same, for it counts once."""
     units = fields.get("units")
     if units is None or is_object(units):
         merged = dict(units or {})
-        there = merged.get(name, 0)
-        if is_whole(there) or isinstance(there, Decimal):
-            merged[name] = there + value
-        else:
+        there = merged.setdefault(name, value)
+        if isinstance(there, bool) or not isinstance(there, (int, Decimal)):
             reasons.append(Reason(f"units.{name}", "wrong_type", f"units.{name} must be a number."))
+        elif there != value:
+            text = f"units.{name} is {there}, but the event says {value} elsewhere."
+            reasons.append(Reason(f"units.{name}", "contradiction", text))
         fields["units"] = merged
 
 
@@ -176,12 +179,15 @@ def _resolve_aliases(fields: Body, reasons: list[Reason]) -> None:
 
 
 def _resolve_units(fields: Body, reasons: list[Reason]) -> None:
+    counted = Counter[str]()
     for alias in sorted(UNIT_ALIASES.keys() & fields.keys()):
         value = fields.pop(alias)
         if is_whole(value) and value >= 0:
-            _add_unit(fields, UNIT_ALIASES[alias], value, reasons)
+            counted[UNIT_ALIASES[alias]] += value
         elif value is not None:
             reasons.append(Reason(alias, "wrong_type", f"{alias} must be a whole number of at least 0."))
+    for unit, quantity in counted.items():
+        _set_unit(fields, unit, quantity, reasons)
     for name in sorted(SERVICE_FIELDS & fields.keys()):
         _add_metadata(fields, name, fields.pop(name), reasons)
     _resolve_total(fields, reasons)
