@@ -237,3 +237,28 @@ def _without_cards(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         )
         for number, provider, cost, parts in found
     ]
+
+
+def test_a_providers_figure_counts_again_beside_the_callers_once_the_provider_is_trusted(
+    ledger: RunningServer,
+) -> None:
+    client = ledger.client
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100, "cost": 0.0123}
+    said = {"provider": "openrouter", "model": "openai/gpt-4o-mini", "usage": usage}
+    items = [said, {**said, "cost": {"amount": "0.5", "currency": "EUR"}}]
+    assert send(client, "trusted", items) == len(items)
+    figure = costs(client, "trusted")
+    assert [(cost["status"], cost["total"]) for _, _, cost, _ in figure] == [
+        ("provider_reported", "0.0123")
+    ] * 2
+    settings_path = "/api/v1/billing/settings"
+    client.put(settings_path, json={"trusted_providers": []}).raise_for_status()
+    try:
+        send(client, "not-trusted", items)
+        assert reprice(client, "trusted", dry_run=False)["result"]["applied"] == 2
+        assert costs(client, "trusted") == costs(client, "not-trusted")
+    finally:
+        client.put(settings_path, json={"trusted_providers": ["openrouter"]}).raise_for_status()
+    for environment in ("trusted", "not-trusted"):
+        assert reprice(client, environment, dry_run=False)["result"]["applied"] == 2
+        assert costs(client, environment) == figure

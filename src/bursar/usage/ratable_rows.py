@@ -54,5 +54,7 @@ class RatableRows:
     parts: Sequence[str | None]
     """As JSON lists."""
     reported_picos: Sequence[int | None]
+    usages: Sequence[str | None]
+    """As JSON objects: what the provider itself said, where the figure that is kept is the caller's."""
     fields: Sequence[str | None]
     """As a JSON object: what a billing rule may read of the event; only of services that have rules."""

@@ -40,7 +40,8 @@ _COLUMNS = (
     "seq, time, to_json([" + ", ".join(f"CAST({name} AS VARCHAR)" for name in COMMON_FIELDS) + "])::VARCHAR"
     f" AS common, {_PICOS.format('cost')} AS picos, context_tokens,"
     " to_json(custom_units)::VARCHAR AS custom_units, parts::VARCHAR AS parts,"
-    f" {_PICOS.format('reported_cost')} AS reported_picos, {', '.join(UNITS)}"
+    f" {_PICOS.format('reported_cost')} AS reported_picos, {', '.join(UNITS)},"
+    " CASE WHEN reported_by = 'client' THEN usage::VARCHAR END AS usage"
 )
 
 
@@ -92,6 +93,7 @@ class CursorRatings:
             found["custom_units"].tolist(),
             found["parts"].tolist(),
             found["reported_picos"].tolist(),
+            found["usage"].tolist(),
             found["fields"].tolist(),
         )
 

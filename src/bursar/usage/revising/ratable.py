@@ -18,13 +18,14 @@ from bursar.errors import Invalid
 from bursar.money import format_picos
 from bursar.pricing.cards import card_from_json
 from bursar.pricing.match import GATEWAYS
-from bursar.pricing.rating import CostStatus, PricingSubject, Rating, unpriced
+from bursar.pricing.rating import PricingSubject, Rating, unpriced
 from bursar.pricing.rules.card import RuleCard
 from bursar.pricing.rules.charge import counted_names
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS
 from bursar.usage.costing import Billable, cost_billable, parts_of
 from bursar.usage.event import ReportedCost
-from bursar.usage.record import UsagePartLine
+from bursar.usage.providers.normalise import normalise_usage
+from bursar.usage.record import UsagePartLine, decode_json
 from bursar.usage.record_parts import REPORTED_BY_PROVIDER, stored_amount
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class RatesAgain:
         """Each of the events with its rating of now, in order."""
         names = tuple(rows.units)
         quantities = zip(*rows.units.values(), strict=True) if names else iter([()] * len(rows.seqs))
-        for seq, time, key, picos, context, custom, parts, reported, fields, counted in zip(
+        for seq, time, key, picos, context, custom, parts, reported, usage, fields, counted in zip(
             rows.seqs,
             rows.times,
             rows.common,
@@ -115,6 +116,7 @@ class RatesAgain:
             rows.custom_units,
             rows.parts,
             rows.reported_picos,
+            rows.usages,
             rows.fields,
             quantities,
             strict=True,
@@ -126,7 +128,7 @@ class RatesAgain:
             shares = () if parts is None else _decode_parts(parts)
             billable = self._billable(common, _subject(common, provider, time, context), units, shares)
             if reported is not None:
-                billable = _with_reported(billable, common, reported, picos)
+                billable = self._with_reported(billable, common, reported, usage)
             if fields is not None:
                 billable = msgspec.structs.replace(billable, read=_reader(fields, billable.subject))
             yield self._compare(
@@ -162,6 +164,24 @@ class RatesAgain:
         document = self._load_card(common.rate_card) if common.rate_card else None
         card = card_from_json(document) if document else None
         return named | set(counted_names(card.charge)) if isinstance(card, RuleCard) else named
+
+    def _with_reported(self, billable: Billable, common: Common, picos: int, usage: str | None) -> Billable:
+        """The event with the figure that caller or provider gave; with both where the provider is trusted.
+
+        Where both gave one the row keeps the caller's; the provider's is in its own usage object.
+        """
+        reported = _figure(picos, common.reported_currency or common.currency)
+        if common.reported_by == REPORTED_BY_PROVIDER:
+            return msgspec.structs.replace(billable, provider_reported=reported)
+        provider = billable.subject.provider
+        if usage is None or provider is None or not self._prices.trusts(provider):
+            return msgspec.structs.replace(billable, reported=reported)
+        try:
+            said = normalise_usage(decode_json(usage.encode()), provider).reported_cost
+        except Invalid:
+            # An older Bursar read it, and this one doesn't any more.
+            said = None
+        return msgspec.structs.replace(billable, reported=reported, provider_reported=said)
 
     def _cost(self, billable: Billable) -> Rating:
         try:
@@ -261,17 +281,6 @@ def _reader(fields: str, subject: PricingSubject) -> Callable[[str], str | None]
         return str(value) if isinstance(value, (str, int)) else None
 
     return read
-
-
-def _with_reported(billable: Billable, common: Common, picos: int, cost: int | None) -> Billable:
-    """The event with the figure that caller or provider gave; with both, where the provider's is the cost."""
-    reported = _figure(picos, common.reported_currency or common.currency)
-    if common.reported_by == REPORTED_BY_PROVIDER:
-        return msgspec.structs.replace(billable, provider_reported=reported)
-    if cost is not None and common.cost_status == CostStatus.PROVIDER_REPORTED:
-        said = _figure(cost, common.currency)
-        return msgspec.structs.replace(billable, reported=reported, provider_reported=said)
-    return msgspec.structs.replace(billable, reported=reported)
 
 
 def _figure(picos: int, currency: str) -> ReportedCost:
