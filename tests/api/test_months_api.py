@@ -118,6 +118,7 @@ def test_what_gets_a_cost_after_the_closing_moves_from_unpriced(server: RunningS
     spend(server, key, month, "unknown", cost=None)
     closed = finalise(server, key, month)["month"]
     assert closed["totals"][0]["unpriced_events"] == 1
+    assert (closed["totals"][0]["usage"], closed["totals"][0]["total"]) == (None, None)
     assert closed["lines"][0]["amount"] is None
     body = {"cost": {"amount": "0.25", "currency": "USD"}}
     event = {**ONE_USD, "time": clock.rfc3339(month.start + timedelta(hours=1)), **body}

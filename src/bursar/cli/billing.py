@@ -125,9 +125,9 @@ def _print_months(months: Sequence[Mapping[str, Any]]) -> None:
             month["month"],
             month["state"],
             total["currency"],
-            total["usage"],
+            total["usage"] or UNKNOWN,
             total["corrections"],
-            total["total"],
+            total["total"] or UNKNOWN,
             total["events"],
             total["unpriced_events"],
         )
@@ -142,6 +142,7 @@ def _print_months(months: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
+UNKNOWN = "unknown"
 _NOTHING = {
     "currency": "",
     "usage": "0",

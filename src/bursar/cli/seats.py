@@ -96,7 +96,10 @@ def end_seats(
     *,
     ends: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="The first UTC day that isn't paid any more; tomorrow if absent."),
+        typer.Option(
+            metavar="DAY",
+            help="The first UTC day that isn't paid any more; if absent tomorrow, or the day it starts.",
+        ),
     ] = None,
     ledger: options.Ledger,
     as_json: options.AsJson = False,

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock
-from bursar.billing.months.bill import LineKey, Sums, add_bills, rows_of, totals_of
+from bursar.billing.months.bill import LineKey, Sums, Total, add_bills, rows_of, totals_of
 from bursar.billing.months.month import BillingState, Month
 from bursar.billing.months.summary import Months, MonthSummary
 from bursar.described import describe_fields
@@ -43,11 +43,12 @@ class CurrencyTotalOut(_Answer):
     """What a month comes to in one currency."""
 
     currency: str
-    usage: str
-    """The month's own events."""
+    usage: str | None
+    """The month's own events; null where the cost of none of them is known."""
     corrections: str
     """What changed in earlier, closed months; may be negative."""
-    total: str
+    total: str | None
+    """Both together; null where neither is known."""
     events: int
     unpriced_events: int
     """Among `events`: their cost isn't known and is in no amount."""
@@ -245,17 +246,22 @@ def _totals(summary: MonthSummary) -> list[CurrencyTotalOut]:
     usage = {total.currency: total for total in totals_of(summary.lines)}
     changes = {total.currency: total for total in totals_of(add_bills(summary.corrections.values()))}
     return [
-        CurrencyTotalOut(
-            currency=currency,
-            usage=format_picos(own.picos if own else 0),
-            corrections=format_picos(change.picos if change else 0),
-            total=format_picos((own.picos if own else 0) + (change.picos if change else 0)),
-            events=own.events if own else 0,
-            unpriced_events=own.unpriced_events if own else 0,
-        )
+        _total(currency, usage.get(currency, Total(currency, 0, 0, 0)), changes.get(currency))
         for currency in sorted({*usage, *changes})
-        for own, change in [(usage.get(currency), changes.get(currency))]
     ]
+
+
+def _total(currency: str, own: Total, change: Total | None) -> CurrencyTotalOut:
+    is_unknown = bool(own.events) and own.events == own.unpriced_events
+    corrected = change.picos if change else 0
+    return CurrencyTotalOut(
+        currency=currency,
+        usage=None if is_unknown else format_picos(own.picos),
+        corrections=format_picos(corrected),
+        total=None if is_unknown and change is None else format_picos(own.picos + corrected),
+        events=own.events,
+        unpriced_events=own.unpriced_events,
+    )
 
 
 def _lines(bill: Mapping[LineKey, Sums]) -> list[LineOut]:
