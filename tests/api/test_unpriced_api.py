@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,10 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]
         answer = server.client.post("/api/v1/events", json=events, params={"wait": "applied"})
         assert answer.status_code == 200, answer.text
         yield server
+
+
+def a_cursor(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
 def listed(server: RunningServer, **params: Any) -> dict[str, Any]:  # noqa: ANN401 - a parameter's own types
@@ -96,6 +101,8 @@ def test_window_and_filters_choose(ledger: RunningServer) -> None:
         ({"as": "/"}, "as"),
         ({"limit": 0}, "limit"),
         ({"cursor": "x"}, "cursor"),
+        ({"cursor": a_cursor(b"[%d,[null,null,null]]" % 10**60)}, "cursor"),
+        ({"cursor": a_cursor(b"[-1,[null,null,null]]")}, "cursor"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )
@@ -120,3 +127,16 @@ def test_another_tenant_sees_nothing_and_a_sender_may_not_ask(ledger: RunningSer
     assert other.status_code == 403
     assert ledger.stranger.get(UNPRICED, headers={"X-API-Key": keys["ingest"]}).status_code == 403
     assert listed(ledger, tenant_id=tenant_id)["items"] == []
+
+
+def test_another_name_is_that_of_the_share_that_the_event_itself_names(tmp_path: Path) -> None:
+    advice = {"type": "advisor_message", "model": "claude-opus-4-5", "input_tokens": 50, "output_tokens": 5}
+    own = {"type": "message", "input_tokens": 100, "output_tokens": 20}
+    usage = {"input_tokens": 100, "output_tokens": 20, "iterations": [own, advice]}
+    event = {"provider": "anthropic", "model": "our-sonnet", "environment": "advised", "usage": usage}
+    with running_server(tmp_path / "data") as server:
+        server.client.post("/api/v1/events", json=event, params={"wait": "applied"}).raise_for_status()
+        asked = {"environment": "advised", "as": "anthropic/claude-sonnet-4-5"}
+        would_be = listed(server, **asked)["items"][0]["would_be"]
+    # 100 at 3 and 20 at 15 per million by Sonnet; 50 at 5 and 5 at 25 by Opus.
+    assert would_be["cost"] == [{"currency": "USD", "amount": "0.000975"}]

@@ -6,7 +6,7 @@ Values only; `unpriced.py` reads what is asked and rates such events under anoth
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -26,7 +26,7 @@ class GroupKey(msgspec.Struct, frozen=True, array_like=True, order=True):
 class GroupPlace(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ends: groups are ordered by events, the most first, then by their keys."""
 
-    events: int
+    events: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
     key: GroupKey
 
 

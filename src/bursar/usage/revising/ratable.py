@@ -141,12 +141,14 @@ class RatesAgain:
     def _billable(
         self, common: Common, subject: PricingSubject, units: Quantities, shares: Sequence[UsagePartLine]
     ) -> Billable:
+        rated_as = subject if self._respelled is None else self._respelled(subject)
+        own, model = subject.model or "", rated_as.model or ""
         return Billable(
-            subject if self._respelled is None else self._respelled(subject),
+            rated_as,
             units,
             lambda: self._named_units(common, units),
             _says_nothing,
-            tuple((one.model, one.units) for one in shares),
+            tuple((model if one.model == own else one.model, one.units) for one in shares),
             common.project_id,
             common.service_type,
             common.status == "error",

@@ -221,9 +221,10 @@ class RepriceWork:
         if in_force is not None:
             return _result(dict((run.saved or {}).get("result", {})), in_force)
         writer = None if run.parameters["dry_run"] else _Writer(run, author, self.changes, self.cards)
+        version = self.books.book.version
         found = self._rate(run, author.tenant_id, selection, writer)
         shown = self._shown(author, selection, found)
-        shown |= {"dry_run": writer is None, "reason": author.reason, "prices": self.books.book.version}
+        shown |= {"dry_run": writer is None, "reason": author.reason, "prices": version}
         if writer is None or not writer.written:
             return _result(shown, [])
         run.save({"result": shown})
