@@ -71,6 +71,19 @@ def test_a_json_answer_is_priced_and_told_apart_by_its_id(server: RunningServer)
     assert (kept["time"], kept["service_tier"]) == ("2025-11-20T00:53:20Z", "default")
 
 
+@pytest.mark.parametrize("between", [b",", b"\n"])
+def test_several_whole_answers_in_one_body_are_refused_and_none_is_lost_among_them(
+    server: RunningServer, between: bytes
+) -> None:
+    both = between.join(json.dumps(chat(name)).encode() for name in ("several-1", "several-2"))
+    body = b"[" + both + b"]" if between == b"," else both
+
+    answer = post(server, body, "provider=openai")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["code"] == "several_answers"
+
+
 def test_the_answers_tier_counts_whatever_the_request_said(server: RunningServer) -> None:
     recording = {
         "provider": "openai",

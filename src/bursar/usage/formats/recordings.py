@@ -20,14 +20,21 @@ import msgspec
 
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
 from bursar.usage.formats.batch_lines import answer_in_line
+from bursar.usage.providers.chunks import object_in
 from bursar.usage.providers.event_stream import is_event_stream
 from bursar.usage.providers.provider import CallPlace, Provider
 from bursar.usage.providers.registry import PROVIDERS, provider_labelled
-from bursar.usage.providers.streams import FoldedStream, fold_chunks, fold_event_stream, fold_sse
+from bursar.usage.providers.streams import (
+    FoldedStream,
+    chunks_of_text,
+    fold_chunks,
+    fold_event_stream,
+    fold_sse,
+)
 from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 HTTP_STATUSES = range(100, 600)
 URL_LIMIT = 4096
@@ -39,6 +46,7 @@ class Unread(StrEnum):
     UNREADABLE_FILE = "unreadable_file"
     UNKNOWN_ANSWER = "unknown_answer"
     PROVIDER_NOT_SUPPORTED_YET = "provider_not_supported_yet"
+    SEVERAL_ANSWERS = "several_answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +102,30 @@ def read_recording(content: bytes, told: Told = NOTHING_TOLD) -> Recording | Unr
     try:
         value = decode_json(content)
     except (ValueError, RecursionError, msgspec.DecodeError):
-        folded = _fold_text(content)
-        return _bare({}, folded, told, digest) if folded else Unread.UNREADABLE_FILE
+        chunks = _chunks_of(content)
+        return _folded(chunks, told, digest, Unread.UNREADABLE_FILE)
     if isinstance(value, list):
-        folded = fold_chunks(cast("list[Any]", value))
-        return _bare({}, folded, told, digest) if folded else Unread.UNKNOWN_ANSWER
+        return _folded(cast("list[Any]", value), told, digest, Unread.UNKNOWN_ANSWER)
     if not isinstance(value, dict):
         return Unread.UNKNOWN_ANSWER
     return _read_object(cast("dict[str, Any]", value), told, digest)
+
+
+def _folded(chunks: Sequence[object], told: Told, digest: str, otherwise: Unread) -> Recording | Unread:
+    """The answer that these chunks are pieces of."""
+    if _are_several(chunks):
+        return Unread.SEVERAL_ANSWERS
+    folded = fold_chunks(chunks)
+    return _bare({}, folded, told, digest) if folded else otherwise
+
+
+def _are_several(chunks: Sequence[object]) -> bool:
+    """Whether whole answers of several ids stand here: as chunks of one, all but the last would be lost."""
+    by_id = {
+        first_text(chunk, IDENTIFIER_LIMIT, "id", "responseId"): chunk for chunk in map(object_in, chunks)
+    }
+    named = [chunk for name, chunk in by_id.items() if name]
+    return len(named) > 1 and sum(bool(_api_of(None, chunk)) for chunk in named) > 1
 
 
 def _read_object(body: dict[str, Any], told: Told, digest: str) -> Recording | Unread:
@@ -192,11 +216,11 @@ def _fold_frames(text: str) -> FoldedStream | None:
         return None
 
 
-def _fold_text(content: bytes) -> FoldedStream | None:
+def _chunks_of(content: bytes) -> list[object]:
     try:
-        return fold_sse(content.decode())
+        return chunks_of_text(content.decode())
     except UnicodeDecodeError:
-        return None
+        return []
 
 
 def _provider_of(body: Mapping[str, Any]) -> Provider | None:

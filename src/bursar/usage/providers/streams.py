@@ -10,6 +10,7 @@ is handed on once, for an estimate where nobody counted, and kept nowhere.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -45,11 +46,8 @@ class FoldedStream:
 
 
 def fold_sse(text: str) -> FoldedStream | None:
-    """The whole answer behind a recorded stream of server-sent events, None where it is nobody's.
-
-    Streams of JSON lines (Cohere's first API, Ollama's own) are read as well.
-    """
-    return fold_chunks(list(_chunks(text)))
+    """The whole answer behind a recorded stream of server-sent events, None where it is nobody's."""
+    return fold_chunks(chunks_of_text(text))
 
 
 def fold_event_stream(content: bytes) -> FoldedStream | None:
@@ -118,9 +116,11 @@ def sse_data(text: str) -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def _chunks(text: str) -> Iterator[object]:
+def chunks_of_text(text: str) -> list[object]:
+    """The decoded chunks of server-sent events, or of JSON lines (Cohere's first API, Ollama's own)."""
+    chunks: list[object] = []
     for data in sse_data(text) if _DATA.search(text) else _LINE_END.split(text):
-        try:
-            yield decode_json(data.encode())
-        except (ValueError, RecursionError, msgspec.DecodeError):
-            continue  # `[DONE]`, or the half of an event that a cut stream ends in
+        # What can't be read is `[DONE]`, or the half of an event that a cut stream ends in.
+        with suppress(ValueError, RecursionError, msgspec.DecodeError):
+            chunks.append(decode_json(data.encode()))
+    return chunks
