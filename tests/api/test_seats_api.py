@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from bursar import clock
 from bursar.app.billing import seats_of
 from bursar.billing.seats.plan import SeatPlan
+from bursar.errors import Conflict
 from tests.api.test_months_api import months_ago
 from tests.api.test_retention_api import a_tenant, ask, events_counted
 from tests.api.test_suspended_tenants import set_state
@@ -19,8 +22,12 @@ from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
+    from bursar.billing.seats.recording import OwnUsage
+    from bursar.usage.event import UsageEvent
+    from bursar.usage.ingest import Accepted
     from tests.support.serving import RunningServer
 
 SEATS = "/api/v1/billing/seats"
@@ -111,6 +118,48 @@ def test_seats_that_have_not_begun_can_be_called_off(server: RunningServer) -> N
     assert (ended["ends"], ended["recorded_until"]) == (starts, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The door, at which something else begins when days come in."""
+
+    door: OwnUsage
+    begins: Callable[[], Thread]
+    begun: list[Thread]
+
+    def record(self, tenant_id: str, events: Sequence[UsageEvent], now: datetime) -> Accepted:
+        self.begun.append(self.begins())
+        # Long enough for whoever doesn't wait for its turn.
+        self.begun[0].join(0.5)
+        return self.door.record(tenant_id, events, now)
+
+
+def test_no_day_is_recorded_behind_the_end_that_somebody_was_told(server: RunningServer) -> None:
+    a_tenant(server, "ending-meanwhile")
+    today = clock.now().date()
+    recorder = seats_of(server.platform)
+    plan = keep_unrecorded(server, "ending-meanwhile", "openai", starts=today - timedelta(days=3), ends=None)
+    refused: list[str] = []
+
+    def end() -> None:
+        try:
+            recorder.end(plan.tenant_id, plan.id, today - timedelta(days=1))
+        except Conflict as refusal:
+            refused.append(refusal.reasons[0].code)
+
+    def begin_to_end() -> Thread:
+        thread = Thread(target=end)
+        thread.start()
+        return thread
+
+    begun: list[Thread] = []
+    replace(recorder, door=Interrupted(recorder.door, begin_to_end, begun)).record_due(
+        plan.tenant_id, clock.now()
+    )
+    begun[0].join()
+    kept = recorder.store.plan(plan.tenant_id, plan.id)
+    assert (kept.ends, kept.recorded_until, refused) == (None, today + timedelta(days=1), ["days_recorded"])
+
+
 def test_seats_whose_days_are_refused_are_not_kept(server: RunningServer) -> None:
     key = a_tenant(server, "refused-seats")["admin"]
     only_anthropic(server, key)
@@ -148,7 +197,12 @@ def only_anthropic(server: RunningServer, key: str) -> None:
     ask(server, key, "POST", "/api/v1/services", json=service).raise_for_status()
 
 
-def keep_unrecorded(server: RunningServer, tenant_id: str, provider: str) -> None:
+def keep_unrecorded(
+    server: RunningServer,
+    tenant_id: str,
+    provider: str,
+    **said: Any,  # noqa: ANN401 - the plan's own fields
+) -> SeatPlan:
     """A plan as it is after midnight: a day has begun, and nobody has recorded it."""
     now = clock.now()
     plan = SeatPlan(
@@ -167,7 +221,9 @@ def keep_unrecorded(server: RunningServer, tenant_id: str, provider: str) -> Non
         created_at=now,
         created_by="key_test",
     )
+    plan = replace(plan, **said)
     seats_of(server.platform).store.add(plan)
+    return plan
 
 
 def test_adding_again_with_the_same_key_adds_nothing(server: RunningServer) -> None:

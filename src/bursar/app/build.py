@@ -13,6 +13,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import structlog
@@ -105,6 +106,8 @@ class Platform:
     metrics: Metrics
     first_start: Bootstrap
     lock: FolderLock
+    seat_turns: Lock = field(default_factory=Lock)
+    """Held while days of seats are recorded, and while a plan is ended."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from threading import Lock
+
     from bursar.app.applier import Applier
     from bursar.app.changes import JournaledChanges
     from bursar.app.prices_of_tenants import TenantPricing
@@ -51,6 +53,7 @@ class JobGround(Protocol):
     tenant_pricing: TenantPricing
     registry: Registry
     ingestor: Ingestor
+    seat_turns: Lock
 
     def time_rules(self) -> dict[str, TimeRules]:
         """Which event times each door takes."""

@@ -142,7 +142,7 @@ def make_router(
         ends = body.ends or max(now().date() + timedelta(days=1), plan.starts)
         if ends != plan.starts:
             refuse_unfit(replace(plan, ends=ends))
-        return SeatPlanOut.of(store.end(caller.tenant_id, plan_id, ends))
+        return SeatPlanOut.of(recorder.end(caller.tenant_id, plan_id, ends))
 
     return router
 

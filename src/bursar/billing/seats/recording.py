@@ -18,6 +18,7 @@ from bursar.usage.event import ReportedCost, UsageEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from threading import Lock
 
     from bursar.billing.seats.plan import SeatPlan, SeatStore
     from bursar.usage.ingest import Accepted
@@ -44,6 +45,8 @@ class SeatRecorder:
     door: OwnUsage
     horizon_of: Callable[[str, datetime], datetime | None]
     """Since when a tenant's events are kept."""
+    turns: Lock
+    """One for all recorders of a journal."""
 
     def add(self, plan: SeatPlan, now: datetime) -> SeatPlan:
         """Keep a plan and record its days that have begun; the plan as it is then.
@@ -86,15 +89,29 @@ class SeatRecorder:
 
     def record_plan(self, plan: SeatPlan, now: datetime, told: Callable[[int], None] = lambda _: None) -> int:
         """Record the days of one plan that are due; how many. For arguments and errors see `record_due`."""
-        done = 0
-        due = plan.days_due(now.astimezone(UTC).date(), self._kept_from(plan, now))
-        while days := list(islice(due, DAYS_AT_ONCE)):
+        done, today = 0, now.astimezone(UTC).date()
+        while True:
             told(done)
-            accepted = self.door.record(plan.tenant_id, [seat_day(plan, day) for day in days], now)
-            _refuse_rejected(plan, accepted)
-            self.store.note_recorded(plan.tenant_id, plan.id, days[-1] + timedelta(days=1))
+            # Nobody ends the plan between this look at it and the note of what is recorded.
+            with self.turns:
+                current = self.store.plan(plan.tenant_id, plan.id)
+                days = list(islice(current.days_due(today, self._kept_from(current, now)), DAYS_AT_ONCE))
+                if not days:
+                    return done
+                accepted = self.door.record(plan.tenant_id, [seat_day(current, day) for day in days], now)
+                _refuse_rejected(current, accepted)
+                self.store.note_recorded(plan.tenant_id, plan.id, days[-1] + timedelta(days=1))
             done += len(days)
-        return done
+
+    def end(self, tenant_id: str, plan_id: str, ends: date) -> SeatPlan:
+        """Let a plan end before this day; no day from then on is, or will be, recorded.
+
+        Raises:
+            NotFound: the tenant has no such plan.
+            Conflict: days from then on are recorded already (`days_recorded`).
+        """
+        with self.turns:
+            return self.store.end(tenant_id, plan_id, ends)
 
     def _kept_from(self, plan: SeatPlan, now: datetime) -> date:
         horizon = self.horizon_of(plan.tenant_id, now)
