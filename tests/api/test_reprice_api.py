@@ -144,6 +144,21 @@ def test_rating_again_by_the_same_prices_changes_nothing(server: RunningServer) 
     assert (result["events"], result["changed"], result["applied"]) == (9, 0, 0)
 
 
+def test_what_is_kept_of_events_in_common_may_be_forgotten_at_any_time(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bursar.usage.revising.ratable.COMMONS_KEPT", 1)
+    events = [{"model": (MINI, "gpt-4o")[n % 2], "project_id": f"p-{n % 3}"} for n in range(7)]
+    environment = recorded(server.client, *events)
+    with rated_by(server, OtherBook(factors={MINI: 2})):
+        result = reprice(server.client, environment)["result"]
+    assert (result["events"], result["changed"]) == (7, 4)
+    assert [(one["model"], one["events"], one["changed"]) for one in result["models"]] == [
+        (MINI, 4, 4),
+        ("gpt-4o", 3, 0),
+    ]
+
+
 def test_a_provider_that_was_found_by_the_price_goes_with_the_price(
     server: RunningServer,
 ) -> None:

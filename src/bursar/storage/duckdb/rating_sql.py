@@ -125,7 +125,7 @@ class CursorRatings:
             f" ORDER BY events DESC, {_ORDER} LIMIT {bound.add(limit)}"
         )
         found = self._all(Statement(text, bound.values))
-        custom = self._custom_units(tenant_id, selection)
+        custom = self._custom_units(tenant_id, selection, [GroupKey(*row[:3]) for row in found])
         groups: list[UnpricedGroup] = []
         for row in found:
             group_key = GroupKey(*row[:3])
@@ -134,13 +134,21 @@ class CursorRatings:
             groups.append(UnpricedGroup(group_key, int(row[3]), aware(row[4]), aware(row[5]), units))
         return groups
 
-    def _custom_units(self, tenant_id: str, selection: Selection) -> dict[GroupKey, dict[str, int]]:
+    def _custom_units(
+        self, tenant_id: str, selection: Selection, keys: Sequence[GroupKey]
+    ) -> dict[GroupKey, dict[str, int]]:
+        """What these groups used of units of one's own: there may be as many groups as events."""
+        if not keys:
+            return {}
         bound, conditions = self._selections.conditions(tenant_id, selection)
+        columns = zip(*((one.provider or "", one.model or "", one.reason or "") for one in keys), strict=True)
+        wanted = ", ".join(f"unnest({bound.add(list(column))}::VARCHAR[])" for column in columns)
         key = ", ".join(f"{expression} AS {name}" for name, expression in _GROUP.items())
         text = (
             f"SELECT {', '.join(_GROUP)}, one.key, sum(one.value) FROM"
             f" (SELECT {key}, unnest(map_entries(custom_units)) AS one FROM usage_events"
-            f" WHERE {conditions} AND custom_units IS NOT NULL) GROUP BY ALL"
+            f" WHERE {conditions} AND custom_units IS NOT NULL)"
+            f" WHERE ({_ORDER}) IN (SELECT {wanted}) GROUP BY ALL"
         )
         found: dict[GroupKey, dict[str, int]] = {}
         for *group, unit, steps in self._all(Statement(text, bound.values)):

@@ -93,8 +93,8 @@ class Sums:
         return sum(abs(self.after[one] - self.before[one]) for one in self.before.keys() | self.after.keys())
 
 
-_Group = tuple[str, int, int]
-"""What events have in common (`RatableRows.common`), and their year and month."""
+_Group = tuple[str | None, str | None, int, int]
+"""Provider and model of events, and their year and month."""
 
 
 @dataclass(slots=True)
@@ -102,20 +102,16 @@ class PriceChanges:
     """All events of a selection."""
 
     _groups: dict[_Group, Sums] = field(default_factory=dict[_Group, Sums])
-    _names: dict[str, tuple[str | None, str | None]] = field(
-        default_factory=dict[str, "tuple[str | None, str | None]"]
-    )
     _sample: list[RatedAgain] = field(default_factory=list["RatedAgain"])
     _sampled: Counter[str] = field(default_factory=Counter[str])
 
     def take(self, one: RatedAgain) -> None:
         """Count an event."""
         time = one.time
-        group = (one.key, time.year, time.month)
+        group = (one.common.provider, one.common.model, time.year, time.month)
         sums = self._groups.get(group)
         if sums is None:
             sums = self._groups[group] = Sums()
-            self._names[one.key] = (one.common.provider, one.common.model)
         sums.take(one)
         if one.is_changed and len(self._sample) < SAMPLE_SIZE and self._sampled[one.key] < SAMPLE_OF_A_KIND:
             self._sampled[one.key] += 1
@@ -146,8 +142,8 @@ class PriceChanges:
 
     def _models(self) -> list[dict[str, Any]]:
         by_model: defaultdict[tuple[str | None, str | None], Sums] = defaultdict(Sums)
-        for (key, _, _), sums in self._groups.items():
-            by_model[self._names[key]].add(sums)
+        for (provider, model, _, _), sums in self._groups.items():
+            by_model[provider, model].add(sums)
         ordered = sorted(
             by_model.items(), key=lambda one: (-one[1].moved, -one[1].changed, -one[1].events, str(one[0]))
         )
@@ -158,7 +154,7 @@ class PriceChanges:
 
     def _months(self) -> list[dict[str, Any]]:
         by_month: defaultdict[str, Sums] = defaultdict(Sums)
-        for (_, year, month), sums in self._groups.items():
+        for (_, _, year, month), sums in self._groups.items():
             by_month[f"{year:04}-{month:02}"].add(sums)
         return [{"month": month, **sums.shown()} for month, sums in sorted(by_month.items())]
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from bursar.units import Quantities
     from bursar.usage.ratable_rows import RatableRows
 
+COMMONS_KEPT = 20_000
+"""Of `Common`, some 20 MB: most tenants have hundreds, and some as many as events."""
 COST_OUT_OF_RANGE = "cost_out_of_range"
 """Why an event has no cost whose usage would cost a million or more by the prices of now."""
 
@@ -220,6 +222,8 @@ class RatesAgain:
 
     def _know(self, key: str) -> tuple[Common, str | None]:
         common = _decode_common(key)
+        if len(self._known) == COMMONS_KEPT:
+            self._known.clear()
         known = self._known[key] = common, self._said_provider(common)
         return known
 
