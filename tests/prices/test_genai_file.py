@@ -107,3 +107,21 @@ def test_a_fault_is_named_by_provider_model_and_field(model: dict[str, Any], pla
 def test_another_file_is_refused(content: bytes, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         read_genai_file(content)
+
+
+def test_what_stands_in_it_twice_is_refused_for_nobody_knows_which_price_is_meant() -> None:
+    with pytest.raises(Invalid) as models:
+        read_genai_file(a_file(MODEL, {**MODEL, "prices": {"input_mtok": 7}}))
+    assert [(one.field, one.code) for one in models.value.reasons] == [("acme.small-1", "duplicate_entry")]
+    both = json.loads(a_file(MODEL)) + json.loads(a_file({**MODEL, "id": "other"}))
+    with pytest.raises(Invalid) as providers:
+        read_genai_file(json.dumps(both).encode())
+    assert [(one.field, one.code) for one in providers.value.reasons] == [("acme", "duplicate_entry")]
+
+
+@pytest.mark.parametrize("price", ["1e999", "1e10", "1e-31", "1e-999999"])
+def test_a_price_that_no_event_could_be_rated_by_is_refused(price: str) -> None:
+    content = a_file({**MODEL, "prices": {"input_mtok": "@"}}).replace(b'"@"', price.encode())
+    with pytest.raises(Invalid) as refusal:
+        read_genai_file(content)
+    assert [one.field for one in refusal.value.reasons] == ["acme.small-1.input_tokens.price"]

@@ -79,6 +79,8 @@ def test_every_row_and_entry_of_the_book_survives_being_written_down(book: Price
     [
         ({"price": Decimal(-1)}, "price"),
         ({"price": Decimal("NaN")}, "price"),
+        ({"price": Decimal("1E+10")}, "price"),
+        ({"price": Decimal("1E-31")}, "price"),
         ({"per": 0}, "per"),
         ({"currency": "dollars"}, "currency"),
         ({"minimum": Decimal(0)}, "minimum"),

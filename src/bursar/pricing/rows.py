@@ -143,10 +143,18 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return above and (self.context_upto is None or context_tokens <= self.context_upto)
 
 
+PRICE_LIMIT = 10**9
+"""No price that anybody asks is higher; one that is would have its events refused for their cost."""
+PLACES_LIMIT = 30
+"""Prices of a single token that were written from floats have up to 24."""
+
+
 def row_faults(row: PriceRow) -> Iterator[tuple[str, str]]:
     """(field, what is wrong) for everything that makes it no row of the normal form."""
     if not row.price.is_finite() or row.price < 0:
         yield "price", "must be zero or more"
+    elif row.price > PRICE_LIMIT or int(row.price.normalize().as_tuple().exponent) < -PLACES_LIMIT:
+        yield "price", f"must be at most {PRICE_LIMIT}, with at most {PLACES_LIMIT} decimal places"
     if row.per < 1:
         yield "per", "must be at least 1"
     if not CURRENCY_PATTERN.fullmatch(row.currency):

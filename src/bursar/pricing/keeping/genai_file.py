@@ -7,6 +7,7 @@ Format: https://github.com/pydantic/genai-prices/tree/main/prices
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -47,7 +48,9 @@ def read_genai_file(content: bytes) -> PriceSource:
 
     digest = content_hash(content)
     version = f"{installed_version()}+file.{digest[:12]}"
-    source = source_of(data_of(_validated(providers), version), version, digest)
+    validated = _validated(providers)
+    refuse_faults(WHAT, _twice(validated))
+    source = source_of(data_of(validated, version), version, digest)
     return refuse_bad_content(WHAT, _without_unknown_units(source))
 
 
@@ -94,6 +97,17 @@ def _validated(providers: list[dict[str, Any]]) -> list[genai.Provider]:
     except pydantic.ValidationError as error:
         refuse_faults(WHAT, _reasons(error, providers, ()))
         raise
+
+
+def _twice(providers: Sequence[genai.Provider]) -> list[Reason]:
+    """Providers and models that stand in the file more than once: which of their prices is meant?"""
+    named = Counter(one.id for one in providers)
+    named.update(f"{one.id}.{model.id}" for one in providers for model in one.models)
+    return [
+        Reason(name, "duplicate_entry", f"{name} stands {count} times in the file")
+        for name, count in named.items()
+        if count > 1
+    ]
 
 
 def _reasons(
