@@ -158,7 +158,8 @@ def open_store(path: Path, limits: DuckDBLimits, temp_folder: Path) -> StoreData
         connection = duckdb.connect(":memory:", config=config)
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         database = StoreDatabase(connection, path)
-        create_tables(connection)
+        with transaction(connection):
+            create_tables(connection)
     except duckdb.Error as error:
         message = f"{path} can't be opened ({error}). `bursar rebuild` derives it anew from the journal."
         raise ConfigurationError(message) from error

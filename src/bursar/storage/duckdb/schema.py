@@ -288,7 +288,10 @@ TABLES: dict[str, dict[str, str]] = {
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make every table that isn't there yet, and bring those of an older Bursar up to date."""
+    """Make every table that isn't there yet, and bring those of an older Bursar up to date.
+
+    In a transaction of the caller's: an upgrade is whole or not begun.
+    """
     found = tables_version(connection)
     for table, columns in TABLES.items():
         connection.execute(_ddl(table, columns))
@@ -327,9 +330,12 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE usage_events ADD COLUMN IF NOT EXISTS reported_by VARCHAR",
         "ALTER TABLE usage_events ADD COLUMN IF NOT EXISTS provider_named BOOLEAN",
         "UPDATE usage_events SET reported_by = 'client' WHERE reported_cost IS NOT NULL",
-        # Its new column has a place among the others; nothing ended in those days.
+        # Its new columns have places among the others.
+        "CREATE OR REPLACE TEMP TABLE ended_before AS SELECT * FROM usage_history",
         "DROP TABLE usage_history",
         _ddl("usage_history", TABLES["usage_history"]),
+        "INSERT INTO usage_history BY NAME SELECT * FROM ended_before",
+        "DROP TABLE ended_before",
         # Nothing had expired yet, so that raw rows say all that there is to sum.
         "DROP TABLE IF EXISTS usage_by_user_day",
         _ddl("usage_by_user_day", TABLES["usage_by_user_day"]),
