@@ -68,6 +68,21 @@ def test_slow_readers_hold_no_query_thread_and_no_more_than_their_places(full: R
     )
 
 
+def test_readers_that_read_nothing_lose_their_places_to_others(
+    full: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bursar.app.exports.STALL_SECONDS", 0.5)
+    readers = [begin(full, "ndjson") for _ in range(EXPORTS_LIMIT)]
+    try:
+        wait_until(
+            lambda: full.client.get("/api/v1/export", params={"limit": 1}).status_code == 200,
+            "there is a place again",
+        )
+    finally:
+        for reader in readers:
+            reader.close()
+
+
 def test_a_reader_that_leaves_in_the_middle_of_a_parquet_file_leaves_nothing(full: RunningServer) -> None:
     host, port = full.url.removeprefix("http://").split(":")
     scratch: Path = full.platform.folder.scratch

@@ -6,6 +6,7 @@ they cost in all. With `limit` an answer names the cursor with which the next on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -38,7 +39,7 @@ from bursar.usage.exports.reading import ExportAsked, ExportFormat, read_export
 from bursar.usage.query_reader import Asker
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Send
+    from starlette.types import Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
     from bursar.app.build import Platform
@@ -60,6 +61,8 @@ ENDINGS = {
     ExportFormat.FOCUS_PARQUET: "focus.parquet",
 }
 NEXT_CURSOR = "Bursar-Next-Cursor"
+STALL_SECONDS = 60.0
+"""Who has read nothing for so long loses the connection, so that few can't keep all others from exporting."""
 _PROJECTS_PER_PAGE = 500
 _MEMORY_SHARE = 4
 """A Parquet file is made with a quarter of the memory that the store in use has."""
@@ -166,9 +169,14 @@ class _Sending(StreamingResponse):
         self._file = file
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it, as long as somebody reads."""
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(STALL_SECONDS):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_in_time)
         finally:
             self._slot.leave()
             if self._file is not None:
