@@ -104,6 +104,8 @@ class RatesAgain:
         self._respelled = respelled
         self._known: dict[str, tuple[Common, str | None]] = {}
         self._rules: dict[str, str] = {}
+        self._counted: dict[str, frozenset[str]] = {}
+        """By card, of which there are few: reading one takes a question to the state store."""
 
     def rate(self, rows: RatableRows) -> Iterator[RatedAgain]:
         """Each of the events with its rating of now, in order."""
@@ -165,9 +167,18 @@ class RatesAgain:
         named = set(units)
         if (common.units_source or "").startswith(("totals", "estimated")):
             named.update(INPUT_UNITS, OUTPUT_UNITS)
-        document = self._load_card(common.rate_card) if common.rate_card else None
+        if common.rate_card is None:
+            return named
+        counted = self._counted.get(common.rate_card)
+        if counted is None:
+            counted = self._counted[common.rate_card] = self._counted_by(common.rate_card)
+        return named | counted
+
+    def _counted_by(self, card_id: str) -> frozenset[str]:
+        """The units that a rule's card counts; none where it is no rule's."""
+        document = self._load_card(card_id)
         card = card_from_json(document) if document else None
-        return named | set(counted_names(card.charge)) if isinstance(card, RuleCard) else named
+        return frozenset(counted_names(card.charge)) if isinstance(card, RuleCard) else frozenset()
 
     def _with_reported(self, billable: Billable, common: Common, picos: int, usage: str | None) -> Billable:
         """The event with the figure that caller or provider gave; with both where the provider is trusted.
