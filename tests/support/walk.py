@@ -1,4 +1,4 @@
-"""Walks through a page of the documentation as a reader would: every shell block, in order, in a shell.
+"""A walk through a page of the documentation as a reader would go: every shell block, in order, in a shell.
 
 `bursar` is on the path and works on a folder of its own; what each block prints is given back, so that a
 test can compare it with what the page promises.
@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.house.sources import ROOT
@@ -19,40 +18,29 @@ from tests.support.patience import DEADLINE_SECONDS
 _BLOCKS = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Walk:
-    """A page and the folder in which it is walked."""
+def walk(page: str, data: Path) -> list[str]:
+    """Run the shell blocks of `docs/<page>.md` beside this data folder; what each printed, in order."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    return [_run(block.strip(), data) for block in _BLOCKS.findall(text)]
 
-    page: str
-    folder: Path
 
-    def blocks(self) -> list[str]:
-        """The page's shell blocks, in order."""
-        text = (ROOT / "docs" / f"{self.page}.md").read_text()
-        return [block.strip() for block in _BLOCKS.findall(text)]
-
-    def run(self, block: str) -> str:
-        """Run one block; what it printed."""
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")},
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "BURSAR_DATA_DIR": str(self.folder / "ledger"),
-            "COLUMNS": "200",
-            "NO_COLOR": "1",
-        }
-        done = subprocess.run(
-            ["/bin/bash", "-euo", "pipefail", "-c", block],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=DEADLINE_SECONDS * 4,
-            check=False,
-        )
-        assert done.returncode == 0, f"{block}\n{done.stdout}"
-        return done.stdout
-
-    def run_all(self) -> list[str]:
-        """Run every block; what each printed."""
-        return [self.run(block) for block in self.blocks()]
+def _run(block: str, data: Path) -> str:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "BURSAR_DATA_DIR": str(data),
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", block],
+        cwd=data.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_SECONDS * 4,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout}"
+    return done.stdout
