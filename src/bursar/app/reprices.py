@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fastapi.responses import Response
 
     from bursar.app.build import Platform
+    from bursar.scheduling.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ async def _ask_for_all(desk: ChangeDesk, caller: Caller, ask: RepriceAsk) -> Res
         raise Forbidden(text)
     runs: dict[str, RunAsked] = {}
     for tenant_id in await run_in_threadpool(lambda: list(tenant_ids(desk.platform.identity))):
-        if not await run_in_threadpool(_has_open_run, desk.platform, tenant_id):
+        if await run_in_threadpool(_open_run, desk.platform, tenant_id) is None:
             run, _ = await _begin(desk, replace(caller, tenant_id=tenant_id), ask)
             runs |= {} if run is None else {tenant_id: run}
     return desk.answer(202 if runs else 200, RepriceAnswer(ask.dry_run, None, None, runs))
@@ -117,9 +118,9 @@ async def _begin(desk: ChangeDesk, caller: Caller, ask: RepriceAsk) -> tuple[Run
     return await desk.enqueue(REPRICE_JOB, caller, reprice_parameters(seen)), last
 
 
-def _has_open_run(platform: Platform, tenant_id: str) -> bool:
+def _open_run(platform: Platform, tenant_id: str) -> Run | None:
     run = platform.runner.last_runs(tenant_id).get(REPRICE_JOB)
-    return run is not None and run.state not in ENDED
+    return None if run is None or run.state in ENDED else run
 
 
 def _refuse_second(platform: Platform, tenant_id: str) -> None:
@@ -128,7 +129,7 @@ def _refuse_second(platform: Platform, tenant_id: str) -> None:
     Raises:
         Conflict: one is under way.
     """
-    run = platform.runner.last_runs(tenant_id).get(REPRICE_JOB)
-    if run is not None and run.state not in ENDED:
+    run = _open_run(platform, tenant_id)
+    if run is not None:
         message = f"The tenant's events are being rated already: {RUN_PATH}/{run.id}"
         raise Conflict(message, reasons=(Reason("run", "under_way", message),))
