@@ -31,6 +31,7 @@ from bursar.money import format_decimal
 from bursar.pricing.cards import Card, card_from_json
 from bursar.storage.duckdb.connection import DuckDBLimits
 from bursar.storage.duckdb.parquet_file import ParquetFile
+from bursar.usage.api import query_parameters
 from bursar.usage.asked import Asked
 from bursar.usage.export_selection import ExportTotals, TextForm
 from bursar.usage.exports.columns import EVENT_EXPORT, ExportColumn
@@ -85,7 +86,7 @@ def make_router(platform: Platform) -> APIRouter:
     async def export(request: Request, caller: Annotated[Caller, Depends(require(Scope.READ))]) -> Response:
         """Send every event of a window with what it cost, as one moment has them."""
         asker = Asker(caller.tenant_id, caller.zone, clock.now())
-        asked = Asked({name: _values(request, name) for name in request.query_params})
+        asked = Asked(query_parameters(request))
         asked.take("tenant_id")  # The caller is already the tenant's.
         return await desk.answer(read_export(asked, asker))
 
@@ -194,11 +195,6 @@ async def _begun(run: ExportRun, columns: tuple[ExportColumn, ...]) -> AsyncIter
             yield block
 
     return go_on()
-
-
-def _values(request: Request, name: str) -> str | list[str]:
-    values = request.query_params.getlist(name)
-    return values[0] if len(values) == 1 else values
 
 
 def _text_form(asked: ExportAsked) -> TextForm:

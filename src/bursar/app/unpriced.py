@@ -19,6 +19,7 @@ from bursar.identity.caller import Caller, Scope
 from bursar.pricing.nearest import KnownModels, NearModel
 from bursar.units import format_steps
 from bursar.usage import parameter_docs
+from bursar.usage.api import query_parameters
 from bursar.usage.asked import Asked
 from bursar.usage.query_answer import Amount, WindowShown, show_window
 from bursar.usage.query_reader import Asker
@@ -105,7 +106,7 @@ def make_router(platform: Platform) -> APIRouter:
         request: Request, caller: Annotated[Caller, Depends(require(Scope.READ))]
     ) -> UnpricedAnswer:
         """Models whose usage has no known cost, why, since when, and what it would be under another name."""
-        asked = Asked({name: _single(request.query_params.getlist(name)) for name in request.query_params})
+        asked = Asked(query_parameters(request))
         tenant_id = caller.tenant_for(asked.text("tenant_id"))
         ask = read_unpriced(asked, Asker(tenant_id, caller.zone, clock.now()))
         return await platform.questions.ask(lambda store: answer(store, tenant_id, ask))
@@ -148,7 +149,3 @@ def _would_be(ask: UnpricedAsk, would: WouldCost | None) -> WouldBe | None:
     provider, model = ask.rate_as
     reasons = sorted(would.reasons)
     return WouldBe(provider, model, would.priced, would.unpriced, reasons, would.amounts())
-
-
-def _single(values: list[str]) -> str | list[str]:
-    return values[0] if len(values) == 1 else values

@@ -114,7 +114,7 @@ def make_router(
 
 def _add_listing(router: APIRouter, desk: _Desk, route: _Route) -> None:
     async def answer(request: Request, by: Caller = desk.reader) -> Response:
-        return await desk.answer(request, by, _parameters(request), route.read)
+        return await desk.answer(request, by, query_parameters(request), route.read)
 
     router.add_api_route(
         route.path,
@@ -137,7 +137,7 @@ def _add_query(router: APIRouter, desk: _Desk) -> None:
     )
     async def ask_query(request: Request, by: Caller = desk.reader) -> Response:
         """Ask the one question that all other answers about usage are views of."""
-        given = {**_parameters(request), **_decode(await request.body())}
+        given = {**query_parameters(request), **_decode(await request.body())}
         return await desk.answer(request, by, given, read_query_view)
 
 
@@ -156,7 +156,7 @@ def _add_event(router: APIRouter, desk: _Desk) -> None:
             asked.finish()
             return EventView(asker.tenant_id, event_id)
 
-        return await desk.answer(request, by, _parameters(request), read)
+        return await desk.answer(request, by, query_parameters(request), read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +202,8 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _parameters(request: Request) -> dict[str, Any]:
-    """The query string: a text for each name, a list where a name is repeated."""
+def query_parameters(request: Request) -> dict[str, Any]:
+    """What the query string says, for `Asked`: a text for each name, a list where a name is repeated."""
     given: dict[str, Any] = {}
     for name in request.query_params:
         values = request.query_params.getlist(name)
