@@ -1,13 +1,13 @@
 """Pages of a list: where one page ends and the next begins, as an opaque cursor.
 
 Lists are ordered by creation and id, and a cursor names the last item seen (keyset), so that
-pages neither skip nor repeat items while others are added or removed.
+pages neither skip nor repeat items while others are added or removed. Lists in another order
+make cursors of their own places with `encode_cursor`.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -53,7 +53,7 @@ class Page(Generic[Item]):
 def write_cursor(position: Position) -> str:
     """The position as a cursor that is safe in a URL and means nothing to its reader."""
     text = f"{clock.to_micros(position.created_at)}:{position.id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return encode_cursor(text.encode())
 
 
 def read_cursor(cursor: str) -> Position:
@@ -63,14 +63,27 @@ def read_cursor(cursor: str) -> Position:
         Invalid: it isn't one of ours.
     """
     try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        micros, _, item_id = raw.decode().partition(":")
+        micros, _, item_id = decode_cursor(cursor).decode().partition(":")
         created = int(micros)
-    except (ValueError, binascii.Error):
+    except ValueError:
         raise _bad_cursor() from None
     if not 0 <= created < _MICROS_LIMIT or not item_id or "\0" in item_id:
         raise _bad_cursor()
     return Position(clock.from_micros(created), item_id)
+
+
+def encode_cursor(content: bytes) -> str:
+    """The content as a text that is safe in a URL."""
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> bytes:
+    """The content of `encode_cursor`.
+
+    Raises:
+        ValueError: it is none of ours; what is one may still hold anything.
+    """
+    return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
 
 
 def _bad_cursor() -> Invalid:

@@ -6,8 +6,6 @@ is served beside them, from `explain.py`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +20,7 @@ from bursar import clock
 from bursar.described import describe_fields
 from bursar.errors import Invalid, NotFound, Reason
 from bursar.identity.caller import Scope
+from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.pricing.book import PriceBook, TariffKey
 from bursar.pricing.card import QUOTED_PER, RateCard
 from bursar.pricing.match import Offer, find_offer, provider_id
@@ -211,14 +210,12 @@ def _tariff_out(book: PriceBook, offer: Offer, key: TariffKey) -> ModelTariffOut
 
 
 def _write_cursor(offer: Offer) -> str:
-    place = msgspec.json.encode((offer.provider.id, offer.model.id))
-    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+    return encode_cursor(msgspec.json.encode((offer.provider.id, offer.model.id)))
 
 
 def _read_cursor(cursor: str) -> tuple[str, str]:
     try:
-        place = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(place, type=tuple[str, str])
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        return msgspec.json.decode(decode_cursor(cursor), type=tuple[str, str])
+    except (ValueError, msgspec.MsgspecError):
         message = "must be the 'next_cursor' of an earlier answer to the same list"
         raise Invalid(reasons=(Reason("cursor", "invalid_cursor", message),)) from None

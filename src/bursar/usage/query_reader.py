@@ -8,14 +8,13 @@ object such as `{"prefix": "gpt-4", "not": ["gpt-4-turbo"]}`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from bursar import clock
 from bursar.errors import Invalid, Reason
+from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.usage.asked import Asked, must
 from bursar.usage.periods import Grain
 from bursar.usage.query import (
@@ -162,7 +161,7 @@ def canonical_measure(name: str) -> str:
 def format_cursor(cursor: EventCursor) -> str:
     """An opaque text that `parse_cursor` reads back."""
     packed = _CURSOR.pack(clock.to_micros(cursor.time), cursor.seq)
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    return encode_cursor(packed)
 
 
 def parse_cursor(text: str) -> EventCursor:
@@ -172,10 +171,9 @@ def parse_cursor(text: str) -> EventCursor:
         Invalid: it is not one of ours.
     """
     try:
-        packed = base64.b64decode(text.encode("ascii") + b"==", altchars=b"-_", validate=True)
-        micros, seq = _CURSOR.unpack(packed)
+        micros, seq = _CURSOR.unpack(decode_cursor(text))
         return EventCursor(clock.from_micros(micros), seq)
-    except (UnicodeEncodeError, binascii.Error, struct.error, OverflowError):
+    except (ValueError, struct.error, OverflowError):
         message = "cursor is the next_cursor of an earlier answer, unchanged."
         raise Invalid(message, reasons=(Reason("cursor", "bad_cursor", message),)) from None
 

@@ -6,8 +6,6 @@ The groups come from raw rows, because a reason and the model that the answer na
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bursar.errors import Invalid, Reason
+from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.money import format_picos
 from bursar.pricing.rating import CostStatus, PricingSubject
 from bursar.usage.query import Filter, FilterOp
@@ -90,15 +89,13 @@ def read_unpriced(asked: Asked, asker: Asker) -> UnpricedAsk:
 
 def format_place(group: UnpricedGroup) -> str:
     """An opaque text that a later question's `cursor` may be."""
-    packed = msgspec.json.encode(GroupPlace(group.events, group.key))
-    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+    return encode_cursor(msgspec.json.encode(GroupPlace(group.events, group.key)))
 
 
 def _parse_place(text: str) -> GroupPlace:
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=GroupPlace)
-    except (ValueError, binascii.Error, msgspec.DecodeError):
+        return msgspec.json.decode(decode_cursor(text), type=GroupPlace)
+    except (ValueError, msgspec.DecodeError):
         message = "cursor is the next_cursor of an earlier answer, unchanged."
         raise Invalid(message, reasons=(Reason("cursor", "bad_cursor", message),)) from None
 

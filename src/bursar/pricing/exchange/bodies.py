@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bursar.described import describe_fields
 from bursar.errors import Invalid, Malformed, Reason
+from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.pricing.exchange.rate_files import make_entry, refuse_entries
 
 if TYPE_CHECKING:
@@ -121,8 +120,7 @@ def read_json_rates(body: bytes) -> list[RateEntry]:
 
 def write_cursor(kept: ExchangeRate) -> str:
     """The place of a rate in the list, safe in a URL."""
-    place = msgspec.json.encode((kept.entry.day, kept.id))
-    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+    return encode_cursor(msgspec.json.encode((kept.entry.day, kept.id)))
 
 
 def read_cursor(cursor: str) -> tuple[date, str]:
@@ -132,9 +130,8 @@ def read_cursor(cursor: str) -> tuple[date, str]:
         Invalid: it isn't one of ours.
     """
     try:
-        place = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        day, rate_id = msgspec.json.decode(place, type=tuple[date, str])
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        day, rate_id = msgspec.json.decode(decode_cursor(cursor), type=tuple[date, str])
+    except (ValueError, msgspec.MsgspecError):
         day, rate_id = None, ""
     if day is None or "\0" in rate_id:
         message = "must be the 'next_cursor' of an earlier answer to the same list"

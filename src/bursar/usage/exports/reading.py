@@ -6,8 +6,6 @@ the export began with, so that what follows fits what came before, whatever has 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +15,7 @@ import msgspec
 
 from bursar import clock
 from bursar.errors import Invalid, Reason
+from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.usage.asked import must
 from bursar.usage.export_selection import ExportScope, ExportSelection, FocusGrain
 from bursar.usage.exports.pieces import FIRST_PLACE
@@ -79,7 +78,7 @@ class ExportAsked:
         cursor = _Cursor(
             as_of, place, clock.to_micros(window.start), clock.to_micros(window.end), self._mark()
         )
-        return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
+        return encode_cursor(msgspec.json.encode(cursor))
 
     def _mark(self) -> int:
         """Differs for exports whose places mean different things."""
@@ -139,14 +138,11 @@ def read_export(asked: Asked, asker: Asker) -> ExportAsked:
 
 def _parse_cursor(text: str) -> _Cursor:
     try:
-        decoded = base64.b64decode(
-            text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
-        )
-        cursor = msgspec.json.decode(decoded, type=_Cursor)
+        cursor = msgspec.json.decode(decode_cursor(text), type=_Cursor)
         _window_of(cursor)
         if min(cursor.as_of, cursor.place) >= 0 and max(cursor.as_of, cursor.place) < 2**63:
             return cursor
-    except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, OverflowError, Invalid):
+    except (ValueError, msgspec.DecodeError, OverflowError, Invalid):
         pass
     message = "cursor is what an earlier answer named as the next, unchanged."
     raise Invalid(message, reasons=(Reason("cursor", "bad_cursor", message),))
