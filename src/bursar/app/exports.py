@@ -26,7 +26,7 @@ from bursar.billing.focus.pieces import FocusPieces
 from bursar.billing.focus.rows import Accounts, FocusRows
 from bursar.errors import Conflict, Reason
 from bursar.identity.caller import Caller, Scope
-from bursar.identity.page import PageAsk
+from bursar.identity.page import walk_pages
 from bursar.money import format_decimal
 from bursar.pricing.cards import Card, card_from_json
 from bursar.storage.duckdb.connection import DuckDBLimits
@@ -64,7 +64,6 @@ ENDINGS = {
 NEXT_CURSOR = "Bursar-Next-Cursor"
 STALL_SECONDS = 60.0
 """Who has read nothing for so long loses the connection, so that few can't keep all others from exporting."""
-_PROJECTS_PER_PAGE = 500
 _MEMORY_SHARE = 4
 """A Parquet file is made with a quarter of the memory that the store in use has."""
 
@@ -140,12 +139,8 @@ class _Desk:
 
     def _accounts(self, tenant_id: str) -> Accounts:
         identity = self.platform.identity
-        projects: dict[str, str] = {}
-        ask: PageAsk | None = PageAsk(_PROJECTS_PER_PAGE)
-        while ask is not None:
-            page = identity.projects(tenant_id, ask)
-            projects.update((one.id, one.name) for one in page.items)
-            ask = PageAsk(_PROJECTS_PER_PAGE, page.next) if page.next else None
+        listed = walk_pages(lambda ask: identity.projects(tenant_id, ask))
+        projects = {project.id: project.name for project in listed}
         return Accounts(tenant_id, identity.tenant(tenant_id).name, projects)
 
     def _ground(self) -> FileGround:

@@ -17,7 +17,7 @@ from bursar.app.billing import billing_jobs
 from bursar.app.change_jobs import change_jobs
 from bursar.app.renewing import Renewals
 from bursar.app.rewritings import Rewritings
-from bursar.identity.page import PAGE_LIMIT, PageAsk
+from bursar.identity.page import walk_pages
 from bursar.scheduling.job import Cron, Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner
 from bursar.scheduling.runner_values import RunnerOptions
@@ -142,11 +142,7 @@ def _retention(ground: JobGround, rewritings: Rewritings) -> Job:
 
 def tenant_ids(store: TenantStore) -> Iterator[str]:
     """Every tenant's id, page after page."""
-    ask: PageAsk | None = PageAsk(PAGE_LIMIT)
-    while ask is not None:
-        page = store.tenants(ask)
-        yield from (tenant.id for tenant in page.items)
-        ask = None if page.next is None else PageAsk(PAGE_LIMIT, page.next)
+    return (tenant.id for tenant in walk_pages(store.tenants))
 
 
 def await_errand(context: RunContext, step: str, errand: Future[Result]) -> Result:

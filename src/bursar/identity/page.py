@@ -15,6 +15,7 @@ from bursar import clock
 from bursar.errors import Invalid, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 PAGE_LIMIT = 500
@@ -48,6 +49,15 @@ class Page(Generic[Item]):
 
     items: tuple[Item, ...]
     next: Position | None = None
+
+
+def walk_pages(read_page: Callable[[PageAsk], Page[Item]]) -> Iterator[Item]:
+    """Every item of a list, page after page, each asked for when it is needed."""
+    ask: PageAsk | None = PageAsk(PAGE_LIMIT)
+    while ask is not None:
+        page = read_page(ask)
+        yield from page.items
+        ask = None if page.next is None else PageAsk(PAGE_LIMIT, page.next)
 
 
 def write_cursor(position: Position) -> str:
