@@ -12,7 +12,7 @@ from bursar.pricing.genai_source import load_book
 from bursar.pricing.rules.multiply import Multiply
 from bursar.pricing.rules.rule import BillingRule, RuleBook
 from bursar.pricing.rules.selection import Rates
-from bursar.usage.ratable_rows import COMMON_FIELDS, RatableRows
+from bursar.usage.ratable_rows import Common, RatableRows
 from bursar.usage.revising.ratable import RatesAgain
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ def rows_of_a_service(number: int, card_id: str) -> RatableRows:
         "cost_status": "priced",
         "rate_card": card_id,
     }
-    common = msgspec.json.encode([said.get(name) for name in COMMON_FIELDS]).decode()
+    common = msgspec.json.encode([said.get(name) for name in Common.__struct_fields__]).decode()
     return RatableRows(
         as_of=number,
         seqs=range(1, number + 1),

@@ -8,31 +8,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-COMMON_FIELDS = (
-    "provider",
-    "provider_named",
-    "model",
-    "response_model",
-    "service_tier",
-    "batch",
-    "speed",
-    "region",
-    "project_id",
-    "service_type",
-    "status",
-    "units_source",
-    "reported_currency",
-    "reported_by",
-    "currency",
-    "cost_status",
-    "cost_reason",
-    "rate_card",
-)
-"""What `RatableRows.common` has of each row, as a list of texts in JSON."""
+
+class Common(msgspec.Struct, array_like=True, frozen=True):
+    """What the rating of many events has in common; the store makes it of its columns, by these names."""
+
+    provider: str | None
+    provider_named: str | None
+    """`true` where the event named it, `false` where the rating found it; None where the row doesn't say."""
+    model: str | None
+    response_model: str | None
+    service_tier: str | None
+    batch: str | None
+    speed: str | None
+    region: str | None
+    project_id: str | None
+    service_type: str | None
+    status: str | None
+    units_source: str | None
+    reported_currency: str | None
+    reported_by: str | None
+    currency: str
+    cost_status: str
+    cost_reason: str | None
+    rate_card: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class RatableRows:
     times: Sequence[datetime]
     """Naive, in UTC."""
     common: Sequence[str]
-    """Many rows have equal ones: see `COMMON_FIELDS`."""
+    """Each a `Common`, as a list of texts in JSON; many rows have equal ones."""
     picos: Sequence[int | None]
     context_tokens: Sequence[int | None]
     units: Mapping[str, Sequence[int | None]]

@@ -15,7 +15,7 @@ from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.rerate import read_sums
 from bursar.storage.duckdb.schema import TEXT_FIELDS
 from bursar.units import UNITS
-from bursar.usage.ratable_rows import COMMON_FIELDS, RatableRows
+from bursar.usage.ratable_rows import Common, RatableRows
 from bursar.usage.stored_event import EarlierRating, StoredCost
 from bursar.usage.unpriced_groups import GroupKey, UnpricedGroup
 
@@ -36,9 +36,9 @@ _READ = (
     f"CASE WHEN service_type IN (SELECT unnest({{0}}::VARCHAR[])) THEN to_json(struct_pack({_FIELDS},"
     " metadata := metadata, tags := tags))::VARCHAR END AS fields"
 )
+_COMMON = ", ".join(f"CAST({name} AS VARCHAR)" for name in Common.__struct_fields__)
 _COLUMNS = (
-    "seq, time, to_json([" + ", ".join(f"CAST({name} AS VARCHAR)" for name in COMMON_FIELDS) + "])::VARCHAR"
-    f" AS common, {_PICOS.format('cost')} AS picos, context_tokens,"
+    f"seq, time, to_json([{_COMMON}])::VARCHAR AS common, {_PICOS.format('cost')} AS picos, context_tokens,"
     " to_json(custom_units)::VARCHAR AS custom_units, parts::VARCHAR AS parts,"
     f" {_PICOS.format('reported_cost')} AS reported_picos, {', '.join(UNITS)},"
     " CASE WHEN reported_by = 'client' THEN usage::VARCHAR END AS usage"

@@ -25,6 +25,7 @@ from bursar.units import INPUT_UNITS, OUTPUT_UNITS
 from bursar.usage.costing import Billable, cost_billable, parts_of
 from bursar.usage.event import ReportedCost
 from bursar.usage.providers.normalise import normalise_usage
+from bursar.usage.ratable_rows import Common
 from bursar.usage.record import UsagePartLine, decode_json
 from bursar.usage.record_parts import REPORTED_BY_PROVIDER, stored_amount
 
@@ -39,30 +40,6 @@ COMMONS_KEPT = 20_000
 """Of `Common`, some 20 MB: most tenants have hundreds, and some as many as events."""
 COST_OUT_OF_RANGE = "cost_out_of_range"
 """Why an event has no cost whose usage would cost a million or more by the prices of now."""
-
-
-class Common(msgspec.Struct, array_like=True, frozen=True):
-    """`COMMON_FIELDS` of some events."""
-
-    provider: str | None
-    provider_named: str | None
-    """`true` where the event named it, `false` where the rating found it; None where the row doesn't say."""
-    model: str | None
-    response_model: str | None
-    service_tier: str | None
-    batch: str | None
-    speed: str | None
-    region: str | None
-    project_id: str | None
-    service_type: str | None
-    status: str | None
-    units_source: str | None
-    reported_currency: str | None
-    reported_by: str | None
-    currency: str
-    cost_status: str
-    cost_reason: str | None
-    rate_card: str | None
 
 
 class RatedAgain(msgspec.Struct, gc=False):
