@@ -139,6 +139,17 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(data: Path, tmp_path: 
     assert len(rows_of(path.read_bytes().decode())) == COUNT
 
 
+def test_a_file_that_cannot_be_written_is_said_in_one_line(data: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "no-such-folder" / "out.csv"
+    ran = bursar("export", "--data", data, "--out", nowhere)
+    assert (ran.code, ran.err) == (1, f"bursar: {nowhere} can't be written: No such file or directory.\n")
+    (tmp_path / "out.csv.part").mkdir()
+    assert (
+        "can't be written: Is a directory."
+        in bursar("export", "--data", data, "--out", tmp_path / "out.csv").err
+    )
+
+
 def test_what_makes_no_sense_is_refused(data: Path) -> None:
     assert bursar("export", "--data", data, "--resume").code == 2
     assert bursar("export", "--data", data, "--format", "parquet").code == 2

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 HELP = "What months come to: list, show, finalise, estimate."
-PATH = "/api/v1/billing"
+SUMMARIES = "/api/v1/billing/summaries"
+ESTIMATE = "/api/v1/billing/estimate"
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -32,7 +33,7 @@ def list_months(
     from bursar.cli.printing import print_json
 
     with open_ledger(ledger) as client:
-        items = whole_list(client, f"{PATH}/summaries", ledger.params)
+        items = whole_list(client, SUMMARIES, ledger.params)
     if as_json:
         print_json(items)
     else:
@@ -48,11 +49,11 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show one month line by line, with its corrections of earlier months."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import print_json
 
     with open_ledger(ledger) as client:
-        found = client.request("GET", f"{PATH}/summaries/{month}", params=ledger.params)
+        found = client.request("GET", path_of(SUMMARIES, month), params=ledger.params)
     if as_json:
         print_json(found)
         return
@@ -78,11 +79,11 @@ def finalise(
     The schedule does so by itself some days after a month's end (BURSAR_BILLING_GRACE_DAYS). What comes
     later, or changes, is a correction in the next month.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import print_json
 
     with open_ledger(ledger) as client:
-        path = f"{PATH}/summaries/{month}/finalise"
+        path = f"{path_of(SUMMARIES, month)}/finalise"
         done = client.request("POST", path, body={"reason": reason}, params=ledger.params)
     if as_json:
         print_json(done)
@@ -103,7 +104,7 @@ def estimate(
     from bursar.cli.printing import print_json, print_table
 
     with open_ledger(ledger) as client:
-        found = client.request("GET", f"{PATH}/estimate", params=ledger.params)
+        found = client.request("GET", ESTIMATE, params=ledger.params)
     if as_json:
         print_json(found)
     elif not found["items"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -28,11 +27,11 @@ def explain(
 
     It is told from the prices that were kept with the event, whatever became of the price book.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import print_json
 
     with open_ledger(ledger) as client:
-        path = f"/api/v1/events/{quote(event_id, safe='')}/explain"
+        path = f"{path_of('/api/v1/events', event_id)}/explain"
         found = client.request("GET", path, params=ledger.params)
     if as_json:
         print_json(found)

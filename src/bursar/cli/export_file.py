@@ -110,6 +110,7 @@ def write_export(client: BursarClient, file: ExportFile, *, is_resumed: bool) ->
 
     Raises:
         BursarClientError: the server refused, or is gone; what was fetched stays for `--resume`.
+        CommandFailed: the file can't be written, or isn't the one to go on with.
     """
     from bursar.cli.printing import progress_of
 
@@ -119,6 +120,18 @@ def write_export(client: BursarClient, file: ExportFile, *, is_resumed: bool) ->
         return file.totals
     if is_resumed:
         file.recall()
+    try:
+        _write_file(client, file, file.path)
+    except OSError as error:
+        message = f"{file.path} can't be written: {error.strerror or error}."
+        raise CommandFailed(message) from error
+    return file.totals
+
+
+def _write_file(client: BursarClient, file: ExportFile, path: Path) -> None:
+    """Fetch the rest of the file; it gets its name once it is whole and on the disk."""
+    from bursar.cli.printing import progress_of
+
     mode = "r+b" if file.size else "wb"
     with file.part.open(mode) as opened, progress_of("rows", None) as advance:
         opened.seek(file.size)
@@ -129,9 +142,8 @@ def write_export(client: BursarClient, file: ExportFile, *, is_resumed: bool) ->
             _write_pages(client, file, opened, advance)
         opened.flush()
         os.fsync(opened.fileno())
-    file.part.replace(file.path)
+    file.part.replace(path)
     file.note.unlink(missing_ok=True)
-    return file.totals
 
 
 def _write_whole(client: BursarClient, file: ExportFile, out: BinaryIO) -> None:

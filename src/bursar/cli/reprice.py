@@ -55,8 +55,8 @@ def reprice(
     """Rate events again, each at its own time, by the prices, contracts and rules of now.
 
     Shows the difference by currency and by model and asks before it goes on. Totals follow at once, all
-    together; what events cost before stays readable: GET /api/v1/events/ID/explain. Events that come in
-    after the look are left alone.
+    together; what an event cost before stays readable: `bursar explain ID`. Events that come in after
+    the look are left alone.
     """
     from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, say

@@ -105,11 +105,11 @@ def end_seats(
     as_json: options.AsJson = False,
 ) -> None:
     """Let seats end; days that are recorded stay."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import print_json
 
     with open_ledger(ledger) as client:
-        path = f"{PATH}/{plan_id}/end"
+        path = f"{path_of(PATH, plan_id)}/end"
         ended = client.request("POST", path, body={"ends": ends}, params=ledger.params)
     if as_json:
         print_json(ended)
