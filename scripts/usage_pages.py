@@ -84,6 +84,11 @@ _BESIDE = {
     "metadata": "Anything else worth keeping with the event; not a dimension.",
 }
 """Fields that speak for themselves in the code, but not in a table."""
+_OBJECTS = {
+    "ReportedCost": '{"amount": "0.0123", "currency": "USD"}',
+    "Estimate": '{"method": "characters:4", "input_known": true}',
+}
+"""Fields that are objects, by their types in `event.py`: an example of each."""
 
 
 def event_page() -> str:
@@ -123,8 +128,8 @@ def _one_form(schema: dict[str, Any]) -> str:
     match schema:
         case {"enum": [*values]}:
             form = " or ".join(f"`{value}`" for value in values if value is not None)
-        case {"$ref": _}:
-            form = '`{"amount": "0.0123", "currency": "USD"}`'
+        case {"$ref": str(kind)}:
+            form = f"`{_OBJECTS[kind.rpartition('/')[2]]}`"
         case {"format": "date-time"}:
             form = "RFC 3339 time with its offset"
         case {"type": "string", "maxLength": longest}:
