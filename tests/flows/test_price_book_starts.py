@@ -17,7 +17,7 @@ from sqlalchemy import update as sql_update
 
 from bursar.pricing.keeping.installed import installed_version
 from bursar.storage.relational.engine import make_engine
-from bursar.storage.relational.tables import PRICE_UPDATES
+from bursar.storage.relational.tables.prices import PRICE_UPDATES
 from bursar.storage.relational.transactions import writing
 from tests.support.aim import Aim, take_aim
 from tests.support.patience import wait_until

@@ -1,4 +1,4 @@
-"""Migrations bring an empty store to exactly `tables.py`, whoever else is starting, on both engines."""
+"""Migrations bring an empty store to exactly `tables/`, whoever else is starting, on both engines."""
 
 from __future__ import annotations
 

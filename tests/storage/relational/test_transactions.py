@@ -11,7 +11,8 @@ from sqlalchemy import exc, insert, select, text
 
 from bursar.errors import Conflict, DiskFull, NotFound, Unavailable
 from bursar.storage.relational.engine import make_engine
-from bursar.storage.relational.tables import PRICE_SNAPSHOTS, PROJECTS, TENANTS
+from bursar.storage.relational.tables.identity import PROJECTS, TENANTS
+from bursar.storage.relational.tables.prices import PRICE_SNAPSHOTS
 from bursar.storage.relational.transactions import reading, refusing, starting_alone, writing
 from tests.support.identity import NOON
 

@@ -1,5 +1,5 @@
 """The state store: tenants, projects, keys and price snapshots in SQLite or PostgreSQL.
 
 One body of SQLAlchemy Core serves both engines. `engine.py` opens one, `migrate.py` brings its tables
-up to `tables.py`, `transactions.py` is how everything else here reads and writes.
+up to `tables/`, `transactions.py` is how everything else here reads and writes.
 """

@@ -16,7 +16,8 @@ from bursar.errors import Conflict, NotFound, Reason
 from bursar.pricing.agreements.store import Agreed, TermRecord
 from bursar.pricing.choices import PricingChoices
 from bursar.pricing.exchange.rates import Withdrawal
-from bursar.storage.relational.tables import PRICE_TERMS, TENANT_PRICING, TENANTS
+from bursar.storage.relational.tables.agreements import PRICE_TERMS, TENANT_PRICING
+from bursar.storage.relational.tables.identity import TENANTS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, reading_once, refusing, writing
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select, update
 from bursar.billing.registered import RecordedRule, RegisteredService, ServiceVersion
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.pricing.rules.rule import BillingRule
-from bursar.storage.relational.tables import BILLING_RULES, SERVICE_VERSIONS
+from bursar.storage.relational.tables.billing import BILLING_RULES, SERVICE_VERSIONS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 

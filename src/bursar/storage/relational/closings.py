@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select
 
 from bursar.billing.months.closing import Closing
 from bursar.errors import Conflict
-from bursar.storage.relational.tables import MONTH_CLOSINGS
+from bursar.storage.relational.tables.billing import MONTH_CLOSINGS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 

@@ -2,7 +2,7 @@
 
 SQLite is told to survive a power cut (WAL, `synchronous=FULL`), to hold foreign keys, and to leave
 transactions to us: its driver would commit before DDL and begin nothing before a read. Nothing here
-knows tables; see `tables.py`.
+knows tables; see `tables/`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from bursar import ids
 from bursar.errors import NotFound
 from bursar.pricing.exchange.rates import ExchangeRate, RateEntry, Withdrawal
 from bursar.pricing.exchange.store import Added
-from bursar.storage.relational.tables import EXCHANGE_RATES
+from bursar.storage.relational.tables.agreements import EXCHANGE_RATES
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 

@@ -14,7 +14,7 @@ from bursar.identity.caller import Scope
 from bursar.identity.keys import ApiKey, Credential, KeyTerms, Revocation
 from bursar.identity.tenant import TenantState
 from bursar.storage.relational.paging import read_page
-from bursar.storage.relational.tables import API_KEYS, TENANTS
+from bursar.storage.relational.tables.identity import API_KEYS, TENANTS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from bursar.errors import Conflict
 from bursar.scheduling.store import LeaseSight
-from bursar.storage.relational.tables import LEASES
+from bursar.storage.relational.tables.jobs import LEASES
 from bursar.storage.relational.transactions import reading, refusing, writing
 
 if TYPE_CHECKING:

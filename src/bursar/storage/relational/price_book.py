@@ -25,7 +25,7 @@ from bursar.pricing.keeping.kept import (
 )
 from bursar.pricing.keeping.source import Remark
 from bursar.storage.relational.price_rows import insert_plainly, moment_of, row_of, values_of
-from bursar.storage.relational.tables import (
+from bursar.storage.relational.tables.prices import (
     PRICE_ENTRIES,
     PRICE_PROVIDERS,
     PRICE_ROW_ENDS,

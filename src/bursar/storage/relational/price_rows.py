@@ -15,7 +15,8 @@ from sqlalchemy import insert
 from bursar.money import format_decimal
 from bursar.pricing.rows import PriceRow
 from bursar.storage.relational.engine import is_sqlite
-from bursar.storage.relational.tables import PRICE_ROWS, UtcMoment
+from bursar.storage.relational.tables.metadata import UtcMoment
+from bursar.storage.relational.tables.prices import PRICE_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from bursar.storage.relational.tables import RETENTIONS
+from bursar.storage.relational.tables.identity import RETENTIONS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 from bursar.usage.retention.policy import RetentionChoice

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, or_, select, update
 
 from bursar.scheduling.run import Notice
-from bursar.storage.relational.tables import RECKONINGS, RUN_NOTICES, RUNS
+from bursar.storage.relational.tables.jobs import RECKONINGS, RUN_NOTICES, RUNS
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from bursar.scheduling.store import RunPage
 from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.run_notices import RelationalNotices, RelationalSchedules, of
 from bursar.storage.relational.run_rows import clean, row_of, run_of, to_json
-from bursar.storage.relational.tables import RECKONINGS, RUN_NOTICES, RUNS, TENANTS
+from bursar.storage.relational.tables.identity import TENANTS
+from bursar.storage.relational.tables.jobs import RECKONINGS, RUN_NOTICES, RUNS
 from bursar.storage.relational.transactions import reading, writing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from bursar.billing.seats.plan import SeatPlan
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.page import Page, Position
 from bursar.money import format_decimal
-from bursar.storage.relational.tables import SEAT_PLANS
+from bursar.storage.relational.tables.billing import SEAT_PLANS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 

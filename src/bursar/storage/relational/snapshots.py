@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from bursar.errors import Conflict, Reason
-from bursar.storage.relational.tables import PRICE_SNAPSHOTS, TENANTS
+from bursar.storage.relational.tables.identity import TENANTS
+from bursar.storage.relational.tables.prices import PRICE_SNAPSHOTS
 from bursar.storage.relational.transactions import reading, refusing, writing
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.runs import OPEN_STATES
-from bursar.storage.relational.tables import API_KEYS, PROJECTS, RUNS, TENANTS
+from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, TENANTS
+from bursar.storage.relational.tables.jobs import RUNS
 from bursar.storage.relational.transactions import reading, refusing, writing
 from bursar.usage.revising.resetting import DELETE_JOB
 

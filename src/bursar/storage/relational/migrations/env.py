@@ -1,7 +1,7 @@
 """Alembic's entry: runs the steps on the connection that `migrate.py` hands over, in its transaction.
 
 To write the next step, add a file to `versions/` whose `down_revision` is the present head; the test
-of the migrations prints what still differs from `tables.py`. A step is never changed once released.
+of the migrations prints what still differs from `tables/`. A step is never changed once released.
 """
 
 from __future__ import annotations

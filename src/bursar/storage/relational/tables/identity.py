@@ -1,0 +1,60 @@
+"""Tables of who uses a ledger: tenants, their projects and keys, and how long their usage is kept."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyConstraint, String, Table
+
+from bursar.storage.relational.tables.metadata import METADATA, UtcMoment
+
+TENANTS = Table(
+    "tenants",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("zone", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Index("ix_tenants_order", "created_at", "id"),
+)
+
+PROJECTS = Table(
+    "projects",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id"), nullable=False),
+    Column("id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    # Ids are chosen by tenants, so two tenants may choose the same.
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index("ix_projects_order", "tenant_id", "created_at", "id"),
+)
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id"), nullable=False),
+    Column("label", String, nullable=False),
+    Column("prefix", String, nullable=False),
+    # Every request of an unknown key asks by this alone.
+    Column("secret_hash", String, nullable=False, unique=True),
+    Column("scopes", String, nullable=False),
+    Column("is_operator", Boolean, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("expires_at", UtcMoment),
+    Column("last_used_at", UtcMoment),
+    Column("revoked_at", UtcMoment),
+    Column("revocation", String),
+    Column("from_setting", String),
+    Index("ix_api_keys_order", "tenant_id", "created_at", "id"),
+)
+
+RETENTIONS = Table(
+    "retentions",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
+    # Empty: the default counts; 0: forever.
+    Column("events_days", Integer),
+    Column("rollups_days", Integer),
+    Column("quarantine_days", Integer),
+)
