@@ -237,6 +237,20 @@ def test_a_number_that_nobody_can_write_out_is_refused_by_name(
     assert reasons >= {(field, code), ("hours", "invalid_value")}
 
 
+def test_a_number_stays_the_decimal_that_was_sent(server: RunningServer) -> None:
+    key = keys_of(server, "exact-overrides")["admin"]
+    headers = {"X-API-Key": key, "Content-Type": "application/json"}
+    head = b'"provider":"openai","model":"gpt-4o","valid_from":"2026-01-01T00:00:00Z"'
+    body = b'{"kind":"contract",%b,"prices":{"input_tokens":2.00000000000000001}}' % head
+    made = server.stranger.post(PRICES, content=body, headers=headers)
+    assert made.status_code == 201, made.text
+    assert made.json()["prices"]["input_tokens"]["price"] == "2.00000000000000001"
+    factor = b'{"kind":"multiplier",%b,"factor":1.00000000000000000001}' % head
+    assert server.stranger.post(PRICES, content=factor, headers=headers).json()["factor"] == (
+        "1.00000000000000000001"
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [

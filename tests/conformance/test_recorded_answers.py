@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from bursar.exact import decode_json
 from bursar.units import to_steps, total_of
 from bursar.usage.figures import figures_of
 from bursar.usage.formats.provider_answers import AnswerReading, read_answer, read_answers
 from bursar.usage.measure import Measured, measure_usage
-from bursar.usage.record import decode_json, encode_event
+from bursar.usage.record import encode_event
 from tests.support.recorded import FIXTURES, recorded, recorded_names
 
 if TYPE_CHECKING:

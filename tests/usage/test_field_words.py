@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bursar.errors import Invalid
-from bursar.usage.record import decode_json
+from bursar.exact import decode_json
 from bursar.usage.translate import translate_body
 
 

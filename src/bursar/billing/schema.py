@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import jsonschema_rs
 
 from bursar.errors import Invalid, Reason
+from bursar.exact import decode_json
 from bursar.usage.json_shape import is_list, is_object
 from bursar.usage.known_services import Fault
-from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.errors import Invalid, Malformed, Reason, TooLarge, UnsupportedMedia
+from bursar.exact import decode_json
 from bursar.usage.event import UsageEvent
 from bursar.usage.formats.cloudevents import body_of_cloudevent, envelope_of_headers, is_cloudevent
 from bursar.usage.json_shape import is_object
-from bursar.usage.record import decode_json
 from bursar.usage.rescue import rescue_items
 from bursar.usage.translate import translate_body
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import xxhash
@@ -163,21 +162,3 @@ def fingerprint(content: bytes, time: int | None) -> int:
         time: microseconds since 1970 where the caller said the time; it is kept outside `content`.
     """
     return xxhash.xxh3_64_intdigest(content, 0 if time is None else time % 2**64)
-
-
-def decode_json(content: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """A JSON value with its fractions kept as decimals."""
-    return _decode(content)
-
-
-def _decimal(text: str) -> Any:  # noqa: ANN401 - msgspec's hook type
-    number = Decimal(text)
-    if abs(number.adjusted()) > FLOAT_EXPONENT_LIMIT:
-        message = "Number out of range"
-        raise ValueError(message)
-    return number
-
-
-FLOAT_EXPONENT_LIMIT = 300
-"""Beyond this a reader that uses doubles could not hold the number."""
-_decode = msgspec.json.Decoder(Any, float_hook=_decimal).decode

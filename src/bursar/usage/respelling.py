@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bursar.exact import FLOAT_EXPONENT_LIMIT
 from bursar.usage.json_shape import is_list, is_object
-from bursar.usage.record import FLOAT_EXPONENT_LIMIT, encode_event
+from bursar.usage.record import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,11 +18,11 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import AwareDatetime
 
 from bursar import clock, ids
-from bursar.billing.exact import exact_body
 from bursar.billing.registered import RecordedRule
 from bursar.billing.registry import Author, Registry
 from bursar.billing.rules.bodies import RuleIn, RuleOut, RulesOut, TrialAnswer, TrialBody
 from bursar.identity.caller import Caller, Scope
+from bursar.identity.exact_body import exact_body
 from bursar.identity.tenant import ID_PATTERN
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.rules.rule import RuleBook

@@ -16,11 +16,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.billing.built_in import BUILT_IN_SERVICES
-from bursar.billing.exact import exact_body
 from bursar.billing.registry import Author, Registry
 from bursar.billing.services.bodies import ServiceIn, ServiceOut, ServicesOut
 from bursar.errors import Invalid, NotFound, Reason
 from bursar.identity.caller import Caller, Scope
+from bursar.identity.exact_body import exact_body
 
 log = structlog.get_logger()
 

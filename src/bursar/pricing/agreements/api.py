@@ -15,11 +15,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock, ids
 from bursar.identity.caller import Caller, Scope
+from bursar.identity.exact_body import exact_body
 from bursar.identity.page import Position, read_cursor, write_cursor
 from bursar.identity.tenant import NAME_PATTERN
 from bursar.pricing.agreements.answers import (
@@ -169,10 +170,11 @@ def make_router(desk: AgreementDesk, caller: Callable[[Scope], Callable[..., Any
 def _add_overrides(router: APIRouter, desk: AgreementDesk, reader: Any, admin: Any) -> None:  # noqa: ANN401 - FastAPI dependencies
     @router.post("/prices", status_code=HTTPStatus.CREATED, tags=["prices"])
     async def add_override(
-        body: OverrideIn, response: Response, key: RetryKey = None, caller: Caller = admin
+        request: Request, body: OverrideIn, response: Response, key: RetryKey = None, caller: Caller = admin
     ) -> OverrideOut:
         """Agree on prices: a contract's own, a discount, a markup, a multiplier or a fee, with dates."""
-        said = body.said()
+        del body
+        said = exact_body(OverrideIn, await request.body()).said()
         refuse_override(said)
         return OverrideOut.of(*await desk.add(caller, said, key, response))
 

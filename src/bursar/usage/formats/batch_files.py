@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from bursar.exact import decode_json
 from bursar.usage.formats.batch_lines import answer_in_line
-from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

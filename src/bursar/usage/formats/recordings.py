@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from bursar.exact import decode_json
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
 from bursar.usage.formats.batch_lines import answer_in_line
 from bursar.usage.providers.chunks import object_in
@@ -31,7 +32,6 @@ from bursar.usage.providers.streams import (
     fold_event_stream,
     fold_sse,
 )
-from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import msgspec
 
-from bursar.usage.record import decode_json
+from bursar.exact import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from bursar.exact import decode_json
 from bursar.usage.providers.chunks import object_in
 from bursar.usage.providers.event_stream import event_stream_chunks
 from bursar.usage.providers.registry import FOLDS
-from bursar.usage.record import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

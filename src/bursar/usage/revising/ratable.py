@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.errors import Invalid
+from bursar.exact import decode_json
 from bursar.money import format_picos
 from bursar.pricing.cards import card_from_json
 from bursar.pricing.match import GATEWAYS
@@ -26,7 +27,7 @@ from bursar.usage.costing import Billable, cost_billable, parts_of
 from bursar.usage.event import ReportedCost
 from bursar.usage.providers.normalise import normalise_usage
 from bursar.usage.ratable_rows import Common
-from bursar.usage.record import UsagePartLine, decode_json
+from bursar.usage.record import UsagePartLine
 from bursar.usage.record_parts import REPORTED_BY_PROVIDER, stored_amount
 
 if TYPE_CHECKING:

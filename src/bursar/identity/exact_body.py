@@ -11,7 +11,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from bursar.errors import Invalid, Malformed, Reason
-from bursar.usage.record import decode_json
+from bursar.exact import decode_json
 
 Body = TypeVar("Body", bound=BaseModel)
 
