@@ -57,7 +57,7 @@ def add(store: RelationalAgreements, *terms: TermRecord) -> None:
 def test_a_term_comes_back_to_the_letter(store: RelationalAgreements) -> None:
     term = a_term(document='{"note":"¢ ünï"}')
     assert store.add_term(term, no_check) == (term, True)
-    assert store.term("acme", KINDS, "ovr_1") == term
+    assert store.list_terms(TermAsk("acme", KINDS)) == [term]
     agreed = store.agreed("acme")
     assert agreed is not None
     assert agreed.records == (term,)
@@ -85,8 +85,7 @@ def test_a_check_sees_what_counts_and_its_refusal_keeps_nothing(store: Relationa
         store.add_term(a_term("ovr_4"), refuse)
     assert seen == ["ovr_2"]
     assert store.stamps()["acme"] == stamp
-    with pytest.raises(NotFound):
-        store.term("acme", KINDS, "ovr_4")
+    assert [one.id for one in store.list_terms(TermAsk("acme", KINDS))] == ["ovr_2"]
 
 
 def test_a_withdrawn_term_counts_no_longer_and_says_who_when_and_why(store: RelationalAgreements) -> None:
@@ -111,8 +110,6 @@ def test_another_tenants_terms_are_as_unknown_as_none(store: RelationalAgreement
     ):
         with pytest.raises(NotFound):
             store.withdraw_term(tenant, kinds, name, GONE)
-        with pytest.raises(NotFound):
-            store.term(tenant, kinds, name)
     assert store.agreed("acme") is None
     assert store.list_terms(TermAsk("acme", KINDS, has_withdrawn=True)) == []
 

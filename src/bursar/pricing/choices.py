@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bursar.pricing.exchange.rates import DEFAULT_DAYS
-
-DEFAULT_CURRENCY = "USD"
+DEFAULT_DAYS = 7
+"""How old an exchange rate may be: over Easter and Christmas the ECB publishes none for up to five days."""
+DAYS_LIMIT = 366
 
 
 @dataclass(frozen=True, slots=True)

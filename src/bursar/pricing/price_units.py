@@ -91,9 +91,6 @@ PRICE_UNITS: Mapping[str, PriceUnit] = MappingProxyType(
 """Every counted unit by its own name, the broader prices that cover several of them, and custom units that
 providers have prices for."""
 
-TOKEN_PRICES = frozenset(
-    {unit.name for unit in PRICE_UNITS.values() if ("family", "tokens") in unit.dimensions}
-)
 TOKEN_UNITS = frozenset(INPUT_UNITS + OUTPUT_UNITS)
 """The counted units that are tokens."""
 

@@ -20,8 +20,7 @@ from bursar.pricing.agreements.override import (
     OverrideKind,
     agreed_price,
 )
-from bursar.pricing.choices import PricingChoices
-from bursar.pricing.exchange.rates import DAYS_LIMIT
+from bursar.pricing.choices import DAYS_LIMIT, PricingChoices
 from bursar.pricing.match import plain_provider
 from bursar.pricing.rows import USD
 

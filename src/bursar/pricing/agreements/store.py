@@ -101,14 +101,6 @@ class AgreementStore(Protocol):
         """
         ...
 
-    def term(self, tenant_id: str, kinds: Collection[str], record_id: str) -> TermRecord:
-        """One record, withdrawn or not.
-
-        Raises:
-            NotFound: the tenant has no such record of these kinds.
-        """
-        ...
-
     def list_terms(self, ask: TermAsk) -> list[TermRecord]:
         """One page of records, in the order recorded."""
         ...

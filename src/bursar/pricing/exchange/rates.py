@@ -12,14 +12,12 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from bursar.pricing.choices import DEFAULT_DAYS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
     from decimal import Decimal
-
-DEFAULT_DAYS = 7
-"""How old a rate may be: over Easter and Christmas the ECB publishes none for up to five days."""
-DAYS_LIMIT = 366
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bursar.pricing.exchange.rates import DatedRates
 
@@ -11,41 +11,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import date
 
+    from bursar.pricing.choices import PricingChoices
     from bursar.pricing.exchange.store import ExchangeRateStore
-
-
-class ReportingRules(Protocol):
-    """What conversions need of a tenant's choices."""
-
-    @property
-    def reporting_currency(self) -> str | None:
-        """The currency chosen, None where the tenant chose none."""
-        ...
-
-    @property
-    def rate_days(self) -> int:
-        """How many days old a rate may be."""
-        ...
 
 
 class Reporting:
     """Each tenant's reporting currency and the exchange rates that count for it; safe in any thread."""
 
-    def __init__(self, store: ExchangeRateStore, rules_of: Callable[[str], ReportingRules]) -> None:
-        """Read rates from `store`; `rules_of` answers at once what a tenant chose."""
+    def __init__(self, store: ExchangeRateStore, choices_of: Callable[[str], PricingChoices]) -> None:
+        """Read rates from `store`; `choices_of` answers at once what a tenant chose."""
         self._store = store
-        self._rules_of = rules_of
+        self._choices_of = choices_of
 
     def currency_of(self, tenant_id: str) -> str | None:
         """The currency that the tenant's costs are told in; None where it chose none."""
-        return self._rules_of(tenant_id).reporting_currency
+        return self._choices_of(tenant_id).reporting_currency
 
     def rates_for(self, tenant_id: str, currencies: Collection[str], first: date, last: date) -> DatedRates:
         """What is needed to convert amounts of these currencies, and into one of them, on these days.
 
         Asks the state store. The last rate before the first day is among them if it is young enough.
         """
-        days = self._rules_of(tenant_id).rate_days
+        days = self._choices_of(tenant_id).rate_days
         found = self._store.rates_between(tenant_id, currencies, first - timedelta(days=days), last)
         return DatedRates(
             (one.entry for one in found if one.tenant_id is not None),

@@ -1,7 +1,7 @@
 """A price source as it was read: rows and entries in our normal form, and what could not be taken.
 
-Readers make these values (`../genai_source.py`, `genai_file.py`, `litellm.py`); `plan.py` compares them with
-what is kept. A reader either understands a price or leaves it out and says so; it never guesses.
+Readers make these values (`../genai_source.py`, `genai_file.py`, `litellm.py`); `update.py` compares them
+with what is kept. A reader either understands a price or leaves it out and says so; it never guesses.
 """
 
 from __future__ import annotations

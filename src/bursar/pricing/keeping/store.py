@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from bursar.pricing.entries import ModelEntry
     from bursar.pricing.keeping.kept import (
         EndedRow,
         KeptBook,
@@ -57,8 +56,4 @@ class PriceStore(Protocol):
 
     def history(self, provider: str, model: str) -> Sequence[EndedRow]:
         """Every row that a model ever had, in the order in which they were recorded."""
-        ...
-
-    def entry_history(self, provider: str, model: str) -> Sequence[tuple[PriceUpdate, ModelEntry]]:
-        """Every version of an entry, with the update that brought it."""
         ...

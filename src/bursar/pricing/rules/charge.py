@@ -1,6 +1,7 @@
 """Every kind of charge, and the sum of several: the list that a billing rule's `kind` chooses from.
 
-A new kind is a struct like the others here, a line in `Charge`, and its reading in `billing/terms.py`.
+A new kind is a struct like the others here, a line in `Charge`, and its reading in
+`billing/charge_reading.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What tenants agreed on and chose about prices, in SQL; implements `AgreementStore`.
 
-Whoever changes anything that a tenant's usage is rated by calls `renew_stamp` in the same transaction:
-it also holds off every other change of that tenant until then.
+Every change renews the tenant's stamp in its own transaction, which also holds off every other change of
+that tenant until it ends.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class RelationalAgreements:
             "trusted_providers": msgspec.json.encode(sorted(choices.trusted_providers)).decode(),
         }
         with writing(self._engine) as connection:
-            renew_stamp(connection, tenant_id, values)
+            _renew_stamp(connection, tenant_id, values)
 
     def add_term(
         self, record: TermRecord, check: Callable[[Sequence[TermRecord]], None]
@@ -70,7 +70,7 @@ class RelationalAgreements:
         message = f"{record.id!r} stands for something else already; use another Idempotency-Key."
         taken = Conflict(message, reasons=(Reason("Idempotency-Key", "other_content", message),))
         with writing(self._engine) as connection, refusing(duplicate=taken):
-            renew_stamp(connection, record.tenant_id)
+            _renew_stamp(connection, record.tenant_id)
             row = connection.execute(select(PRICE_TERMS).where(_is_term(record))).one_or_none()
             if row is not None:
                 if (row.kind, row.document) != (record.kind, record.document):
@@ -87,7 +87,7 @@ class RelationalAgreements:
         is_it = (_TERMS.tenant_id == tenant_id) & (_TERMS.id == record_id) & _TERMS.kind.in_(list(kinds))
         gone = update(PRICE_TERMS).where(is_it, _TERMS.withdrawn_at.is_(None))
         with writing(self._engine) as connection:
-            renew_stamp(connection, tenant_id)
+            _renew_stamp(connection, tenant_id)
             connection.execute(
                 gone.values(
                     withdrawn_at=withdrawal.at, withdrawn_by=withdrawal.by, withdrawn_reason=withdrawal.reason
@@ -95,16 +95,8 @@ class RelationalAgreements:
             )
             row = connection.execute(select(PRICE_TERMS).where(is_it)).one_or_none()
             if row is None:
-                raise _no_term(record_id)
-        return _record_of(row)
-
-    def term(self, tenant_id: str, kinds: Collection[str], record_id: str) -> TermRecord:
-        """See `AgreementStore.term`."""
-        is_it = (_TERMS.tenant_id == tenant_id) & (_TERMS.id == record_id) & _TERMS.kind.in_(list(kinds))
-        with reading(self._engine) as connection:
-            row = connection.execute(select(PRICE_TERMS).where(is_it)).one_or_none()
-        if row is None:
-            raise _no_term(record_id)
+                message = f"There is no such agreement: {record_id[:80]!r}."
+                raise NotFound(message)
         return _record_of(row)
 
     def list_terms(self, ask: TermAsk) -> list[TermRecord]:
@@ -125,8 +117,8 @@ class RelationalAgreements:
             return [_record_of(row) for row in connection.execute(question)]
 
 
-def renew_stamp(connection: Connection, tenant_id: str, values: Mapping[str, Any] | None = None) -> None:
-    """Let every process read again what this tenant's usage is rated by, and keep `values` of its row.
+def _renew_stamp(connection: Connection, tenant_id: str, values: Mapping[str, Any] | None = None) -> None:
+    """Let every process read again what this tenant agreed on, and keep `values` of its row.
 
     Until the transaction ends no other one changes anything of the tenant's prices.
 
@@ -151,10 +143,6 @@ def _in_force(connection: Connection, tenant_id: str) -> list[TermRecord]:
 
 def _is_term(record: TermRecord) -> ColumnElement[bool]:
     return (_TERMS.tenant_id == record.tenant_id) & (_TERMS.id == record.id)
-
-
-def _no_term(record_id: str) -> NotFound:
-    return NotFound(f"There is no such agreement: {record_id[:80]!r}.")
 
 
 def _choices_of(row: Row[Any]) -> PricingChoices:

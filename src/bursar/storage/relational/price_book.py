@@ -125,19 +125,6 @@ class RelationalPriceBook:
             EndedRow(row_of(row), updates[row.update_number], tuple(found.get(row.id, ()))) for row in rows
         ]
 
-    def entry_history(self, provider: str, model: str) -> Sequence[tuple[PriceUpdate, ModelEntry]]:
-        """See `PriceStore.entry_history`."""
-        entries = PRICE_ENTRIES.c
-        question = (
-            select(PRICE_ENTRIES)
-            .where(entries.provider == provider, entries.model == model)
-            .order_by(entries.update_number)
-        )
-        with reading_once(self._engine) as connection:
-            rows = connection.execute(question).all()
-            updates = _named_updates(connection, {row.update_number for row in rows})
-        return [(updates[row.update_number], ModelEntry.from_json(row.document)) for row in rows]
-
 
 class _KeptRows(Mapping[Place, "Sequence[KeptRow]"]):
     """Rows by provider and entry, made when they are asked for: a start needs few of the ten thousand."""
