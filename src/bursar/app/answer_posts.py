@@ -11,13 +11,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import Invalid, Reason, TooLarge
-from bursar.usage.formats.provider_answers import AnswerReading, is_of_content, read_told_answer
+from bursar.usage.formats.provider_answers import is_of_content, read_told_answer
 from bursar.usage.formats.recordings import Told
 from bursar.usage.providers.registry import provider_labelled
 from bursar.usage.record import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bursar.usage.event import UsageEvent
 
 STREAM_TYPES = frozenset(
     ("text/event-stream", "application/stream+json", "application/vnd.amazon.eventstream")
@@ -66,12 +68,10 @@ def event_of_answer(body: bytes, headers: Mapping[str, str], parameters: Mapping
     reading = read_told_answer(body, Told(provider, parameters.get("model"), passed_on))
     if reading.event is None:
         raise _refusal("$", str(reading.reason), reading.detail)
-    return encode_event(_fields_of(reading, parameters))
+    return encode_event(_fields_of(reading.event, parameters))
 
 
-def _fields_of(reading: AnswerReading, parameters: Mapping[str, str]) -> dict[str, Any]:
-    event = reading.event
-    assert event is not None  # noqa: S101 - the caller checked
+def _fields_of(event: UsageEvent, parameters: Mapping[str, str]) -> dict[str, Any]:
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     if is_of_content(event.event_id or ""):
         # Two equal answers have it in common: without an id of its own the event gets a fresh one.

@@ -67,17 +67,18 @@ class ExportRun:
         wanted = ROWS_PER_PIECE
         if self.asked.limit is not None:
             wanted = min(wanted, self.asked.limit - self.rows)
-        for tries in range(TRIES):
+        tries = 0
+        while True:
             try:
                 return await self.questions.ask(
                     lambda store: self.pieces.read(store, selection, place, wanted)
                 )
             except Overloaded as busy:
+                tries += 1
                 # Only what has begun is worth waiting for; who comes new is told to come again.
-                if tries == TRIES - 1 or not self.rows:
+                if tries == TRIES or not self.rows:
                     raise
                 await asyncio.sleep(busy.retry_after_seconds)
-        raise AssertionError
 
 
 async def write_text(run: ExportRun, columns: Sequence[ExportColumn]) -> AsyncIterator[bytes]:

@@ -30,12 +30,14 @@ from bursar.usage.measure import ESTIMATED, ESTIMATED_OUTPUT
 from bursar.usage.providers.provider_usage import ProviderCost
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from bursar.pricing.book import PriceBook
     from bursar.pricing.books import TenantPrices
     from bursar.usage.event import UsageEvent
     from bursar.usage.measure import Measured
+    from bursar.usage.providers.provider_usage import UsagePart
 
 DEFAULT_CURRENCY = "USD"
 FAILED_WITHOUT_USAGE = "failed_without_usage"
@@ -136,7 +138,7 @@ def billable_of(event: UsageEvent, measured: Measured, time: datetime) -> Billab
         units,
         lambda: _named_units(event, units),
         _reader(event, subject),
-        _shares_of(subject, measured) if said is not None and said.parts else (),
+        _shares_of(subject, measured, said.parts) if said is not None and said.parts else (),
         event.project_id,
         event.service_type,
         event.status == "error",
@@ -265,15 +267,16 @@ def reported_picos(cost: ReportedCost | ProviderCost) -> int:
     return picos
 
 
-def _shares_of(subject: PricingSubject, measured: Measured) -> tuple[tuple[str, Quantities], ...]:
+def _shares_of(
+    subject: PricingSubject, measured: Measured, parts: Sequence[UsagePart]
+) -> tuple[tuple[str, Quantities], ...]:
     """The event's own model's share, and that of every other model that took part; empty ones left out."""
-    assert measured.provider is not None  # noqa: S101 - the caller checked
     own = {**measured.units, **(measured.custom or {})}
-    for part in measured.provider.parts:
+    for part in parts:
         for name, quantity in part.units.items():
             own[name] = own.get(name, 0) - quantity
     shares = [(subject.model or "", {name: quantity for name, quantity in own.items() if quantity})]
-    shares += [(part.model, dict(part.units)) for part in measured.provider.parts]
+    shares += [(part.model, dict(part.units)) for part in parts]
     return tuple((model, units) for model, units in shares if units)
 
 
