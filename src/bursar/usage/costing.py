@@ -30,7 +30,7 @@ from bursar.usage.measure import ESTIMATED, ESTIMATED_OUTPUT
 from bursar.usage.providers.provider_usage import ProviderCost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from bursar.pricing.book import PriceBook
@@ -235,17 +235,23 @@ def _named_units(event: UsageEvent, units: Quantities) -> set[str]:
 
 
 def _reader(event: UsageEvent, subject: PricingSubject) -> Callable[[str], str | None]:
-    """What the event says in a field by its name: its own fields first, then metadata, then tags."""
+    """What the event says in a field by its name."""
 
     def read(name: str) -> str | None:
-        value = getattr(subject, name, None) or getattr(event, name, None)
-        if value is None:
-            value = (event.metadata or {}).get(name, (event.tags or {}).get(name))
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return str(value) if isinstance(value, (str, int)) else None
+        own = getattr(subject, name, None) or getattr(event, name, None)
+        return field_text(name, own, event.metadata or {}, event.tags or {})
 
     return read
+
+
+def field_text(
+    name: str, own: object, metadata: Mapping[str, object], tags: Mapping[str, object]
+) -> str | None:
+    """What an event says by a name: what its own field says, else its metadata, else its tags."""
+    value = metadata.get(name, tags.get(name)) if own is None else own
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int)) else None
 
 
 def reported_picos(cost: ReportedCost | ProviderCost) -> int:

@@ -23,7 +23,7 @@ from bursar.pricing.rating import PricingSubject, Rating, unpriced
 from bursar.pricing.rules.card import RuleCard
 from bursar.pricing.rules.charge import counted_names
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS
-from bursar.usage.costing import Billable, cost_billable, parts_of
+from bursar.usage.costing import Billable, cost_billable, field_text, parts_of
 from bursar.usage.event import ReportedCost
 from bursar.usage.providers.normalise import normalise_usage
 from bursar.usage.ratable_rows import Common
@@ -262,18 +262,13 @@ def _says_nothing(_name: str) -> None:
 
 
 def _reader(fields: str, subject: PricingSubject) -> Callable[[str], str | None]:
-    """What a stored event says in a field by its name, in the order in which one that comes in is read."""
+    """What a stored event says in a field by its name."""
     said: dict[str, Any] = msgspec.json.decode(fields)
     metadata: dict[str, Any] = said.pop("metadata") or {}
     tags: dict[str, Any] = said.pop("tags") or {}
 
     def read(name: str) -> str | None:
-        value = getattr(subject, name, None) or said.get(name)
-        if value is None:
-            value = metadata.get(name, tags.get(name))
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return str(value) if isinstance(value, (str, int)) else None
+        return field_text(name, getattr(subject, name, None) or said.get(name), metadata, tags)
 
     return read
 
