@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -153,10 +154,10 @@ async def _explain_event(platform: Platform, tenant_id: str, event_id: str) -> E
     )
     if event is None:
         raise NotFound(f"There is no event {event_id[:256]!r}.")
-    load_card = platform.snapshots.load
-    explained = await run_in_threadpool(_explain, event, earlier, load_card)
-    book = platform.books.of(tenant_id).book_for(event.project_id)
-    return await run_in_threadpool(_trace, explained, OriginFinder(book, load_card, event))
+    # Its lines and their origin come from the same cards: each is read once.
+    load_card = cache(platform.snapshots.load)
+    origins = OriginFinder(platform.books.of(tenant_id).book_for(event.project_id), load_card, event)
+    return await run_in_threadpool(lambda: _trace(_explain(event, earlier, load_card), origins))
 
 
 def _trace(explained: EventExplanation, origins: OriginFinder) -> EventExplanation:
