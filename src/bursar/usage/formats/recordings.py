@@ -23,7 +23,7 @@ from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, NAME_LIMIT, fir
 from bursar.usage.formats.batch_lines import answer_in_line
 from bursar.usage.providers.chunks import object_in
 from bursar.usage.providers.event_stream import is_event_stream
-from bursar.usage.providers.provider import CallPlace, Provider
+from bursar.usage.providers.provider import CallPlace, Provider, segment_after
 from bursar.usage.providers.registry import PROVIDERS, provider_labelled
 from bursar.usage.providers.streams import (
     FoldedStream,
@@ -255,13 +255,7 @@ def _place_of(known: Provider | None, url: SplitResult) -> CallPlace:
     """What the call's address says; many put the model or a deployment into its path."""
     if known is not None and known.call_of is not None:
         return known.call_of(url)
-    path = url.path
-    return CallPlace(_after(path, "/models/") or _after(path, "/deployments/") or None)
-
-
-def _after(path: str, mark: str) -> str:
-    """The path segment after a mark."""
-    return path.partition(mark)[2].partition("/")[0].partition(":")[0]
+    return CallPlace(segment_after(url.path, "/models/") or segment_after(url.path, "/deployments/") or None)
 
 
 def _url_of(request: dict[str, Any]) -> SplitResult:

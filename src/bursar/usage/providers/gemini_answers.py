@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.usage.providers.chunks import keep, object_in, objects_in, starting, text_in
 from bursar.usage.providers.gemini import GEMINI_USAGE
-from bursar.usage.providers.provider import CallPlace, Fold, Provider
+from bursar.usage.providers.provider import CallPlace, Fold, Provider, segment_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +27,8 @@ def _api_of(body: Mapping[str, Any]) -> str:
 
 def _call_of(url: SplitResult) -> CallPlace:
     """Vertex has the region in its path; both have the model there, followed by `:method`."""
-    return CallPlace(_after(url.path, "/models/") or None, _after(url.path, "/locations/") or None)
-
-
-def _after(path: str, mark: str) -> str:
-    return path.partition(mark)[2].partition("/")[0].partition(":")[0]
+    model, region = (segment_after(url.path, mark) for mark in ("/models/", "/locations/"))
+    return CallPlace(model or None, region or None)
 
 
 def _take_content(answer: Chunk, chunk: Chunk) -> bool:

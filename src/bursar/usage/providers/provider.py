@@ -61,6 +61,11 @@ class CallPlace(NamedTuple):
     """Who bills, where a router passed the call on."""
 
 
+def segment_after(path: str, mark: str) -> str:
+    """The segment of an address's path behind a mark, without a `:method`; empty where there is none."""
+    return path.partition(mark)[2].partition("/")[0].partition(":")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """Everything that is known of one provider's answers."""
