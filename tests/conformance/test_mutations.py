@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bursar.errors import Invalid
-from bursar.units import QUANTITY_LIMIT, to_steps
+from bursar.units import QUANTITY_LIMIT, UNITS, to_steps
 from bursar.usage.bodies import decode_event
 from bursar.usage.formats.provider_answers import AnswerReading, read_answer
 from bursar.usage.measure import measure_usage
@@ -28,10 +28,11 @@ from tests.support.recorded import FIXTURES
 RECORDED = sorted((FIXTURES / "responses").glob("*.json")) if FIXTURES.is_dir() else []
 STREAMS = sorted((FIXTURES / "sdk_sse").glob("*.sse")) if FIXTURES.is_dir() else []
 JUNK: tuple[Any, ...] = (
-    *(None, True, -1, 0, 7, 10**13, 10**30, 1.5, "", "7", "text", "9" * 400, "\ud800"),
-    *([], [[]], [None], [7], {}, {"usage": 5}, {"input_tokens": -1}, {"type": "message_start"}),
+    *(None, True, -1, 0, 1, 7, 10**13, 2**70, 10**30, 1.5, "", "7", "text", "x" * 300, "9" * 400, "\ud800"),
+    *([], [[]], [None], [7], [{}], {}, {"a": 1}, {"usage": 5}, {"input_tokens": -1}),
+    {"type": "message_start"},
 )
-NAMES = [None, *(provider.name for provider in PROVIDERS)]
+NAMES = [None, *(label for provider in PROVIDERS for label in (provider.name, *provider.labels))]
 
 pytestmark = pytest.mark.skipif(not RECORDED, reason="the recorded answers are not on this machine")
 
@@ -58,6 +59,7 @@ def check(reading: AnswerReading) -> None:
         return
     decode_event(encode_event(reading.event))
     measured = measure_usage(reading.event)
+    assert measured.units.keys() <= UNITS.keys()
     for name, steps in {**measured.units, **(measured.custom or {})}.items():
         assert 0 < steps <= to_steps(name, QUANTITY_LIMIT)
     parts = measured.provider.parts if measured.provider else ()
@@ -101,29 +103,31 @@ def test_a_changed_stream_gives_units_or_a_reason(seed: int, provider: str | Non
 @given(st.integers(0, 2**32), st.sampled_from(NAMES))
 def test_a_changed_usage_object_is_read_or_refused_with_its_reasons(seed: int, provider: str | None) -> None:
     chance = random.Random(seed)
-    reading = read_answer(chance.choice(RECORDED).read_bytes())
-    usage = None if reading.event is None else reading.event.usage
-    if not usage:
+    event = read_answer(chance.choice(RECORDED).read_bytes()).event
+    if event is None or not event.usage:
         return
-    usage = json.loads(encode_event(usage))
-    before = normalise_usage(usage, reading.event.provider if reading.event else None)
+    usage = json.loads(encode_event(event.usage))
+    before = normalise_usage(usage, event.provider)
     usage["some_field_of_the_future"] = {"tokens": 5}
-    after = normalise_usage(usage, reading.event.provider if reading.event else None)
-    assert after == before
+    assert normalise_usage(usage, event.provider) == before
     for _ in range(chance.randint(1, 3)):
         owner, key = chance.choice(places(usage) or [({"": 0}, "")])
         owner[key] = deepcopy(chance.choice(JUNK))
 
     check_usage(usage, provider)
+    check_usage(usage, event.provider)
 
 
 def check_usage(usage: dict[str, Any], provider: str | None) -> None:
     try:
-        units = normalise_usage(usage, provider).units
+        said = normalise_usage(usage, provider)
     except Invalid as error:
         refusal = error
     else:
-        assert all(0 < steps <= to_steps(name, QUANTITY_LIMIT) for name, steps in units.items())
+        assert all(0 < steps <= to_steps(name, QUANTITY_LIMIT) for name, steps in said.units.items())
+        assert all(steps > 0 for steps in said.custom.values())
+        for part in said.parts:
+            assert all(steps <= said.units[name] for name, steps in part.units.items())
         return
     assert refusal.reasons
     assert all(reason.field.startswith("usage") and reason.message for reason in refusal.reasons)
