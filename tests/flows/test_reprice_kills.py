@@ -6,12 +6,13 @@ asks meanwhile, totals are those from before or those from after, and in the end
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.aim import Aim, take_aim
+from tests.support.aim import Aim, replace, take_aim
 from tests.support.patience import wait_until
 from tests.support.server import server_process
 
@@ -105,3 +106,68 @@ def test_totals_are_the_old_ones_or_the_new_ones(tmp_path: Path, aim: Aim, call:
     assert recount["is_clean"], recount["differences"]
     for one in seen:
         assert set(one) <= {old[0], new[0]}
+
+
+def wait_for_ever(*_: object) -> None:
+    threading.Event().wait()
+
+
+def hold_what_is_committed() -> None:
+    """From now on ratings of this process never come into force: whatever would apply them waits."""
+    replace(_REPLACE, wait_for_ever)
+
+
+def hold_the_commit() -> None:
+    """From now on no run of this process comes to its commit."""
+    replace(_COMMIT, wait_for_ever)
+
+
+def ask_to_reprice(client: httpx.Client) -> str:
+    """Agree on prices and let them come into force; the run's address."""
+    for agreed in AGREED:
+        client.post("/api/v1/prices", json=agreed).raise_for_status()
+    body = {"window": "all", "reason": "prices were wrong", "dry_run": False}
+    return client.post("/api/v1/reprice", json=body).raise_for_status().json()["run"]["url"]
+
+
+def is_coming_into_force(client: httpx.Client, url: str) -> bool:
+    return client.get(url).json()["step"] == "coming into force"
+
+
+@pytest.mark.timeout(120)
+def test_cancelled_behind_its_commit_and_killed_it_says_that_it_succeeded(tmp_path: Path) -> None:
+    with server_process(tmp_path / "data", scheduler=False) as server:
+        server.start(hold_what_is_committed)
+        with server.client() as client:
+            send(client)
+            url = ask_to_reprice(client)
+            wait_until(lambda: is_coming_into_force(client, url), "the commit is durable")
+            assert client.post(f"{url}/cancel").raise_for_status().json()["is_stop_asked"]
+        server.kill()
+        server.start()
+        with server.client() as client:
+            wait_until(lambda: client.get(url).json()["finished_at"] is not None, "the run has ended")
+            run, new = client.get(url).json(), totals(client)
+        server.stop()
+    assert new == [("0.0354", 0)] * 3
+    assert (run["state"], run["error"]) == ("succeeded", None)
+    assert (run["result"]["changed"], run["result"]["applied"]) == (24, 24)
+
+
+@pytest.mark.timeout(120)
+def test_cancelled_before_its_commit_and_killed_it_says_that_it_was_cancelled(tmp_path: Path) -> None:
+    with server_process(tmp_path / "data", scheduler=False) as server:
+        server.start(hold_the_commit)
+        with server.client() as client:
+            send(client)
+            old = totals(client)
+            url = ask_to_reprice(client)
+            wait_until(lambda: client.get(url).json()["step"] is not None, "the run rates")
+            assert client.post(f"{url}/cancel").raise_for_status().json()["is_stop_asked"]
+        server.kill()
+        server.start()
+        with server.client() as client:
+            wait_until(lambda: client.get(url).json()["finished_at"] is not None, "the run has ended")
+            run, new = client.get(url).json(), totals(client)
+        server.stop()
+    assert (run["state"], new) == ("cancelled", old)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bursar.errors import Unavailable
+import pytest
+
+from bursar.errors import Conflict, Unavailable
 from bursar.scheduling.job import Cron, Every, Missed
 from bursar.scheduling.leftovers import ATTEMPTS_LIMIT
 from bursar.scheduling.listeners import ATTEMPTS_LIMIT as TELLING_LIMIT
@@ -62,6 +64,40 @@ def test_a_cancelled_run_is_not_taken_up_again(house: House) -> None:
     successor = house.runner(a_job(resumes=True))
     successor.cancel(run.id)
     assert pulse_until_ended(successor, run).state is RunState.CANCELLED
+
+
+def test_a_cancelled_run_whose_work_is_done_for_good_has_succeeded(house: House) -> None:
+    _, run = abandoned(house, house.gate(looks=False), resumes=True)
+    known: list[Mapping[str, Any] | None] = []
+
+    def done(_: Run) -> Mapping[str, Any] | None:
+        if not known:
+            message = "not known yet"
+            raise Unavailable(message)
+        return known[0]
+
+    successor = house.runner(a_job(resumes=True, done=done))
+    successor.cancel(run.id)
+    successor.pulse()
+    assert successor.run(run.id).state is RunState.RUNNING
+    known.append({"n": 1})
+    ended = pulse_until_ended(successor, run)
+    assert (ended.state, ended.result) == (RunState.SUCCEEDED, {"n": 1})
+
+
+def test_a_run_that_waits_to_go_on_is_not_cancelled_when_its_work_is_done(house: House) -> None:
+    gate = house.gate()
+    runner = house.runner(a_job(work=gate.work, resumes=True))
+    runner.start()
+    run = runner.enqueue("sweep")
+    assert gate.begun.wait(10)
+    assert runner.stop(10)
+
+    def done(_: Run) -> Mapping[str, Any]:
+        return {"n": 1}
+
+    with pytest.raises(Conflict, match="succeeded"):
+        house.runner(a_job(resumes=True, done=done)).cancel(run.id)
 
 
 def test_a_run_that_brings_its_process_down_again_and_again_is_given_up(house: House) -> None:

@@ -63,6 +63,7 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         ),
         replace(
             _job(REPRICE_JOB, "Rates selected events by the prices of now.", reprice),
+            done=reprice.done,
             settled=reprice.abandon,
         ),
         _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),

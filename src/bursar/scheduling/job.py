@@ -141,6 +141,11 @@ class Job:
     """It needs parameters that only its own endpoint gives, so it can't be triggered by name."""
     check: ParameterCheck | None = None
     """What it may be triggered with; None: without parameters only. Its own endpoint checks for itself."""
+    done: Callable[[Run], Mapping[str, Json] | None] | None = None
+    """The result of a run that nobody works on, where what it was to do is done for good; else None.
+
+    Asked before such a run is called cancelled or given up, for its process may have died behind the point
+    from which nothing takes it back. Raises `Unavailable` where that isn't known yet: it is asked again."""
     settled: Callable[[Run], None] | None = None
     """Called with every run of it that has ended for good, however it did. A crash may come before."""
 

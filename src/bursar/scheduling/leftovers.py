@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bursar.errors import BursarError
+from bursar.errors import BursarError, Unavailable
 from bursar.scheduling.job import Missed
 from bursar.scheduling.run import Ending, Run, RunState, Trigger, make_run_id
-from bursar.scheduling.settling import interrupted
+from bursar.scheduling.settling import interrupted, unless_done
 from bursar.scheduling.timetable import Timetable, next_time
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ def clear_up(
         if other == holder:
             continue
         run = store.run(run_id)
-        ending = _ending_of_left(run, jobs.get(run.job_id), now)
+        try:
+            ending = _ending_of_left(run, jobs.get(run.job_id), now)
+        except Unavailable as error:
+            log.info("how a run of an ended process ended isn't known yet", run=run.id, error=error.detail)
+            continue
         if ending is None:
             log.info("a run of an ended process is taken up again", job=run.job_id, run=run.id)
             store.put_back(run_id, other)
@@ -80,10 +84,10 @@ def _ending_of_left(run: Run, job: Job | None, now: datetime) -> Ending | None:
     if not job.resumes:
         return interrupted(now)
     if run.is_stop_asked:
-        return Ending(state=RunState.CANCELLED, at=now)
+        return unless_done(Ending(state=RunState.CANCELLED, at=now), run, job)
     if run.attempts >= ATTEMPTS_LIMIT:
         said = f"Its process ended in the middle of it {run.attempts} times; it isn't tried again."
-        return Ending(state=RunState.FAILED, at=now, error=said)
+        return unless_done(Ending(state=RunState.FAILED, at=now, error=said), run, job)
     return None
 
 

@@ -25,6 +25,7 @@ from bursar.scheduling.leftovers import ClockWork, clear_up, tell_settled
 from bursar.scheduling.listeners import Listeners
 from bursar.scheduling.run import ENDED, Ending, Run, RunState, Trigger, make_run_id
 from bursar.scheduling.runner_values import RunnerState
+from bursar.scheduling.settling import unless_done
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -170,13 +171,15 @@ class JobRunner:
 
         Raises:
             NotFound: there is none, for this tenant.
-            Conflict: it has ended already.
+            Conflict: it has ended already, or what it was to do is done.
+            Unavailable: it waits to be taken up again, and whether it is done isn't known yet.
         """
         run = self._store.run(run_id, tenant_id)
-        ending = Ending(state=RunState.CANCELLED, at=self._options.now())
-        if run.state is RunState.QUEUED and self._store.end(run_id, None, ending, self._listeners.names):
-            tell_settled(self.jobs, [run], self._listeners)
-            return self.run(run_id, tenant_id)
+        if run.state is RunState.QUEUED:
+            cancelled = Ending(state=RunState.CANCELLED, at=self._options.now())
+            ending = unless_done(cancelled, run, self.jobs.get(run.job_id))
+            if self._store.end(run_id, None, ending, self._listeners.names):
+                tell_settled(self.jobs, [run], self._listeners)
         run = self._store.run(run_id, tenant_id)
         if run.state in ENDED and run.state is not RunState.CANCELLED:
             message = f"The run has ended already: {run.state.value}."

@@ -1,4 +1,7 @@
-"""What becomes of a run whose work has ended or was stopped, and for how long runs are kept. Pure."""
+"""What becomes of a run whose work has ended or was stopped, and for how long runs are kept.
+
+Pure, but for what a job says of its own work.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bursar.scheduling.job import Job
+    from bursar.scheduling.run import Run
 
 RUNS_KEPT = 100
 """Ended runs kept of each job, and of each tenant where it is a tenant's job."""
@@ -36,6 +40,16 @@ def ending_of(outcome: Ending | Stopped, job: Job, now: datetime) -> Ending | No
             return interrupted(now)
         case _:
             assert_never(outcome)
+
+
+def unless_done(ending: Ending, run: Run, job: Job | None) -> Ending:
+    """How a run that nobody works on ended: so, unless what it was to do is done for good.
+
+    Raises:
+        Unavailable: that isn't known yet.
+    """
+    result = None if job is None or job.done is None or run.attempts == 0 else job.done(run)
+    return ending if result is None else Ending(state=RunState.SUCCEEDED, at=ending.at, result=result)
 
 
 def interrupted(now: datetime) -> Ending:

@@ -70,7 +70,7 @@ def read_reason(text: str | None) -> str:
     return given
 
 
-def wait_until_applied(changes: ChangeLog, seq: int, run: RunContext, step: str, done: int) -> None:
+def wait_until_applied(changes: ChangeLog, seq: int, run: RunContext, step: str, done: int = 0) -> None:
     """Wait as long as it takes, but for a run that should stop.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar import clock
+from bursar.errors import Unavailable
 from bursar.scheduling.job import RunStopped, Stopped
 from bursar.usage.changes import (
     ABANDON,
@@ -54,6 +55,8 @@ SHARES_PER_RECORD = 2**20
 """Bytes of shares in one record at most, but for its last event: an answer may list hundreds of models."""
 RECORDS_AHEAD = 8
 """Records of ratings that may be durable and not yet applied."""
+DONE_SECONDS = 1.0
+"""How long one question whether a run's commit is in force may wait for what is durable to be applied."""
 ABANDON_SECONDS = 5.0
 """How long a run's end may wait to see whether ratings of it wait."""
 _CERTAIN = frozenset({Stopped.SHUTDOWN, Stopped.LOST})
@@ -192,12 +195,7 @@ class _Writer:
     def commit(self) -> None:
         """Let the ratings come into force; what is durable then is waited for, whoever cancels."""
         self._append(step=COMMIT, number=self.written)
-        while not self.changes.wait_applied(self.last_seq, WAIT_SECONDS):
-            try:
-                self.run.progress("coming into force", 0)
-            except RunStopped as stopped:
-                if stopped.why in _CERTAIN:
-                    raise
+        _wait_whoever_cancels(self.changes, self.last_seq, self.run, "coming into force")
 
     def _append(self, **fields: Any) -> None:  # noqa: ANN401 - the record's own fields
         head = self.author.head(RATING_RUN, clock.now())
@@ -216,10 +214,11 @@ class RepriceWork:
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Rate what is selected, and let it come into force unless it is a dry run."""
         author, selection = Author.of_run(run), selection_of(run.parameters["selection"])
-        wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
-        in_force = self._sums(author, run.run_id)
+        wait = _wait_whoever_cancels if _may_be_committed(run) else wait_until_applied
+        wait(self.changes, self.changes.durable_seq, run, "catching up")
+        in_force = self._sums(author.tenant_id, run.run_id)
         if in_force is not None:
-            return _result(dict((run.saved or {}).get("result", {})), in_force)
+            return _result(_told(run), in_force)
         writer = None if run.parameters["dry_run"] else _Writer(run, author, self.changes, self.cards)
         version = self.books.book.version
         found = self._rate(run, author.tenant_id, selection, writer)
@@ -229,7 +228,21 @@ class RepriceWork:
             return _result(shown, [])
         run.save({"result": shown})
         writer.commit()
-        return _result(shown, self._sums(author, run.run_id) or [])
+        return _result(shown, self._sums(author.tenant_id, run.run_id) or [])
+
+    def done(self, run: Run) -> Mapping[str, Any] | None:
+        """The result of a run that nobody works on, where its ratings came into force; else None.
+
+        Raises:
+            Unavailable: its commit may be durable and isn't applied yet.
+        """
+        if not _may_be_committed(run):
+            return None
+        if not self.changes.wait_applied(self.changes.durable_seq, DONE_SECONDS):
+            message = f"Whether the ratings of run '{run.id}' come into force is known in a moment."
+            raise Unavailable(message)
+        in_force = self._sums(run.tenant_id or "", run.id)
+        return None if in_force is None else _result(_told(run), in_force)
 
     def abandon(self, run: Run) -> None:
         """Let nobody wait for the ratings of a run that has ended without coming into force."""
@@ -275,8 +288,31 @@ class RepriceWork:
         ids = self.questions.ask_now(lambda store: store.ratings.ids_at(tenant_id, seqs))
         return {**found.shown(ids), "up_to_event": selection.up_to_event}
 
-    def _sums(self, author: Author, run_id: str) -> list[MonthSums] | None:
-        return self.questions.ask_now(lambda store: store.ratings.sums_of_run(author.tenant_id, run_id))
+    def _sums(self, tenant_id: str, run_id: str) -> list[MonthSums] | None:
+        return self.questions.ask_now(lambda store: store.ratings.sums_of_run(tenant_id, run_id))
+
+
+def _may_be_committed(run: Run | RunContext) -> bool:
+    """Whether an attempt of this run came as far as its commit: what it is going to tell is saved before."""
+    return "result" in (run.saved or {})
+
+
+def _told(run: Run | RunContext) -> dict[str, Any]:
+    return dict((run.saved or {}).get("result", {}))
+
+
+def _wait_whoever_cancels(changes: ChangeLog, seq: int, run: RunContext, step: str) -> None:
+    """Wait as long as it takes for what may have come into force, cancelled or not.
+
+    Raises:
+        RunStopped: the server stops, or another process has the run.
+    """
+    while not changes.wait_applied(seq, WAIT_SECONDS):
+        try:
+            run.progress(step, 0)
+        except RunStopped as stopped:
+            if stopped.why in _CERTAIN:
+                raise
 
 
 def _result(shown: dict[str, Any], in_force: list[MonthSums]) -> dict[str, Any]:
