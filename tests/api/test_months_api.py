@@ -61,7 +61,7 @@ def show(server: RunningServer, key: str, month: Month) -> dict[str, Any]:
 
 def void(server: RunningServer, key: str, event_id: str) -> None:
     body = {"event_ids": [event_id], "reason": "tested", "dry_run": False}
-    answer = ask(server, key, "POST", "/api/v1/events/void?wait=applied", json=body)
+    answer = ask(server, key, "POST", "/api/v1/events/void", json=body)
     assert answer.status_code in {200, 202}, answer.text
     path = f"/api/v1/events/{event_id}"
     wait_until(lambda: ask(server, key, "GET", path).status_code == 404, "the event is gone")
@@ -122,7 +122,7 @@ def test_what_gets_a_cost_after_the_closing_moves_from_unpriced(server: RunningS
     assert closed["lines"][0]["amount"] is None
     body = {"cost": {"amount": "0.25", "currency": "USD"}}
     event = {**ONE_USD, "time": clock.rfc3339(month.start + timedelta(hours=1)), **body}
-    path = "/api/v1/events/unknown?wait=applied&reason=the+bill+came"
+    path = "/api/v1/events/unknown?reason=the+bill+came"
     answer = ask(server, key, "PUT", path, json=event)
     assert answer.status_code in {200, 202}, answer.text
     wait_until(

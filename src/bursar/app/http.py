@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 import bursar
 from bursar.app import (
@@ -40,6 +40,7 @@ from bursar.app.prices_of_tenants import make_desk
 from bursar.app.readings import read_platform
 from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.app.single_posts import SinglePosts
+from bursar.app.strange_parameters import refuse_strange_parameters
 from bursar.billing.months.api import make_router as make_months_router
 from bursar.billing.rules.api import make_router as make_rules_router
 from bursar.billing.seats.api import make_router as make_seats_router
@@ -107,6 +108,7 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
         license_info={"name": "MIT", "identifier": "MIT"},
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_strange_parameters)],
         openapi_tags=[{"name": name, "description": meaning} for name, meaning in TAGS],
         generate_unique_id_function=lambda route: route.name,
         # Our own frame does this for all routes, the door for events among them.

@@ -8,6 +8,7 @@ end. Knows no HTTP and no dimension; `query_reader.py` makes queries of what is 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from bursar.errors import BadRequest, Invalid, Reason
@@ -30,6 +31,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "zone": ("timezone", "tz"),
 }
 """Other names that a parameter goes by."""
+NAME_LIMIT = 64
+"""Of a longer name only the beginning is compared with known ones."""
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
 
@@ -40,10 +43,12 @@ class Asked:
     def __init__(self, given: Mapping[str, Any]) -> None:
         """Read from these; a name given several times has a list."""
         self._given = dict(given)
+        self._asked_for: set[str] = set()
         self._reasons: list[Reason] = []
 
     def take(self, name: str) -> Any:  # noqa: ANN401 - a parameter may be anything until it is read
         """The value under a name or one of its aliases, None if absent; it counts as read."""
+        self._asked_for |= {name, *ALIASES.get(name, ())}
         present = [known for known in (name, *ALIASES.get(name, ())) if known in self._given]
         if len(present) > 1:
             self.refuse(
@@ -54,6 +59,7 @@ class Asked:
 
     def has(self, name: str) -> bool:
         """Whether a parameter of exactly this name is still unread."""
+        self._asked_for.add(name)
         return name in self._given
 
     def text(self, name: str) -> str | None:
@@ -111,6 +117,7 @@ class Asked:
         """Those of several parameters that are present, as texts; whole numbers are read as written."""
         found: dict[str, str] = {}
         for name in names:
+            self._asked_for.add(name)
             value = self._given.pop(name, None)
             if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
                 found[name] = str(value)
@@ -127,6 +134,10 @@ class Asked:
         """Note one reason why the request can't be carried out."""
         self._reasons.append(Reason(field, code, message))
 
+    def refuse_unknown(self, name: str, more: Iterable[str] = ()) -> None:
+        """Note that a parameter is unknown; what was asked for, or is one of `more`, may have been meant."""
+        self._reasons.append(unknown_parameter(name, [*self._asked_for, *more]))
+
     def collect(self, read: Callable[[], Read]) -> Read | None:
         """What `read` returns, or None after noting every reason it refused with."""
         try:
@@ -142,10 +153,17 @@ class Asked:
             Invalid: with every reason noted.
         """
         for name in self._given:
-            self.refuse(name, "unknown_parameter", f"{name!r:.80} is no parameter here.")
+            self.refuse_unknown(name)
         if self._reasons:
             reasons = tuple(dict.fromkeys(self._reasons))
             raise Invalid(" ".join(reason.message for reason in reasons), reasons=reasons)
+
+
+def unknown_parameter(name: str, known: Iterable[str]) -> Reason:
+    """The reason why a parameter is refused that nobody knows, with the known name that is most like it."""
+    near = get_close_matches(name[:NAME_LIMIT], sorted(set(known)), n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return Reason(name, "unknown_parameter", f"{name!r:.80} is no parameter here.{hint}")
 
 
 def must(value: Read | None) -> Read:

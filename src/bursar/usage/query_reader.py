@@ -28,7 +28,7 @@ from bursar.usage.query import (
     Order,
     UsageQuery,
 )
-from bursar.usage.query_dimensions import PERIOD, Kind, find_dimension
+from bursar.usage.query_dimensions import DIMENSION_ALIASES, DIMENSIONS, PERIOD, Kind, find_dimension
 from bursar.usage.query_measures import find_measure
 from bursar.window import (
     DEFAULT_WINDOW,
@@ -228,7 +228,7 @@ def _filters_of_parameters(asked: Asked) -> tuple[Filter, ...]:
         dimension_name, op = _split_name(name)
         dimension = find_dimension(dimension_name)
         if dimension is None:
-            asked.refuse(name, "unknown_parameter", f"{name!r:.80} is no parameter here.")
+            asked.refuse_unknown(name, (*DIMENSIONS, *DIMENSION_ALIASES))
         elif op == _ABSENT:
             is_absent = asked.collect(lambda name=name, text=values[-1]: _flag(name, text))
             filters.append(Filter(dimension.name, FilterOp.IN if is_absent else FilterOp.NOT, (None,)))
