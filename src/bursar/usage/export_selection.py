@@ -119,8 +119,6 @@ class UsageSum:
     """How many events used each unit."""
     parts: str | None = None
     """The shares of several models, as stored; the events are all alike then."""
-    is_alike: bool = False
-    """Whether every event of it has just these units."""
 
 
 @dataclass(frozen=True, slots=True)

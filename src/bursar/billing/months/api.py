@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock
-from bursar.billing.months.bill import LineKey, Sums, Total, add_bills, rows_of, totals_of
+from bursar.billing.months.bill import UNPRICED, LineKey, Sums, Total, add_bills, rows_of, totals_of
 from bursar.billing.months.month import BillingState, Month
 from bursar.billing.months.summary import Months, MonthSummary
 from bursar.described import describe_fields
@@ -269,7 +269,7 @@ def _lines(bill: Mapping[LineKey, Sums]) -> list[LineOut]:
         LineOut(
             **row.key._asdict(),
             events=row.events,
-            amount=None if row.key.cost_status == "unpriced" else row.amount,
+            amount=None if row.key.cost_status == UNPRICED else row.amount,
         )
         for row in rows_of(bill)
     ]

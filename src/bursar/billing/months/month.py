@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from bursar.errors import Invalid, Reason
-from bursar.window import LAST_MOMENT, Window
+from bursar.window import LAST_MOMENT
 
 MONTHS_A_YEAR = 12
 FIRST_YEAR = 1970
@@ -50,11 +50,6 @@ class Month:
     def end(self) -> datetime:
         """The first moment after it."""
         return self.next().start
-
-    @property
-    def window(self) -> Window:
-        """All of it."""
-        return Window(self.start, self.end)
 
     @property
     def days(self) -> int:

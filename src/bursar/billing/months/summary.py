@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from bursar.billing.months.bill import Bill, add_bills, subtract_bill
+from bursar.billing.months.bill import Bill, subtract_bill
 from bursar.billing.months.closing import billed_by_month, write_figures
 from bursar.billing.months.estimate import BASIS_DAYS, MonthEstimates, estimate_month
 from bursar.billing.months.month import BillingState, Month, is_due, state_of
@@ -53,11 +53,6 @@ class MonthSummary:
     closing: Closing | None = None
     partial_since: datetime | None = None
     """What came before this moment of the month has expired, and is in no line; of a closed one, had."""
-
-    @property
-    def bill(self) -> Bill:
-        """Lines and corrections together."""
-        return add_bills((self.lines, *self.corrections.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from bursar.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from datetime import datetime
+    from decimal import Decimal
 
     import duckdb
 
@@ -169,7 +171,7 @@ def read_events(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, a
     return UsageSums((), None)
 
 
-def _first_time(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, place: int) -> Any:  # noqa: ANN401 - a datetime, or None
+def _first_time(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, place: int) -> datetime | None:
     """When the first event from a moment on was, aware."""
     scope = selection.scope
     start = max(scope.window.start, from_micros(place))
@@ -184,7 +186,7 @@ def _first_time(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, p
     return None if found is None else aware(found)
 
 
-def _within(selection: ExportSelection, day: Any) -> ExportSelection:  # noqa: ANN401 - a datetime
+def _within(selection: ExportSelection, day: datetime) -> ExportSelection:
     scope = selection.scope
     window = Window(max(scope.window.start, day), min(scope.window.end, day + _DAY))
     return ExportSelection(ExportScope(scope.tenant_id, window, scope.filters), selection.as_of)
@@ -204,7 +206,7 @@ def _key(row: tuple[Any, ...], **more: Any) -> UsageKey:  # noqa: ANN401 - the f
     return UsageKey(period=aware(row[0]), **dimensions, **more)
 
 
-def _picos(amount: Any) -> int:  # noqa: ANN401 - a Decimal of 12 places
+def _picos(amount: Decimal) -> int:
     return int(amount.scaleb(12, EXACT))
 
 
@@ -234,7 +236,6 @@ def _read_alike(row: tuple[Any, ...]) -> UsageSum:
         units,
         dict.fromkeys(units, events),
         parts=row[after + 1],
-        is_alike=True,
     )
 
 
@@ -245,7 +246,7 @@ def _read_event(row: tuple[Any, ...]) -> UsageSum:
     event_id, user_id, operation, tags = row[after + 3 : after + 7]
     key = _key(row, event_id=event_id, user_id=user_id, operation=operation, tags=tags)
     cost = _picos(row[after + 2])
-    return UsageSum(key, 1, cost, units, dict.fromkeys(units, 1), parts=row[after + 1], is_alike=True)
+    return UsageSum(key, 1, cost, units, dict.fromkeys(units, 1), parts=row[after + 1])
 
 
 def _units(built_in: tuple[Any, ...], custom: dict[str, int] | None) -> dict[str, int]:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.clock import from_micros
+from bursar.storage.duckdb.binding import naive
 from bursar.storage.duckdb.rollup import ROLLUPS, add_to_rollups
 from bursar.storage.duckdb.schema import RATING_COLUMNS
 from bursar.usage.changes import ABANDON, COMMIT, MonthSums, RatingRunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     import duckdb
@@ -244,5 +246,5 @@ def _replaced(line: bytes, values: dict[str, Any]) -> bytes:
     return _encode({**record, **values}) + (b"\n" if line.endswith(b"\n") else b"")
 
 
-def _moment(change: RatingRun) -> Any:  # noqa: ANN401 - what DuckDB takes for a TIMESTAMP
-    return from_micros(change.received).replace(tzinfo=None)
+def _moment(change: RatingRun) -> datetime:
+    return naive(from_micros(change.received))
