@@ -6,12 +6,12 @@ is checked where they are read into values (`charge_reading.py`).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
+from bursar.identity.bodies import Moment, Strict
 from bursar.money import AMOUNT_LIMIT_PICOS, PICOS_PER_UNIT
 from bursar.units import QUANTITY_LIMIT
 
@@ -29,25 +29,10 @@ FieldName = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 RateName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-def _to_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        message = "lies outside the calendar"
-        raise ValueError(message) from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
-
-
-class Strict(BaseModel):
-    """A body that refuses fields it doesn't know, by name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
 class TierIn(Strict):
     """A stretch of quantities and its rate."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     rate: Price = Field(description="For each unit in it.")
     up_to: Quantity | None = Field(
@@ -68,6 +53,8 @@ class TiersIn(Strict):
 
 class ChargeIn(Strict):
     """What is charged for an event."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     kind: Kind = Field(default="multiply", validation_alias=AliasChoices("kind", "calculation_method"))
     unit: FieldName | None = Field(

@@ -1,7 +1,7 @@
 """What clients send to and get from `identity/api.py`: strict request bodies, and answers.
 
 The rules behind the formats are in `tenant.py` and `keys.py`; the formats are repeated here so that
-they stand in the OpenAPI document.
+they stand in the OpenAPI document. `Strict`, `Moment` and `PLAIN_TEXT` serve other features too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ ChosenId = Annotated[str, Field(pattern=ID_PATTERN, examples=["tenant-123"])]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=NAME_LIMIT)]
 Zone = Annotated[str, Field(max_length=64, description="IANA time zone", examples=["Europe/Berlin"])]
 Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+PLAIN_TEXT = r"^[^\x00-\x1f\x7f]*$"
+"""A text of one line, such as a reason or a note."""
 
 
 class Strict(BaseModel):

@@ -18,6 +18,7 @@ from bursar.billing.months.bill import UNPRICED, LineKey, Sums, Total, add_bills
 from bursar.billing.months.month import BillingState, Month
 from bursar.billing.months.summary import Months, MonthSummary
 from bursar.described import describe_fields
+from bursar.identity.bodies import PLAIN_TEXT, Strict
 from bursar.identity.caller import Caller, Scope
 from bursar.money import format_picos
 from bursar.usage.partial import Partial
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 PAGE_LIMIT = 500
 PAGE_DEFAULT = 24
-PLAIN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 
 MonthName = Annotated[str, Path(pattern=r"^\d{4}-\d{2}$", examples=["2026-10"])]
 
@@ -144,10 +144,8 @@ class EstimatesOut(_Answer):
     """Events of the month so far whose cost isn't known: in no amount."""
 
 
-class FinaliseIn(BaseModel):
+class FinaliseIn(Strict):
     """Why a month is closed now."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: str | None = Field(default=None, max_length=REASON_LIMIT, pattern=PLAIN_TEXT)
 

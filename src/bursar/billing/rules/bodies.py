@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from bursar.billing.charge_bodies import BillingIn, Strict
+from bursar.billing.charge_bodies import BillingIn
 from bursar.billing.charge_reading import Billing, read_billing, shown_billing
 from bursar.billing.services.bodies import ServiceType  # noqa: TC001 - pydantic reads it
 from bursar.described import describe_fields
+from bursar.identity.bodies import Strict
 from bursar.pricing.rules.rule import BillingRule
 from bursar.usage.cost_check import Check
 

@@ -20,12 +20,12 @@ from bursar import clock, ids
 from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan, refuse_unfit
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
+from bursar.identity.bodies import PLAIN_TEXT, Strict
 from bursar.identity.caller import Caller, Scope
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.money import format_decimal
 
 NAME = r"^[^\x00-\x1f\x7f]+$"
-PLAIN_TEXT = r"^[^\x00-\x1f\x7f]*$"
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY, examples=["2026-10-01"])]
 Money = Annotated[
     str,
@@ -35,10 +35,8 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=256)]
 PlanId = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9_]+$")]
 
 
-class SeatPlanIn(BaseModel):
+class SeatPlanIn(Strict):
     """Seats that are paid by the month."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     provider: Annotated[str, Field(min_length=1, max_length=128, pattern=NAME)]
     plan: Annotated[str, Field(min_length=1, max_length=128, pattern=NAME, examples=["Team"])]
@@ -51,10 +49,8 @@ class SeatPlanIn(BaseModel):
     note: Annotated[str, Field(max_length=500, pattern=PLAIN_TEXT)] | None = None
 
 
-class SeatEndIn(BaseModel):
+class SeatEndIn(Strict):
     """When a plan ends."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ends: Day | None = Field(
         default=None,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bursar.billing.charge_bodies import BillingIn, FieldName, Strict
+from bursar.billing.charge_bodies import BillingIn, FieldName
 from bursar.billing.charge_reading import read_billing, shown_billing
 from bursar.billing.registered import RegisteredService
 from bursar.billing.schema import compile_schema
 from bursar.described import describe_fields
 from bursar.errors import Invalid, Reason
+from bursar.identity.bodies import Strict
 from bursar.usage.record import encode_event
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bursar.identity.bodies import Moment, Strict
+from bursar.identity.bodies import PLAIN_TEXT, Moment, Strict
 from bursar.identity.tenant import NAME_PATTERN
 from bursar.pricing.agreements.override import (
     AgreedPrice,
@@ -31,7 +31,7 @@ NOTE_LIMIT = 500
 Provider = Annotated[str, Field(max_length=128, pattern=NAME_PATTERN)]
 Model = Annotated[str, Field(max_length=256, pattern=NAME_PATTERN)]
 ProjectId = Annotated[str, Field(max_length=256, pattern=NAME_PATTERN)]
-Note = Annotated[str, Field(max_length=NOTE_LIMIT, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Note = Annotated[str, Field(max_length=NOTE_LIMIT, pattern=PLAIN_TEXT)]
 UnitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])]
 Tokens = Annotated[int, Field(ge=0, le=TOKENS_LIMIT)]
