@@ -73,4 +73,7 @@ def _reprice(server: BenchServer, client: httpx.Client, *, dry_run: bool) -> _Ru
     url = client.post("/api/v1/reprice", json=body).raise_for_status().json()["run"]["url"]
     while (ended := client.get(url).raise_for_status().json())["finished_at"] is None:
         time.sleep(LOOK_SECONDS)
+    if ended["state"] != "succeeded":
+        message = f"The run ended as {ended['state']}: {ended['error']}"
+        raise RuntimeError(message)
     return _Run(ended["result"], clock.monotonic() - started, server.cpu_seconds() - cpu)

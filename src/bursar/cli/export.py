@@ -15,6 +15,7 @@ import typer
 
 from bursar.cli import options
 from bursar.cli.options import examples
+from bursar.cli.query import Filters, Window, Zone, read_filters
 
 EXAMPLES = examples(
     "bursar export --window last_month --out october.csv",
@@ -53,18 +54,6 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", dir_okay=False, help="[default: standard output]")
 ]
 Sums = Annotated[Grain | None, typer.Option("--grain", help="Of FOCUS: what a row sums up. [default: day]")]
-Window = Annotated[
-    str, typer.Option(help="30d, 24h, today, last_month, 2026-10, all, or START/END as dates or times.")
-]
-Filters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--filter",
-        metavar="NAME=VALUE",
-        help="Keep NAME=A,B (one of), NAME!=A (none of), NAME^=A (begins with); null is absent.",
-    ),
-]
-Zone = Annotated[str | None, typer.Option(help="Time zone of days. [default: the tenant's]")]
 Raw = Annotated[
     bool, typer.Option("--raw", help="Leave texts as they are that a spreadsheet would run as formulas.")
 ]
@@ -125,8 +114,6 @@ def filter_parameters(texts: list[str]) -> dict[str, list[str] | str]:
     Raises:
         BadParameter: one has no comparison in it, or asks for a value or none at all.
     """
-    from bursar.cli.query import read_filters
-
     parameters: dict[str, list[str] | str] = {}
     for name, comparisons in read_filters(texts).items():
         for operator, values in comparisons.items():

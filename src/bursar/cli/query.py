@@ -45,7 +45,8 @@ Rows = Annotated[
     typer.Option(help="Rows: dimensions separated by commas: model, project_id, user_id, tag:team …"),
 ]
 Window = Annotated[
-    str, typer.Option(help="30d, 24h, today, last_month, all, or START/END as dates or RFC 3339 times.")
+    str,
+    typer.Option(help="30d, 24h, today, last_month, 2026-10, all, or START/END as dates or RFC 3339 times."),
 ]
 Filters = Annotated[
     list[str] | None,

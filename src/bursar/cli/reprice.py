@@ -92,7 +92,9 @@ def show_changes(seen: Mapping[str, Any]) -> None:
     ]
     print_table(("rated by the prices of now", ""), rows, numbers=("",))
     columns = ("currency", "before", "after", "difference")
-    print_table(columns, [tuple(one[name] for name in columns) for one in seen["cost"]], numbers=columns[1:])
+    cost = [tuple(one[name] for name in columns) for one in seen["cost"]]
+    if cost:
+        print_table(columns, cost, numbers=columns[1:])
     models = [
         (one["provider"], one["model"], one["changed"], *(cost[name] for name in columns))
         for one in seen["models"][:MODELS_SHOWN]
