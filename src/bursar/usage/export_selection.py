@@ -1,6 +1,6 @@
 """What an export asks of a store, and what a store answers: values, no SQL and no files.
 
-A `Selection` names events as they were at a position of the journal. Later corrections and voids don't
+An `ExportSelection` names events as they were at a position of the journal. Later corrections and voids don't
 change what it selects, so that pieces which are read minutes apart fit together.
 """
 
