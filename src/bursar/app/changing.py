@@ -1,12 +1,12 @@
 """What every endpoint that changes usage works with: bodies, waiting for the store, jobs, answers.
 
-The endpoints are in `corrections.py`, `voids.py`, `erasures.py`, `resets.py` and `quarantine.py`; what
-they decide is in `usage/revising/`.
+The endpoints are in `corrections.py`, `voids.py`, `erasures.py`, `resets.py`, `reprices.py` and
+`quarantine.py`; what they decide is in `usage/revising/`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from bursar.app.auth import doorkeeper_of
 from bursar.described import DESCRIBED
 from bursar.errors import Invalid, Malformed, Reason
-from bursar.usage.known_services import finder_for
+from bursar.usage.known_services import finder_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ class ChangeDesk:
 
     def finder_for(self, caller: Caller) -> FindService:
         """What finds the registered services of the tenant that the caller acts for."""
-        return finder_for(self.platform.ingestor.services, replace(caller, is_operator=False))
+        return finder_of(self.platform.ingestor.services, caller.tenant_id)
 
     @staticmethod
     def answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:

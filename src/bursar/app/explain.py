@@ -31,7 +31,7 @@ from bursar.pricing.rating import CostStatus
 from bursar.units import Quantities, to_steps
 from bursar.usage.bodies import Shape, read_items
 from bursar.usage.cost_check import Check, PartExplanation, check_all, shown_units
-from bursar.usage.known_services import finder_for
+from bursar.usage.known_services import finder_of
 from bursar.usage.providers.normalise import normalise_usage
 from bursar.usage.resolution import ResolvedBy, resolved_by
 from bursar.usage.stored_event import StoredReportedCost
@@ -135,7 +135,7 @@ def make_router(platform: Platform) -> APIRouter:
         ] = None,
     ) -> CheckAnswer:
         """What these events would cost, at any time, without keeping them."""
-        find_service = finder_for(platform.ingestor.services, replace(caller, is_operator=False))
+        find_service = finder_of(platform.ingestor.services, caller.tenant_id)
         items = read_items(await request.body(), Shape.JSON, {}, CHECK_LIMIT, find_service)
         flat = [item for batch in items.slices for item in batch]
         prices = platform.books.of(caller.tenant_id)

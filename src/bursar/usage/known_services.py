@@ -93,6 +93,13 @@ def finder_for(services: Services, caller: Caller) -> FindService:
     return find
 
 
+def finder_of(services: Services, tenant_id: str) -> FindService:
+    """What finds the services of this tenant alone, whatever tenant an event names."""
+    return lambda _named, service_type: services.declared_of(tenant_id).get(
+        service_type or DEFAULT_SERVICE_TYPE
+    )
+
+
 def measure_of_service(event: UsageEvent, declared: DeclaredService) -> Measured:
     """The units of an event of a registered service.
 

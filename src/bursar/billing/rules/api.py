@@ -7,7 +7,7 @@ what an event would cost, by the tenant's rules or by one that is only tried.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ from bursar.pricing.books import PriceBooks
 from bursar.pricing.rules.rule import RuleBook
 from bursar.usage.bodies import translate_item
 from bursar.usage.cost_check import check_all
-from bursar.usage.known_services import finder_for
+from bursar.usage.known_services import finder_of
 
 log = structlog.get_logger()
 
@@ -73,13 +73,13 @@ def _add_trial(router: APIRouter, desk: _Desk) -> None:
         """What an event would cost by a rule, or by those in force; nothing is kept."""
         del body
         exact = exact_body(TrialBody, await request.body())
-        return await run_in_threadpool(_try, desk, exact, replace(caller, is_operator=False))
+        return await run_in_threadpool(_try, desk, exact, caller)
 
 
 def _try(desk: _Desk, trial: TrialBody, caller: Caller) -> TrialAnswer:
     now, event = desk.now(), dict(trial.event)
     prices = desk.books.of(caller.tenant_id)
-    find_service = finder_for(desk.registry, caller)
+    find_service = finder_of(desk.registry, caller.tenant_id)
     if trial.rule is not None:
         rule = trial.rule.rule(TRIED, now, caller.key_id)
         prices = prices.with_rules(RuleBook.of([rule]))
