@@ -6,7 +6,7 @@ The groups come from raw rows, because a reason and the model that the answer na
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ GROUPS_DEFAULT, GROUPS_LIMIT = 20, 100
 EVENTS_LIMIT = 200_000
 """Events that are rated under another name for one answer at most: a second or two."""
 WINDOW_SEQS = 32_768
+"""Positions gone through at once, as many as re-pricing does (`revising/repricing.py`)."""
 _ONLY_UNPRICED = Filter("cost_status", FilterOp.IN, (CostStatus.UNPRICED.value,))
 
 
@@ -59,7 +60,8 @@ class WouldCost:
 
     priced: int = 0
     unpriced: int = 0
-    picos: defaultdict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
+    picos: Counter[str] = field(default_factory=Counter[str])
+    """By currency."""
     reasons: set[str] = field(default_factory=set[str])
     """Why some would still have no price."""
 
@@ -147,8 +149,8 @@ def _rows(
     first, last = (1, 0) if span is None else span
     done = 0
     for start in range(first, last + 1, WINDOW_SEQS):
-        span = (start, min(start + WINDOW_SEQS - 1, last))
-        rows = store.ratings.rows(tenant_id, selection, span, ruled)
+        window = (start, min(start + WINDOW_SEQS - 1, last))
+        rows = store.ratings.rows(tenant_id, selection, window, ruled)
         done += len(rows.seqs)
         if done > EVENTS_LIMIT:
             message = f"More than {EVENTS_LIMIT:,} events would have to be rated; choose a model or a window."

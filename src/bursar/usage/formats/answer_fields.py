@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from bursar.usage.providers.chunks import object_in
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,8 +29,7 @@ def first_text(owner: Mapping[str, Any], limit: int, *names: str) -> str | None:
 
 def object_at(owner: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The object under this name, an empty one where there is none."""
-    value = owner.get(name)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return object_in(owner.get(name))
 
 
 def objects_at(owner: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
