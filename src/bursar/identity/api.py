@@ -30,7 +30,7 @@ from bursar.identity.bodies import (
     TenantOut,
     TenantPatch,
 )
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.identity.keys import Revocation, hash_key, new_key, refuse_grant, refuse_revocation
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
 from bursar.identity.store import IdentityStore
@@ -61,8 +61,8 @@ class _Desk:
     store: IdentityStore
     now: Callable[[], datetime]
     changed: Callable[[], None]
-    reader: Any
-    admin: Any
+    reader: CallerDependency
+    admin: CallerDependency
 
 
 def make_router(

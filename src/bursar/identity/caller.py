@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeAlias
 
 from bursar.errors import MissingScope, TenantMismatch, TenantSuspended
 
@@ -69,3 +70,9 @@ class Caller:
         if self.is_operator:
             return named
         raise TenantMismatch
+
+
+CallerDependency: TypeAlias = Any
+"""What `fastapi.Depends` makes of a function that finds the caller: a default for `caller: Caller`.
+
+FastAPI declares it as `Any` too, because it stands where a `Caller` is expected."""

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from bursar import clock
 from bursar.errors import Invalid, Malformed, Reason
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
@@ -166,7 +166,7 @@ class _Desk:
     questions: AsksQuestions
     reporting: ReportsCosts | None
     now: Callable[[], datetime]
-    reader: Any
+    reader: CallerDependency
 
     async def answer(self, request: Request, by: Caller, given: dict[str, Any], read: ReadView) -> Response:
         """Read the parameters, ask, and write the answer in the form that was asked for."""

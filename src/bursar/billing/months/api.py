@@ -19,7 +19,7 @@ from bursar.billing.months.month import BillingState, Month
 from bursar.billing.months.summary import Months, MonthSummary
 from bursar.described import describe_fields
 from bursar.identity.bodies import PLAIN_TEXT, Strict
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.money import format_picos
 from bursar.usage.partial import Partial
 from bursar.usage.revising.author import REASON_LIMIT
@@ -172,7 +172,7 @@ def make_router(
 def _add_reading(
     router: APIRouter,
     months: Months,
-    reader: Any,  # noqa: ANN401 - a FastAPI dependency
+    reader: CallerDependency,
     now: Callable[[], datetime],
 ) -> None:
     @router.get("/summaries")
@@ -209,7 +209,7 @@ def _add_reading(
 def _add_finalising(
     router: APIRouter,
     months: Months,
-    admin: Any,  # noqa: ANN401 - a FastAPI dependency
+    admin: CallerDependency,
     now: Callable[[], datetime],
 ) -> None:
     @router.post("/summaries/{month}/finalise")

@@ -21,7 +21,7 @@ from bursar import clock, ids
 from bursar.billing.registered import RecordedRule
 from bursar.billing.registry import Author, Registry
 from bursar.billing.rules.bodies import RuleIn, RuleOut, RulesOut, TrialAnswer, TrialBody
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.identity.exact_body import exact_body
 from bursar.identity.tenant import ID_PATTERN
 from bursar.pricing.books import PriceBooks
@@ -45,8 +45,8 @@ class _Desk:
 
     registry: Registry
     books: PriceBooks
-    reader: Any
-    admin: Any
+    reader: CallerDependency
+    admin: CallerDependency
     now: Callable[[], datetime]
 
 

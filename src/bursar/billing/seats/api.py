@@ -21,7 +21,7 @@ from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
 from bursar.identity.bodies import PLAIN_TEXT, Strict
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.money import format_decimal
 
@@ -146,7 +146,7 @@ def make_router(
 def _add_reading(
     router: APIRouter,
     recorder: SeatRecorder,
-    reader: Any,  # noqa: ANN401 - a FastAPI dependency
+    reader: CallerDependency,
 ) -> None:
     store = recorder.store
 

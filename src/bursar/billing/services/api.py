@@ -19,7 +19,7 @@ from bursar.billing.built_in import BUILT_IN_SERVICES
 from bursar.billing.registry import Author, Registry
 from bursar.billing.services.bodies import ServiceIn, ServiceOut, ServicesOut
 from bursar.errors import Invalid, NotFound, Reason
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.identity.exact_body import exact_body
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ def make_router(
     return router
 
 
-def _add_reads(router: APIRouter, registry: Registry, reader: Any) -> None:  # noqa: ANN401 - FastAPI's
+def _add_reads(router: APIRouter, registry: Registry, reader: CallerDependency) -> None:
     @router.get("/services")
     def list_services(caller: Caller = reader) -> ServicesOut:
         """Every service that is built in, then the tenant's own in their latest version."""
@@ -70,7 +70,9 @@ def _add_reads(router: APIRouter, registry: Registry, reader: Any) -> None:  # n
         return ServicesOut(items=[ServiceOut.of(one) for one in reversed(versions)])
 
 
-def _add_changes(router: APIRouter, registry: Registry, admin: Any, now: Callable[[], datetime]) -> None:  # noqa: ANN401 - FastAPI's
+def _add_changes(
+    router: APIRouter, registry: Registry, admin: CallerDependency, now: Callable[[], datetime]
+) -> None:
     def author(caller: Caller, named: str | None = None) -> Author:
         return Author(caller.tenant_for(named), caller.key_id, now())
 

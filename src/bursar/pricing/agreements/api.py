@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock, ids
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.identity.exact_body import exact_body
 from bursar.identity.page import Position, read_cursor, write_cursor
 from bursar.identity.tenant import NAME_PATTERN
@@ -167,7 +167,9 @@ def make_router(desk: AgreementDesk, caller: Callable[[Scope], Callable[..., Any
     return router
 
 
-def _add_overrides(router: APIRouter, desk: AgreementDesk, reader: Any, admin: Any) -> None:  # noqa: ANN401 - FastAPI dependencies
+def _add_overrides(
+    router: APIRouter, desk: AgreementDesk, reader: CallerDependency, admin: CallerDependency
+) -> None:
     @router.post("/prices", status_code=HTTPStatus.CREATED, tags=["prices"])
     async def add_override(
         request: Request, body: OverrideIn, response: Response, key: RetryKey = None, caller: Caller = admin
@@ -197,7 +199,9 @@ def _add_overrides(router: APIRouter, desk: AgreementDesk, reader: Any, admin: A
         return OverrideOut.of(kept, await desk.recorded(caller.tenant_id, read_override(kept.document)))
 
 
-def _add_aliases(router: APIRouter, desk: AgreementDesk, reader: Any, admin: Any) -> None:  # noqa: ANN401 - see above
+def _add_aliases(
+    router: APIRouter, desk: AgreementDesk, reader: CallerDependency, admin: CallerDependency
+) -> None:
     @router.post(ALIASES, status_code=HTTPStatus.CREATED, tags=["prices"])
     async def add_alias(
         body: NewAlias, response: Response, key: RetryKey = None, caller: Caller = admin
@@ -221,7 +225,9 @@ def _add_aliases(router: APIRouter, desk: AgreementDesk, reader: Any, admin: Any
         return AliasOut.of(kept, await desk.recorded(caller.tenant_id, read_alias(kept.document)))
 
 
-def _add_settings(router: APIRouter, desk: AgreementDesk, reader: Any, admin: Any) -> None:  # noqa: ANN401 - see above
+def _add_settings(
+    router: APIRouter, desk: AgreementDesk, reader: CallerDependency, admin: CallerDependency
+) -> None:
     @router.get("/billing/settings", tags=["billing"])
     def get_billing_settings(caller: Caller = reader) -> SettingsOut:
         """In which currency the tenant's costs are told, and whose figures it trusts."""

@@ -18,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.errors import Forbidden, Invalid, Reason, UnsupportedMedia
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.identity.tenant import NAME_PATTERN
 from bursar.pricing.exchange.bodies import (
     RATES_BODY,
@@ -90,7 +90,7 @@ def make_router(
 def _add_entering(
     router: APIRouter,
     store: ExchangeRateStore,
-    admin: Any,  # noqa: ANN401 - a FastAPI dependency
+    admin: CallerDependency,
     now: Callable[[], datetime],
 ) -> None:
     @router.post(PATH, openapi_extra=RATES_BODY)
@@ -113,7 +113,7 @@ def _add_entering(
         return AddedOut(added=done.added, unchanged=done.unchanged, shared=owner is None)
 
 
-def _add_list(router: APIRouter, store: ExchangeRateStore, reader: Any) -> None:  # noqa: ANN401 - see above
+def _add_list(router: APIRouter, store: ExchangeRateStore, reader: CallerDependency) -> None:
     @router.get(PATH)
     def list_exchange_rates(wanted: Annotated[_Wanted, Depends()], caller: Caller = reader) -> RatesOut:
         """The rates that count for the tenant, the latest day first: its own and everybody's."""
@@ -128,7 +128,7 @@ def _add_list(router: APIRouter, store: ExchangeRateStore, reader: Any) -> None:
 def _add_withdrawal(
     router: APIRouter,
     store: ExchangeRateStore,
-    admin: Any,  # noqa: ANN401 - see above
+    admin: CallerDependency,
     now: Callable[[], datetime],
 ) -> None:
     @router.delete(PATH + "/{rate_id}")

@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.errors import Invalid, NotFound, Reason
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency, Scope
 from bursar.pricing.entries import PriceData
 from bursar.pricing.keeping.api_answers import (
     SHOWN,
@@ -110,7 +110,7 @@ def make_router(
     return router
 
 
-def _add_updates(router: APIRouter, keeper: PriceKeeper, reader: Any) -> None:  # noqa: ANN401 - FastAPI's marker
+def _add_updates(router: APIRouter, keeper: PriceKeeper, reader: CallerDependency) -> None:
     @router.get("/updates", dependencies=[reader])
     def list_price_updates(
         cursor: Annotated[int | None, Query(ge=1, description="`next_cursor` before.")] = None,
@@ -141,7 +141,7 @@ def _add_updates(router: APIRouter, keeper: PriceKeeper, reader: Any) -> None:  
 def _add_changing(
     router: APIRouter,
     keeper: PriceKeeper,
-    operator: Any,  # noqa: ANN401 - a dependency of FastAPI
+    operator: CallerDependency,
     now: Callable[[], datetime],
 ) -> None:
     @router.post("/updates", openapi_extra=_FILE)
@@ -181,7 +181,7 @@ def _add_changing(
 def _add_looking(
     router: APIRouter,
     keeper: PriceKeeper,
-    reader: Any,  # noqa: ANN401 - a dependency of FastAPI
+    reader: CallerDependency,
     now: Callable[[], datetime],
 ) -> None:
     @router.get("/show", dependencies=[reader])
