@@ -89,6 +89,7 @@ def show_changes(seen: Mapping[str, Any]) -> None:
         ("had no price and get one", seen["becomes_priced"]),
         ("had a price and lose it", seen["becomes_unpriced"]),
         ("without a price afterwards", seen["unpriced_after"]),
+        *((f"keep their cost: {why}", events) for why, events in seen.get("kept", {}).items()),
     ]
     print_table(("rated by the prices of now", ""), rows, numbers=("",))
     columns = ("currency", "before", "after", "difference")

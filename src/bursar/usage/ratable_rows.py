@@ -61,4 +61,5 @@ class RatableRows:
     usages: Sequence[str | None]
     """As JSON objects: what the provider itself said, where the figure that is kept is the caller's."""
     fields: Sequence[str | None]
-    """As a JSON object: what a billing rule may read of the event; only of services that have rules."""
+    """As a JSON object: what a billing rule may read of the event, and whether an erasure took words from it
+    (`erased`); only of services that have rules."""

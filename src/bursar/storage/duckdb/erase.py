@@ -87,6 +87,9 @@ class Eraser:
         name_events(self._connection, change)
         self._add_by_user(change.tenant_id, "-")
         found = replace_erased(self._connection, "usage_events", change.tenant_id)
+        self._connection.execute(
+            "INSERT INTO erased_events SELECT seq, coalesce(revised_seq, seq), tenant_id FROM without_person"
+        )
         self._add_by_user(change.tenant_id, "")
         found |= replace_erased(self._connection, "usage_history", change.tenant_id)
         found |= self._erase_quarantine(change)

@@ -48,6 +48,7 @@ _OF_TENANT = (
     "usage_events",
     "usage_history",
     *RATED_AGAIN,
+    "erased_events",
     "rating_runs",
     *ROLLUP_TABLES,
     *KEPT_TABLES.values(),
@@ -130,7 +131,7 @@ class Remover:
         self._forget_keys(
             f"SELECT upper, lower, seq FROM removed WHERE by_seq = {int(change.seq)} AND upper IS NOT NULL"
         )
-        for table in ("usage_events", "usage_history", *RATED_AGAIN):
+        for table in ("usage_events", "usage_history", "erased_events", *RATED_AGAIN):
             self._connection.execute(
                 f"DELETE FROM {table} WHERE tenant_id = ? AND seq IN (SELECT seq FROM {LEAVING})",
                 [change.tenant_id],

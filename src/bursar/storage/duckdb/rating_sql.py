@@ -34,7 +34,8 @@ _PICOS = "CAST(CAST({0} AS DECIMAL(38,12)) * 1000000000000 AS BIGINT)"
 _FIELDS = ", ".join(f"{name} := {name}" for name in (*TEXT_FIELDS, "retry_count", "max_tokens"))
 _READ = (
     f"CASE WHEN service_type IN (SELECT unnest({{0}}::VARCHAR[])) THEN to_json(struct_pack({_FIELDS},"
-    " metadata := metadata, tags := tags))::VARCHAR END AS fields"
+    " metadata := metadata, tags := tags, erased := coalesce(revised_seq, seq) IN"
+    " (SELECT version FROM erased_events)))::VARCHAR END AS fields"
 )
 _COMMON = ", ".join(f"CAST({name} AS VARCHAR)" for name in Common.__struct_fields__)
 _COLUMNS = (

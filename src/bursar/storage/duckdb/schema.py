@@ -250,6 +250,12 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # Positions whose lines must lose a person, noted until the journal is rewritten.
     "erased": {"seq": "UBIGINT NOT NULL", "by_seq": "UBIGINT NOT NULL", "tags": "VARCHAR[]"},
+    # Versions of events that an erasure took words from, for good: a rule that asks for one can't rate them.
+    "erased_events": {
+        "seq": "UBIGINT NOT NULL",
+        "version": "UBIGINT NOT NULL",
+        "tenant_id": "VARCHAR NOT NULL",
+    },
     # Ratings that a rating run has replaced; `version` is the position of the record that was rated.
     "earlier_ratings": {
         "seq": "UBIGINT NOT NULL",

@@ -104,6 +104,8 @@ class PriceChanges:
     _groups: dict[_Group, Sums] = field(default_factory=dict[_Group, Sums])
     _sample: list[RatedAgain] = field(default_factory=list["RatedAgain"])
     _sampled: Counter[str] = field(default_factory=Counter[str])
+    _kept: Counter[str] = field(default_factory=Counter[str])
+    """Events that keep their ratings whatever the prices, by why."""
 
     def take(self, one: RatedAgain) -> None:
         """Count an event."""
@@ -113,6 +115,8 @@ class PriceChanges:
         if sums is None:
             sums = self._groups[group] = Sums()
         sums.take(one)
+        if one.kept is not None:
+            self._kept[one.kept] += 1
         if one.is_changed and len(self._sample) < SAMPLE_SIZE and self._sampled[one.key] < SAMPLE_OF_A_KIND:
             self._sampled[one.key] += 1
             self._sample.append(one)
@@ -135,6 +139,7 @@ class PriceChanges:
         """
         return {
             **_summed(self._groups.values()).shown(),
+            "kept": dict(self._kept),
             "models": self._models(),
             "months": self._months(),
             "sample": [_shown_event(one, ids[one.seq]) for one in self._sample if one.seq in ids],

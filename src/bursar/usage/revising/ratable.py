@@ -19,7 +19,7 @@ from bursar.exact import decode_json
 from bursar.money import format_picos
 from bursar.pricing.cards import card_from_json
 from bursar.pricing.match import GATEWAYS
-from bursar.pricing.rating import PricingSubject, Rating, unpriced
+from bursar.pricing.rating import CostStatus, PricingSubject, Rating, unpriced
 from bursar.pricing.rules.card import RuleCard
 from bursar.pricing.rules.charge import counted_names
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS
@@ -43,6 +43,11 @@ COST_OUT_OF_RANGE = "cost_out_of_range"
 """Why an event has no cost whose usage would cost a million or more by the prices of now."""
 
 
+ERASED = "erased"
+"""Why an event keeps its rating that a billing rule can't rate any more: an erasure took what the rule asks
+for."""
+
+
 class RatedAgain(msgspec.Struct, gc=False):
     """One event with its rating of now and the one that it has."""
 
@@ -57,6 +62,8 @@ class RatedAgain(msgspec.Struct, gc=False):
     """The event's provider by the new rating."""
     parts: list[UsagePartLine] | None
     is_changed: bool
+    kept: str | None = None
+    """Why it keeps the rating it has, whatever the prices of now: `ERASED`."""
 
 
 _decode_common = msgspec.json.Decoder(Common).decode
@@ -111,14 +118,15 @@ class RatesAgain:
             billable = self._billable(common, _subject(common, provider, time, context), units, shares)
             if reported is not None:
                 billable = self._with_reported(billable, common, reported, usage)
-            if fields is not None:
-                billable = msgspec.structs.replace(billable, read=_reader(fields, billable.subject))
-            yield self._compare(
-                RatedAgain(
-                    seq, time, key, common, picos, self._cost(billable), provider, None, is_changed=False
-                ),
-                shares,
-            )
+            said = None if fields is None else _Said(fields, billable.subject)
+            if said is not None:
+                billable = msgspec.structs.replace(billable, read=said.read)
+            rating = self._cost(billable)
+            if said is not None and said.is_lost:
+                yield _kept(seq, time, key, common, picos)
+                continue
+            again = RatedAgain(seq, time, key, common, picos, rating, provider, None, is_changed=False)
+            yield self._compare(again, shares)
 
     def _billable(
         self, common: Common, subject: PricingSubject, units: Quantities, shares: Sequence[UsagePartLine]
@@ -261,16 +269,32 @@ def _says_nothing(_name: str) -> None:
     """Of an event whose service has no billing rule nobody asks."""
 
 
-def _reader(fields: str, subject: PricingSubject) -> Callable[[str], str | None]:
-    """What a stored event says in a field by its name."""
-    said: dict[str, Any] = msgspec.json.decode(fields)
-    metadata: dict[str, Any] = said.pop("metadata") or {}
-    tags: dict[str, Any] = said.pop("tags") or {}
+class _Said:
+    """What a stored event says in its fields, for a billing rule that asks."""
 
-    def read(name: str) -> str | None:
-        return field_text(name, getattr(subject, name, None) or said.get(name), metadata, tags)
+    def __init__(self, fields: str, subject: PricingSubject) -> None:
+        self._subject = subject
+        self._fields: dict[str, Any] = msgspec.json.decode(fields)
+        self._metadata: dict[str, Any] = self._fields.pop("metadata") or {}
+        self._tags: dict[str, Any] = self._fields.pop("tags") or {}
+        self._is_erased = bool(self._fields.pop(ERASED, False))
+        self.is_lost = False
+        """Whether something was asked for that isn't there, of an event that an erasure took words from."""
 
-    return read
+    def read(self, name: str) -> str | None:
+        """The text under a name."""
+        known = getattr(self._subject, name, None) or self._fields.get(name)
+        text = field_text(name, known, self._metadata, self._tags)
+        self.is_lost = self.is_lost or (text is None and self._is_erased)
+        return text
+
+
+def _kept(seq: int, time: datetime, key: str, common: Common, picos: int | None) -> RatedAgain:
+    """The event with the rating it has, for what would rate it again was erased."""
+    rating = Rating(CostStatus(common.cost_status), picos, common.currency, None, common.cost_reason)
+    return RatedAgain(
+        seq, time, key, common, picos, rating, common.provider, None, is_changed=False, kept=ERASED
+    )
 
 
 def _figure(picos: int, currency: str) -> ReportedCost:
