@@ -95,6 +95,37 @@ def test_running_seats_are_recorded_up_to_today_and_once(server: RunningServer) 
     wait_until(lambda: events_counted(server, key) == 3, "three days are applied")
 
 
+def test_after_a_reset_no_day_is_recorded_until_all_are_again(server: RunningServer) -> None:
+    key = a_tenant(server, "begun-anew")["admin"]
+    past = add(server, key)
+    running = add(server, key, starts=str(clock.now().date() - timedelta(days=2)), ends=None)
+    days = months_ago(1).days + 3
+    wait_until(lambda: events_counted(server, key) == days, "every day is applied")
+    asked = {"confirm": "begun-anew", "reason": "tests are over"}
+    run = ask(server, key, "DELETE", "/api/v1/usage", json=asked).raise_for_status().json()["run"]
+    wait_until(lambda: ask(server, key, "GET", run["url"]).json()["state"] == "succeeded", "all is gone")
+    assert events_counted(server, key) == 0
+    plans = ask(server, key, "GET", SEATS).json()["items"]
+    assert [one["recorded_until"] for one in plans] == [None, None]
+    assert run_job(server, "seats")["state"] == "succeeded"
+    wait_until(lambda: events_counted(server, key) == days, "every day is applied again")
+    plans = ask(server, key, "GET", SEATS).json()["items"]
+    assert [one["recorded_until"] for one in plans] == [past["recorded_until"], running["recorded_until"]]
+
+
+def test_seats_that_should_not_come_back_after_a_reset_are_called_off(server: RunningServer) -> None:
+    key = a_tenant(server, "called-off-anew")["admin"]
+    made = add(server, key)
+    asked = {"confirm": "called-off-anew", "reason": "never paid"}
+    run = ask(server, key, "DELETE", "/api/v1/usage", json=asked).raise_for_status().json()["run"]
+    wait_until(lambda: ask(server, key, "GET", run["url"]).json()["state"] == "succeeded", "all is gone")
+    end = {"ends": made["starts"]}
+    ended = ask(server, key, "POST", f"{SEATS}/{made['id']}/end", json=end).raise_for_status().json()
+    assert (ended["ends"], ended["recorded_until"]) == (made["starts"], None)
+    assert run_job(server, "seats")["state"] == "succeeded"
+    assert events_counted(server, key) == 0
+
+
 def test_seats_end_but_not_before_what_is_recorded(server: RunningServer) -> None:
     key = a_tenant(server, "ending")["admin"]
     today = clock.now().date()

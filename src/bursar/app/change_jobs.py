@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bursar.app.billing import seats_of
 from bursar.app.elsewhere import OtherServers
 from bursar.app.purging import Purger
 from bursar.identity.tenant import TenantChange, TenantState
@@ -32,7 +33,7 @@ TIMEOUT_SECONDS = 24 * 3600
 def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
     changes, questions, purger = ground.changes, ground.questions, Purger(ground, rewritings)
-    reset = ResetWork(changes, purger)
+    reset = ResetWork(changes, purger, seats_of(ground).anew)
 
     def forget_tenant(tenant_id: str) -> None:
         ground.authenticator.forget()

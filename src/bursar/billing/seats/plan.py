@@ -112,6 +112,10 @@ class SeatStore(Protocol):
         """Forget a plan of which no day is recorded; False where one is, or there is no such plan."""
         ...
 
+    def forget_recorded(self, tenant_id: str) -> None:
+        """No day of this tenant's plans is recorded any more."""
+        ...
+
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:
         """Days before this one are recorded."""
         ...

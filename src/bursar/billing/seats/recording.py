@@ -1,11 +1,13 @@
 """Makes a usage event of each day of a seat plan, and hands them to the one door.
 
 The event's id names plan and day, so a day counts once however often it is recorded. Days are recorded
-once they have begun; those from before the tenant's horizon are passed over.
+once they have begun; those from before the tenant's horizon are passed over. A reset takes the days with
+everything else, and they are recorded again: the plans stay, and so does what they cost.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,7 +19,7 @@ from bursar.money import PICOS_PER_UNIT, format_decimal
 from bursar.usage.event import ReportedCost, UsageEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from threading import Lock
 
     from bursar.billing.seats.plan import SeatPlan, SeatStore
@@ -102,6 +104,16 @@ class SeatRecorder:
                 _refuse_rejected(current, accepted)
                 self.store.note_recorded(plan.tenant_id, plan.id, days[-1] + timedelta(days=1))
             done += len(days)
+
+    @contextmanager
+    def anew(self, tenant_id: str) -> Generator[None]:
+        """Note that no day of a tenant's plans is recorded; within, what the tenant has recorded is removed.
+
+        Noted first: days that are recorded once more without need count once all the same.
+        """
+        with self.turns:
+            self.store.forget_recorded(tenant_id)
+            yield
 
     def end(self, tenant_id: str, plan_id: str, ends: date) -> SeatPlan:
         """Let a plan end before this day; no day from then on is, or will be, recorded.

@@ -119,6 +119,12 @@ class RelationalSeats:
         with writing(self._engine) as connection:
             return connection.execute(change).rowcount > 0
 
+    def forget_recorded(self, tenant_id: str) -> None:
+        """See `SeatStore.forget_recorded`."""
+        change = update(SEAT_PLANS).where(*self._of(tenant_id))
+        with writing(self._engine) as connection:
+            connection.execute(change.values(recorded_until=None))
+
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:
         """See `SeatStore.note_recorded`."""
         columns = SEAT_PLANS.c

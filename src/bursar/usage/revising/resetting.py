@@ -18,6 +18,7 @@ from bursar.usage.revising.author import Author, wait_until_applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from bursar.identity.store import TenantStore
@@ -37,6 +38,8 @@ class ResetWork:
 
     changes: ChangeLog
     purges: Purges
+    anew: Callable[[str], AbstractContextManager[None]]
+    """Entered with the tenant's id while a reset is journaled: what counts what is recorded begins anew."""
 
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Remove everything from before; a later attempt goes on from the record that it finds."""
@@ -65,7 +68,8 @@ class ResetWork:
     def write(self, run: RunContext, author: Author) -> None:
         """Journal a reset and wait until it is applied."""
         record = ResetRecord(**author.head(RESET, clock.now()))
-        seq = self.changes.append([encode_record(record)])
+        with self.anew(author.tenant_id):
+            seq = self.changes.append([encode_record(record)])
         wait_until_applied(self.changes, seq, run, "removing", 0)
 
 
