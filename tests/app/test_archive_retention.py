@@ -15,10 +15,12 @@ from bursar.errors import ConfigurationError
 from bursar.settings import load_settings
 from bursar.storage.folder import DataFolder
 from bursar.storage.journal.dropping import DropReport, replay_start
+from bursar.storage.journal.holding import change_archive
 from bursar.storage.journal.replay import replay_up_to
 from tests.app.test_rewritings import erase, finished, retain, send, verify
 from tests.cli.command_line import bursar
 from tests.support.archive import no_progress
+from tests.support.patience import wait_until
 from tests.support.serving import RunningServer, running_server
 
 if TYPE_CHECKING:
@@ -100,6 +102,16 @@ def test_a_folder_whose_journal_begins_later_is_rebuilt_and_opened_without_its_s
         assert server.platform.changes.wait_applied(server.platform.changes.durable_seq, 30)
         assert totals(server) == before
         verify(server)
+
+
+def test_an_archiving_waits_for_who_else_changes_the_archive(server: RunningServer) -> None:
+    server.platform.changes.seal()
+    with change_archive(server.platform.folder.journal):
+        run = server.client.post("/api/v1/scheduler/jobs/archive/trigger", json={}).raise_for_status().json()
+        url = f"/api/v1/scheduler/runs/{run['id']}"
+        waits = "waiting for another change of the archive"
+        wait_until(lambda: server.client.get(url).json()["step"] == waits, "the archiving waits")
+    assert finished(server, url)["files"] == 1
 
 
 def test_nothing_goes_that_a_live_row_or_a_waiting_rewriting_stems_from(server: RunningServer) -> None:

@@ -16,7 +16,7 @@ from bursar.app.backup_job import backup_job
 from bursar.app.billing import billing_jobs
 from bursar.app.change_jobs import change_jobs
 from bursar.app.renewing import Renewals
-from bursar.app.rewritings import Rewritings
+from bursar.app.rewritings import Rewritings, await_turn
 from bursar.identity.page import walk_pages
 from bursar.scheduling.job import Cron, Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner
@@ -91,7 +91,8 @@ def _compaction(ground: JobGround) -> Job:
 
 def _archive(ground: JobGround, rewritings: Rewritings) -> Job:
     def archive(context: RunContext) -> dict[str, Json]:
-        done = archive_sealed(ground.folder.journal, ground.changes.applied_seq, context.progress)
+        journal, progress = ground.folder.journal, context.progress
+        done = await_turn(context, lambda: archive_sealed(journal, ground.changes.applied_seq, progress))
         before = horizon(ground.settings.retention_archive_days, clock.now())
         if before is None:
             return asdict(done)
