@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from bursar.pricing.rows import DAY_SECONDS, Way
+from bursar.pricing.rows import DAY_SECONDS, Way, is_within, second_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,14 +50,9 @@ class Condition:
 
     def is_met(self, moment: datetime) -> bool:
         """Whether a call at this aware moment falls under it."""
-        utc = moment.astimezone(UTC)
-        if self.starts is not None and utc.date() < self.starts:
+        if self.starts is not None and moment.astimezone(UTC).date() < self.starts:
             return False
-        if self.daily is None:
-            return True
-        start, end = self.daily
-        second = utc.hour * 3600 + utc.minute * 60 + utc.second
-        return start <= second < end if start <= end else second >= start or second < end
+        return self.daily is None or is_within(self.daily, second_of_day(moment))
 
 
 @dataclass(frozen=True, slots=True)

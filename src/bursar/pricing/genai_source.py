@@ -27,7 +27,7 @@ from bursar.pricing.genai_lists import (
     unfold_lists,
 )
 from bursar.pricing.genai_words import PRICE_WORDS
-from bursar.pricing.rows import PriceRow
+from bursar.pricing.rows import PriceRow, second_of_day
 from bursar.pricing.unit_prices import covers
 
 if TYPE_CHECKING:
@@ -269,5 +269,4 @@ def _read_condition(constraint: object, hourly_since: date | None = None) -> Con
 def _utc_second(moment: time) -> int:
     """Seconds of the UTC day of a time of day; one without a zone is UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    utc = datetime.combine(date(1970, 1, 1), aware).astimezone(UTC)
-    return utc.hour * 3600 + utc.minute * 60 + utc.second
+    return second_of_day(datetime.combine(date(1970, 1, 1), aware))

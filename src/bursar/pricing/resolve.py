@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bursar.pricing.entries import ModelEntry, ModelIndex, ProviderEntry, Seller
 from bursar.pricing.match import GATEWAYS, Offer, Step, find_offer, find_provider, plain_provider
-from bursar.pricing.seasons import EVER, Plan
+from bursar.pricing.rows import EVER, is_in_force
+from bursar.pricing.seasons import Plan
 from bursar.pricing.terms import ContractPrice, Terms, closest_first, fits_pattern
 from bursar.pricing.tiers import NO_SURCHARGE, region_surcharge, requested_traits
 
@@ -132,7 +133,7 @@ def _aliases_over_time(
     bounds = {bound for alias in fitting for bound in (alias.valid_from, alias.valid_to) if bound}
     latest: ModelAlias | None = None
     for moment in (EVER, *sorted(bounds)):
-        alias = next((alias for alias in fitting if _holds(alias, moment)), None)
+        alias = next((alias for alias in fitting if is_in_force(alias, moment)), None)
         if moment == EVER or alias is not latest:
             yield (None if moment == EVER else moment), alias
         latest = alias
@@ -146,11 +147,6 @@ def _is_called(alias: ModelAlias, provider: str | None, name: str) -> bool:
 
 def _alias_closeness(alias: ModelAlias) -> tuple[object, ...]:
     return alias.project is not None, alias.provider is not None, alias.valid_from or EVER
-
-
-def _holds(alias: ModelAlias, moment: datetime) -> bool:
-    begun = alias.valid_from is None or alias.valid_from <= moment
-    return begun and (alias.valid_to is None or moment < alias.valid_to)
 
 
 def standard_plan(data: PriceData, offer: Offer) -> Plan:

@@ -14,7 +14,7 @@ import hashlib
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -28,6 +28,41 @@ WEEKDAYS = 7
 USD = "USD"
 CONTRACT = "contract:"
 """How the source of a customer's own price begins; the id of the term follows."""
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Since when holds what has no first moment."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Dated(Protocol):
+    """What holds from a moment on, or until one."""
+
+    @property
+    def valid_from(self) -> datetime | None:
+        """The first moment, aware; None is ever since."""
+        ...
+
+    @property
+    def valid_to(self) -> datetime | None:
+        """The first moment at which it holds no longer; None is for ever."""
+        ...
+
+
+def is_in_force(one: Dated, moment: datetime) -> bool:
+    """Whether its dates include this aware moment."""
+    begun = one.valid_from is None or one.valid_from <= moment
+    return begun and (one.valid_to is None or moment < one.valid_to)
+
+
+def second_of_day(moment: datetime) -> int:
+    """How many whole seconds of its UTC day have passed at this aware moment."""
+    utc = moment.astimezone(UTC)
+    return utc.hour * 3600 + utc.minute * 60 + utc.second
+
+
+def is_within(hours: tuple[int, int], second: int) -> bool:
+    """Whether hours of the day, which may run over midnight, include this second of it."""
+    start, end = hours
+    return start <= second < end if start <= end else second >= start or second < end
 
 
 class Way(NamedTuple):
@@ -121,21 +156,15 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def holds_at(self, moment: datetime) -> bool:
         """Whether its dates, hours and weekdays include this aware moment."""
-        if self.valid_from is not None and moment < self.valid_from:
+        if not is_in_force(self, moment):
             return False
-        if self.valid_to is not None and moment >= self.valid_to:
+        if self.weekdays is not None and moment.astimezone(UTC).weekday() not in self.weekdays:
             return False
-        utc = moment.astimezone(UTC)
-        if self.weekdays is not None and utc.weekday() not in self.weekdays:
-            return False
-        return self.holds_in_second(utc.hour * 3600 + utc.minute * 60 + utc.second)
+        return self.holds_in_second(second_of_day(moment))
 
     def holds_in_second(self, second: int) -> bool:
         """Whether its hours include this second of the UTC day."""
-        if self.hours is None:
-            return True
-        start, end = self.hours
-        return start <= second < end if start <= end else second >= start or second < end
+        return self.hours is None or is_within(self.hours, second)
 
     def holds_for_prompt(self, context_tokens: int) -> bool:
         """Whether it is a price of prompts of this size."""
@@ -194,19 +223,20 @@ def overlapping_rows(rows: Iterable[PriceRow]) -> list[tuple[PriceRow, PriceRow]
     ]
 
 
-_FOREVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-
-
 def _overlap(one: PriceRow, other: PriceRow) -> bool:
-    starts = max(one.valid_from or _FOREVER[0], other.valid_from or _FOREVER[0])
-    ends = min(one.valid_to or _FOREVER[1], other.valid_to or _FOREVER[1])
+    starts = max(one.valid_from or EVER, other.valid_from or EVER)
+    ends = min(one.valid_to or _NEVER, other.valid_to or _NEVER)
+    return starts < ends and share_calls(one, other)
+
+
+def share_calls(one: PriceRow, other: PriceRow) -> bool:
+    """Whether there are calls, alike but for their size and time, to which both apply; dates aside."""
     over = max(row.context_over if row.context_over is not None else -1 for row in (one, other))
     uptos = [row.context_upto for row in (one, other) if row.context_upto is not None]
     days = set(one.weekdays or range(WEEKDAYS)) & set(other.weekdays or range(WEEKDAYS))
     seconds = (0, *(one.hours or ()), *(other.hours or ()))
     return (
-        starts < ends
-        and (not uptos or over < min(uptos))
+        (not uptos or over < min(uptos))
         and bool(days)
         and any(
             one.holds_in_second(second % DAY_SECONDS) and other.holds_in_second(second % DAY_SECONDS)

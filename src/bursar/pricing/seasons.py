@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bursar.pricing.rows import DAY_SECONDS, WEEKDAYS, Way
+from bursar.pricing.rows import DAY_SECONDS, EVER, WEEKDAYS, Way, is_in_force
 from bursar.pricing.terms import ContractPrice, Discount, Markup, Multiplier, RequestFee
 from bursar.pricing.tiers import NO_SURCHARGE, name_of_traits, way_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from bursar.pricing.entries import PriceData
     from bursar.pricing.match import Offer
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bursar.pricing.terms import Adjustment
     from bursar.pricing.tiers import Surcharge, Traits
 
-EVER = datetime.min.replace(tzinfo=UTC)
 FACTORS_AND_FEE = (Discount, Markup, Multiplier, RequestFee)
 """The order in which they are applied, after contract prices."""
 
@@ -118,9 +117,9 @@ def make_schedule(plan: Plan) -> Schedule:
     for moment in (EVER, *sorted({bound for bound in bounds if bound is not None})):
         holding = _Holding(
             plan,
-            [row for row in listed if _holds(row, moment)],
-            [row for row in contracted if _holds(row, moment)],
-            _one_of_each([term for term in adjustments if _holds(term, moment)]),
+            [row for row in listed if is_in_force(row, moment)],
+            [row for row in contracted if is_in_force(row, moment)],
+            _one_of_each([term for term in adjustments if is_in_force(term, moment)]),
             moment,
         )
         season = holding.in_slices(cuts, is_weekly=is_weekly)
@@ -188,16 +187,10 @@ class _Holding:
         if plan.way == Way():
             return None if model.is_free else "no_price_for_model"
         standard = Plan(plan.data, plan.offer, {}, region=plan.region).listed_rows()
-        if not model.is_free and not any(_holds(row, self.moment) for row in standard):
+        if not model.is_free and not any(is_in_force(row, self.moment) for row in standard):
             return "no_price_for_model"
         kind = "tier_not_priced_at_this_time" if plan.listed_rows() else "tier_not_priced"
         return f"{kind}:{name_of_traits(plan.traits)}"
-
-
-def _holds(one: PriceRow | Adjustment, moment: datetime) -> bool:
-    """Whether its dates include the season that begins at this moment."""
-    begun = one.valid_from is None or one.valid_from <= moment
-    return begun and (one.valid_to is None or moment < one.valid_to)
 
 
 def _one_of_each(adjustments: list[Adjustment]) -> tuple[Adjustment, ...]:

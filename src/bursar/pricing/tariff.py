@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from bursar.pricing.rows import DAY_SECONDS
+from bursar.pricing.rows import DAY_SECONDS, second_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,10 +77,9 @@ class Season:
         """The quotes for a call at this aware moment of the season."""
         if len(self.slices) == 1:
             return self.slices[0]
-        utc = moment.astimezone(UTC)
-        second = utc.hour * 3600 + utc.minute * 60 + utc.second
+        second = second_of_day(moment)
         if self.is_weekly:
-            second += utc.weekday() * DAY_SECONDS
+            second += moment.astimezone(UTC).weekday() * DAY_SECONDS
         return self.slices[bisect_right(self.cuts, second) - 1]
 
 

@@ -12,14 +12,14 @@ rates is in `layers.py`; where they are kept is the business of whoever serves t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bursar.pricing.rows import CONTRACT, USD, PriceRow
+from bursar.pricing.rows import CONTRACT, EVER, USD, PriceRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,11 +188,8 @@ def _closeness(term: Adjustment) -> tuple[object, ...]:
         literal,
         term.provider is not None,
         isinstance(term, ContractPrice) and term.region is not None,
-        term.valid_from or _EVER,
+        term.valid_from or EVER,
     )
-
-
-_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096)

@@ -14,6 +14,7 @@ import msgspec
 from bursar.pricing.keeping.told import conditions_of, decimal_text, percent_text
 from bursar.pricing.match import find_offer
 from bursar.pricing.price_units import price_unit
+from bursar.pricing.rows import is_in_force, share_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,22 +60,16 @@ def disagreements(data: PriceData, source: PriceSource, moment: datetime) -> lis
         if isinstance(offer, str):
             continue
         known = data.rows.get((offer.owner.id, offer.model.id), ())
-        ours = [row for row in known if _holds(row, moment)]
+        ours = [row for row in known if is_in_force(row, moment)]
         place = (offer.provider.id, offer.model.id, entry.id)
         for row in source.rows.get((entry.provider, entry.id), ()):
-            if _holds(row, moment):
+            if is_in_force(row, moment):
                 # Of units whose own price nobody told us the broader prices aren't what is billed.
                 exact = row.unit in offer.model.unknown_units
                 rivals = [one for one in ours if not exact or one.unit == row.unit]
                 found += _compare(place, row, rivals)
     found.sort(key=lambda one: (-one[0], one[1].provider, one[1].model, one[1].unit, one[1].named))
     return [one for _, one in found]
-
-
-def _holds(row: PriceRow, moment: datetime) -> bool:
-    """Whether a row is of this time, whatever the hour and the day of the week."""
-    after = row.valid_from is None or row.valid_from <= moment
-    return after and (row.valid_to is None or moment < row.valid_to)
 
 
 def _compare(
@@ -124,15 +119,9 @@ def _closest(row: PriceRow, candidates: Sequence[PriceRow]) -> list[PriceRow]:
 
 def _meets(one: PriceRow, other: PriceRow) -> bool:
     """Whether there are calls to which both apply."""
-    over = max(one.context_over or 0, other.context_over or 0)
-    uptos = [row.context_upto for row in (one, other) if row.context_upto is not None]
-    days = set(one.weekdays or range(7)) & set(other.weekdays or range(7))
-    seconds = {bound % 86_400 for row in (one, other) for bound in row.hours or (0,)}
     return (
         one.way == other.way
         and one.region == other.region
         and one.currency == other.currency
-        and (not uptos or over < min(uptos))
-        and bool(days)
-        and any(one.holds_in_second(at) and other.holds_in_second(at) for at in seconds)
+        and share_calls(one, other)
     )

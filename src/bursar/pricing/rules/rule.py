@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bursar.pricing.rows import EVER, is_in_force
 from bursar.pricing.rules.card import RuleCard
 from bursar.pricing.rules.charge import Charge
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVICE_TYPE = "llm_service"
 """What an event is that names no service type."""
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class BillingRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,9 +51,7 @@ class BillingRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     def holds_at(self, moment: datetime) -> bool:
         """Whether it is in force at an aware moment."""
-        return (self.valid_from is None or self.valid_from <= moment) and (
-            self.valid_to is None or moment < self.valid_to
-        )
+        return is_in_force(self, moment)
 
     def is_for(self, provider: str | None, model: str | None) -> bool:
         """Whether it is meant for calls of this provider and model."""
@@ -90,7 +88,7 @@ class BillingRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     def rank(self) -> tuple[bool, bool, bool, datetime, datetime, str]:
         """Of the rules for a call, the one that ranks highest counts."""
-        begins = self.valid_from or _BEGINNING
+        begins = self.valid_from or EVER
         has_model, has_provider = self.model is not None, self.provider is not None
         return has_model, has_provider, not self.is_inline, begins, self.recorded_at, self.id
 
