@@ -6,8 +6,9 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from bursar.pricing.documents import content_hash
 from bursar.pricing.entries import ModelEntry, NameRule, ProviderEntry
-from bursar.pricing.keeping.source import GENAI, PriceSource, content_hash
+from bursar.pricing.keeping.source import GENAI, PriceSource
 from bursar.pricing.rows import PriceRow
 
 if TYPE_CHECKING:

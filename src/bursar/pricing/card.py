@@ -7,7 +7,6 @@ explanation outlives every update of the price book. A card never changes.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from bursar.money import PICOS_PER_UNIT, divide_half_even, format_picos
+from bursar.pricing.documents import SealedDocument
 from bursar.units import INPUT_UNITS, OUTPUT_UNITS, UNITS, scale_of
 
 if TYPE_CHECKING:
@@ -84,11 +84,9 @@ class AppliedTerm(msgspec.Struct, frozen=True, array_like=True):
     """As a reader would write it: `12 %`, `2 USD per 1000000 input_tokens`."""
 
 
-class RateCard(msgspec.Struct, frozen=True, kw_only=True):
+class RateCard(SealedDocument, frozen=True, kw_only=True):
     """Rates by unit, the conditions under which they applied, and their source."""
 
-    id: str = ""
-    """128 bits of BLAKE2b over the rest, as 32 hex digits."""
     provider: str
     """Who is billed by, in the price book's spelling."""
     model: str
@@ -180,25 +178,3 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
             return text
         least = format_picos(rate.minimum * PICOS_PER_UNIT // 10 ** scale_of(unit))
         return f"{text}, {least} at least"
-
-    def sealed(self) -> RateCard:
-        """This card with the id that its content gives it."""
-        content = msgspec.json.encode(msgspec.structs.replace(self, id=""), order="deterministic")
-        return msgspec.structs.replace(self, id=hashlib.blake2b(content, digest_size=16).hexdigest())
-
-    def to_json(self) -> str:
-        """The whole card as canonical JSON: equal cards give equal text."""
-        return msgspec.json.encode(self, order="deterministic").decode()
-
-    @classmethod
-    def from_json(cls, document: str) -> RateCard:
-        """The card that `to_json` wrote.
-
-        Raises:
-            ValueError: not a card, or its content is not what its id says.
-        """
-        card = msgspec.json.decode(document, type=cls)
-        if card.sealed().id != card.id:
-            message = f"the content of rate card {card.id!r} doesn't give that id"
-            raise ValueError(message)
-        return card

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bursar.pricing.documents import Document
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -36,7 +38,7 @@ class NameRule(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.kind}:{inside}"
 
 
-class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ModelEntry(Document, frozen=True, kw_only=True, omit_defaults=True):
     """A model as one provider sells it."""
 
     provider: str
@@ -51,21 +53,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown_units: tuple[str, ...] = ()
     """Counted units that the provider bills at a price of their own which nobody told us, sorted."""
 
-    def to_json(self) -> str:
-        """Canonical JSON: equal entries give equal text."""
-        return msgspec.json.encode(self, order="deterministic").decode()
 
-    @classmethod
-    def from_json(cls, document: str | bytes) -> ModelEntry:
-        """The entry that `to_json` wrote.
-
-        Raises:
-            msgspec.ValidationError: not an entry.
-        """
-        return msgspec.json.decode(document, type=cls)
-
-
-class ProviderEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProviderEntry(Document, frozen=True, kw_only=True, omit_defaults=True):
     """A provider, and whose prices it charges for models that it doesn't list."""
 
     id: str
@@ -74,19 +63,6 @@ class ProviderEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Where it publishes its prices."""
     fallbacks: tuple[str, ...] = ()
     """Ids of providers whose entries answer where it has none of its own, in this order."""
-
-    def to_json(self) -> str:
-        """Canonical JSON: equal providers give equal text."""
-        return msgspec.json.encode(self, order="deterministic").decode()
-
-    @classmethod
-    def from_json(cls, document: str | bytes) -> ProviderEntry:
-        """The provider that `to_json` wrote.
-
-        Raises:
-            msgspec.ValidationError: not a provider.
-        """
-        return msgspec.json.decode(document, type=cls)
 
 
 def name_test(rule: NameRule) -> Callable[[str], bool]:

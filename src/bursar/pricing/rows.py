@@ -10,7 +10,6 @@ a row ends and another begins. Rows say nothing of names: which model a call mea
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 
 from bursar.money import CURRENCY_PATTERN, format_decimal
+from bursar.pricing.documents import Document, content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,7 +73,7 @@ class Way(NamedTuple):
     speed: str | None = None
 
 
-class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PriceRow(Document, frozen=True, kw_only=True, omit_defaults=True):
     """One price of one model under stated conditions; a condition that is None holds always."""
 
     provider: str
@@ -139,20 +139,7 @@ class PriceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def hash(self) -> str:
         """128 bits of BLAKE2b over its content, as 32 hex digits."""
-        return hashlib.blake2b(self.to_json().encode(), digest_size=16).hexdigest()
-
-    def to_json(self) -> str:
-        """Canonical JSON: equal rows give equal text; decimals are strings."""
-        return msgspec.json.encode(self, order="deterministic").decode()
-
-    @classmethod
-    def from_json(cls, document: str | bytes) -> PriceRow:
-        """The row that `to_json` wrote.
-
-        Raises:
-            msgspec.ValidationError: not a row.
-        """
-        return msgspec.json.decode(document, type=cls)
+        return content_hash(self.to_json().encode())
 
     def holds_at(self, moment: datetime) -> bool:
         """Whether its dates, hours and weekdays include this aware moment."""

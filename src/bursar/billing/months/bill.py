@@ -7,7 +7,6 @@ without a known cost are counted and are in no amount.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,8 +96,3 @@ def rows_of(bill: Mapping[LineKey, Sums]) -> list[BillRow]:
 def bill_of(rows: Iterable[BillRow]) -> Bill:
     """The bill that `rows_of` wrote down."""
     return add_bills({row.key: Sums(row.events, parse_picos(row.amount))} for row in rows)
-
-
-def content_hash(document: str) -> str:
-    """128 bits of BLAKE2b over what was written down, as 32 hex digits."""
-    return hashlib.blake2b(document.encode(), digest_size=16).hexdigest()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bursar.billing.months.bill import BillRow, add_bills, bill_of, content_hash, rows_of
+from bursar.billing.months.bill import BillRow, add_bills, bill_of, rows_of
 from bursar.billing.months.month import Month
+from bursar.pricing.documents import content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,7 +74,7 @@ class Closing:
             by[1],
             bill_of(figures.lines),
             {Month.parse(month): bill_of(rows) for month, rows in figures.corrections.items()},
-            content_hash(text),
+            content_hash(text.encode()),
             figures.partial_since,
         )
 

@@ -15,7 +15,7 @@ from bursar.clock import rfc3339
 from bursar.described import describe_fields
 from bursar.money import format_decimal
 from bursar.pricing.agreements.bodies import WEEKDAYS, Weekday
-from bursar.pricing.agreements.override import OverrideKind, read_alias, read_override
+from bursar.pricing.agreements.override import AliasSaid, Override, OverrideKind
 from bursar.pricing.exchange.bodies import WithdrawalOut
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class OverrideOut(_Answer):
     @classmethod
     def of(cls, record: TermRecord, recorded: RecordedOut | None = None) -> OverrideOut:
         """The record as it is shown."""
-        said = read_override(record.document)
+        said = Override.from_json(record.document)
         return cls(
             id=record.id,
             kind=said.kind,
@@ -160,7 +160,7 @@ class AliasOut(_Answer):
     @classmethod
     def of(cls, record: TermRecord, recorded: RecordedOut | None = None) -> AliasOut:
         """The record as it is shown."""
-        said = read_alias(record.document)
+        said = AliasSaid.from_json(record.document)
         return cls(
             id=record.id,
             alias=said.alias,

@@ -40,8 +40,6 @@ from bursar.pricing.agreements.override import (
     AliasSaid,
     Override,
     OverrideKind,
-    read_alias,
-    read_override,
 )
 from bursar.pricing.agreements.store import LIST_DEFAULT, LIST_LIMIT, AgreementStore, TermAsk, TermRecord
 from bursar.pricing.choices import PricingChoices
@@ -196,7 +194,7 @@ def _add_overrides(
     async def withdraw_override(override_id: str, reason: WhyGone, caller: Caller = admin) -> OverrideOut:
         """Withdraw an override: it counts no longer from now on. Twice is harmless."""
         kept = await desk.withdraw(caller, OVERRIDE_KINDS, override_id, reason)
-        return OverrideOut.of(kept, await desk.recorded(caller.tenant_id, read_override(kept.document)))
+        return OverrideOut.of(kept, await desk.recorded(caller.tenant_id, Override.from_json(kept.document)))
 
 
 def _add_aliases(
@@ -222,7 +220,7 @@ def _add_aliases(
     async def withdraw_alias(alias_id: str, reason: WhyGone, caller: Caller = admin) -> AliasOut:
         """Withdraw an alias: the name stands for nothing from now on. Twice is harmless."""
         kept = await desk.withdraw(caller, (ALIAS_KIND,), alias_id, reason)
-        return AliasOut.of(kept, await desk.recorded(caller.tenant_id, read_alias(kept.document)))
+        return AliasOut.of(kept, await desk.recorded(caller.tenant_id, AliasSaid.from_json(kept.document)))
 
 
 def _add_settings(

@@ -16,11 +16,10 @@ from bursar.errors import Conflict, Invalid, Reason
 from bursar.pricing.agreements.override import (
     ALIAS_KIND,
     AgreedPrice,
+    AliasSaid,
     Override,
     OverrideKind,
     adjustments_of,
-    read_alias,
-    read_override,
 )
 from bursar.pricing.match import plain_provider
 from bursar.pricing.price_units import PRICE_UNITS
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from bursar.pricing.agreements.override import AliasSaid
     from bursar.pricing.agreements.store import TermRecord
     from bursar.pricing.rows import PriceRow
 
@@ -184,11 +182,11 @@ def _rows_of(record_id: str, said: Override) -> list[PriceRow]:
 
 
 def _override_clash(record: TermRecord, others: Iterable[TermRecord]) -> tuple[str, TermRecord] | None:
-    mine = read_override(record.document)
+    mine = Override.from_json(record.document)
     for other in others:
         if other.kind != record.kind:
             continue
-        theirs = read_override(other.document)
+        theirs = Override.from_json(other.document)
         if theirs.project_id != mine.project_id:
             continue
         if mine.kind is OverrideKind.CONTRACT:
@@ -206,11 +204,11 @@ def _place_of(said: Override) -> tuple[str, str]:
 
 
 def _alias_clash(record: TermRecord, others: Iterable[TermRecord]) -> tuple[str, TermRecord] | None:
-    mine = read_alias(record.document)
+    mine = AliasSaid.from_json(record.document)
     for other in others:
         if other.kind != ALIAS_KIND:
             continue
-        theirs = read_alias(other.document)
+        theirs = AliasSaid.from_json(other.document)
         if _alias_place(mine) == _alias_place(theirs) and _meet(mine, theirs):
             return "An alias", other
     return None

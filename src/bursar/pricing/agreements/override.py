@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bursar.pricing.documents import Document
 from bursar.pricing.price_units import price_unit
 from bursar.pricing.rows import USD
 from bursar.pricing.terms import ContractPrice, Discount, Markup, ModelAlias, Multiplier, RequestFee, Terms
@@ -56,7 +57,7 @@ class AgreedPrice(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether it is a unit of the tenant's own, which no list of ours has."""
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Override(Document, frozen=True, kw_only=True, omit_defaults=True):
     """What was agreed; conditions are for contracts."""
 
     kind: OverrideKind
@@ -81,12 +82,8 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     weekdays: tuple[int, ...] | None = None
     note: str = ""
 
-    def to_json(self) -> str:
-        """Canonical JSON: equal overrides give equal text."""
-        return msgspec.json.encode(self, order="deterministic").decode()
 
-
-class AliasSaid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AliasSaid(Document, frozen=True, kw_only=True, omit_defaults=True):
     """A name of the tenant's own for a model."""
 
     alias: str
@@ -98,20 +95,6 @@ class AliasSaid(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     valid_to: datetime | None = None
     note: str = ""
 
-    def to_json(self) -> str:
-        """Canonical JSON: equal aliases give equal text."""
-        return msgspec.json.encode(self, order="deterministic").decode()
-
-
-def read_override(document: str) -> Override:
-    """The override that `to_json` wrote."""
-    return msgspec.json.decode(document, type=Override)
-
-
-def read_alias(document: str) -> AliasSaid:
-    """The alias that `to_json` wrote."""
-    return msgspec.json.decode(document, type=AliasSaid)
-
 
 def terms_of(records: Iterable[TermRecord]) -> Terms:
     """What records that count mean to rating."""
@@ -119,9 +102,9 @@ def terms_of(records: Iterable[TermRecord]) -> Terms:
     aliases: list[ModelAlias] = []
     for record in records:
         if record.kind == ALIAS_KIND:
-            aliases.append(alias_term(record.id, read_alias(record.document)))
+            aliases.append(alias_term(record.id, AliasSaid.from_json(record.document)))
         else:
-            adjustments += adjustments_of(record.id, read_override(record.document))
+            adjustments += adjustments_of(record.id, Override.from_json(record.document))
     return Terms(tuple(adjustments), tuple(aliases))
 
 

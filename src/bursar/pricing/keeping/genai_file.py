@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pydantic
 
 from bursar.errors import Invalid, Reason
+from bursar.pricing.documents import content_hash
 from bursar.pricing.keeping.installed import installed_version, source_of
 from bursar.pricing.keeping.source import (
     Remarks,
-    content_hash,
     decode_file,
     refuse_bad_content,
     refuse_faults,

@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bursar.pricing.keeping.source import GENAI, PriceSource, content_hash
+from bursar.pricing.documents import content_hash
+from bursar.pricing.keeping.source import GENAI, PriceSource
 
 if TYPE_CHECKING:
     from bursar.pricing.entries import PriceData

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from bursar.errors import Invalid, Reason
+from bursar.pricing.documents import content_hash
 from bursar.pricing.entries import ModelEntry, NameRule, ProviderEntry
 from bursar.pricing.keeping.litellm_fields import (
     OFF_PEAK_FIELD,
@@ -31,7 +32,6 @@ from bursar.pricing.keeping.source import (
     LITELLM,
     PriceSource,
     Remarks,
-    content_hash,
     decode_file,
     refuse_bad_content,
     refuse_faults,

@@ -6,7 +6,6 @@ with what is kept. A reader either understands a price or leaves it out and says
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -86,11 +85,6 @@ def decode_file(content: bytes) -> object:
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as error:
         message = f"The file is no JSON that can be read: {error or type(error).__name__}."
         raise Malformed(message) from None
-
-
-def content_hash(content: bytes) -> str:
-    """What tells one version of a file from another: 128 bits of BLAKE2b as hex digits."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def refuse_bad_content(what: str, source: PriceSource) -> PriceSource:

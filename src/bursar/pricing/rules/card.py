@@ -6,16 +6,14 @@ from and why that rule counted. It never changes, and is kept by its id before t
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bursar.money import PICOS_PER_UNIT, format_decimal
 from bursar.pricing.card import Line
+from bursar.pricing.documents import SealedDocument
 from bursar.pricing.rules.charge import Charge
 from bursar.units import CUSTOM_SCALE
 
@@ -26,11 +24,9 @@ KIND = "billing_rule"
 MINIMUM = "minimum_charge"
 
 
-class RuleCard(msgspec.Struct, frozen=True, kw_only=True, tag=KIND, tag_field="kind"):
+class RuleCard(SealedDocument, frozen=True, kw_only=True, tag=KIND, tag_field="kind"):
     """A charge, whose it is, and how it was found."""
 
-    id: str = ""
-    """128 bits of BLAKE2b over the rest, as 32 hex digits."""
     rule_id: str
     """The billing rule, or `service@version` where it stands in the registration of its service."""
     service_type: str
@@ -68,25 +64,3 @@ class RuleCard(msgspec.Struct, frozen=True, kw_only=True, tag=KIND, tag_field="k
     def amount_for(self, units: Quantities) -> int:
         """The sum of the amounts of `lines`, in picos."""
         return sum(line.amount_picos for line in self.lines(units))
-
-    def sealed(self) -> RuleCard:
-        """This card with the id that its content gives it."""
-        content = msgspec.json.encode(msgspec.structs.replace(self, id=""), order="deterministic")
-        return msgspec.structs.replace(self, id=hashlib.blake2b(content, digest_size=16).hexdigest())
-
-    def to_json(self) -> str:
-        """The whole card as canonical JSON: equal cards give equal text."""
-        return msgspec.json.encode(self, order="deterministic").decode()
-
-    @classmethod
-    def from_json(cls, document: str) -> RuleCard:
-        """The card that `to_json` wrote.
-
-        Raises:
-            ValueError: not a card, or its content is not what its id says.
-        """
-        card = msgspec.json.decode(document, type=cls)
-        if card.sealed().id != card.id:
-            message = f"the content of rule card {card.id!r} doesn't give that id"
-            raise ValueError(message)
-        return card
