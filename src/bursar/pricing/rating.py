@@ -114,6 +114,21 @@ def rate_usage(book: PriceBook, subject: PricingSubject, units: Quantities) -> R
     return _rate_with_care(quote.card, quote.reason, units)
 
 
+def priced(card: Card, picos: int) -> Rating:
+    """The rating of units that come to this amount by a card.
+
+    Raises:
+        Invalid: the amount is one million or more (`out_of_range`).
+    """
+    if picos >= AMOUNT_LIMIT_PICOS:
+        limit = AMOUNT_LIMIT_PICOS // PICOS_PER_UNIT
+        message = (
+            f"the usage costs {card.currency} {picos // PICOS_PER_UNIT}; an event must stay under {limit}"
+        )
+        raise Invalid(reasons=(Reason("units", "out_of_range", message),))
+    return Rating(_PRICED, picos, card.currency, card, None)
+
+
 def unpriced(reason: str) -> Rating:
     """A rating that says why the cost is not known."""
     return Rating(_UNPRICED, None, CURRENCY, None, reason)
@@ -132,11 +147,4 @@ def _rate_with_care(card: RateCard | None, reason: str | None, units: Quantities
     missing = card.missing_unit(units)
     if missing is not None:
         return unpriced(f"no_price_for_unit:{missing}")
-    total = card.amount_for(units)
-    if total >= AMOUNT_LIMIT_PICOS:
-        limit = AMOUNT_LIMIT_PICOS // PICOS_PER_UNIT
-        message = (
-            f"the usage costs {card.currency} {total // PICOS_PER_UNIT}; an event must stay under {limit}"
-        )
-        raise Invalid(reasons=(Reason("units", "out_of_range", message),))
-    return Rating(_PRICED, total, card.currency, card, None)
+    return priced(card, card.amount_for(units))

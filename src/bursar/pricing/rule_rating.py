@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.errors import Invalid, Reason
-from bursar.money import AMOUNT_LIMIT_PICOS, PICOS_PER_UNIT
-from bursar.pricing.rating import CostStatus, Rating
+from bursar.pricing.rating import CostStatus, Rating, priced
 from bursar.pricing.rules.charge import counted_names
 from bursar.pricing.rules.expression import FaultyExpression
 from bursar.pricing.rules.quantity import is_said
@@ -54,13 +52,7 @@ def rate_by_rule(
         return _unknown(rule, f"no_rate_for:{missing}")
     except FaultyExpression as fault:
         return _unknown(rule, fault.code)
-    if picos >= AMOUNT_LIMIT_PICOS:
-        limit = AMOUNT_LIMIT_PICOS // PICOS_PER_UNIT
-        message = (
-            f"the usage costs {card.currency} {picos // PICOS_PER_UNIT}; an event must stay under {limit}"
-        )
-        raise Invalid(reasons=(Reason("units", "out_of_range", message),))
-    return Rating(CostStatus.PRICED, picos, card.currency, card, None)
+    return priced(card, picos)
 
 
 def _unknown(rule: BillingRule, reason: str) -> Rating:
