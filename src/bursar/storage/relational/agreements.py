@@ -15,11 +15,11 @@ from bursar import ids
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.pricing.agreements.store import Agreed, TermRecord
 from bursar.pricing.choices import PricingChoices
-from bursar.pricing.exchange.rates import Withdrawal
 from bursar.storage.relational.tables.agreements import PRICE_TERMS, TENANT_PRICING
 from bursar.storage.relational.tables.identity import TENANTS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, reading_once, refusing, writing
+from bursar.storage.relational.withdrawals import withdrawal_of, withdrawal_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, Row
 
     from bursar.pricing.agreements.store import TermAsk
+    from bursar.pricing.exchange.rates import Withdrawal
 
 _TERMS = PRICE_TERMS.c
 
@@ -88,11 +89,7 @@ class RelationalAgreements:
         gone = update(PRICE_TERMS).where(is_it, _TERMS.withdrawn_at.is_(None))
         with writing(self._engine) as connection:
             _renew_stamp(connection, tenant_id)
-            connection.execute(
-                gone.values(
-                    withdrawn_at=withdrawal.at, withdrawn_by=withdrawal.by, withdrawn_reason=withdrawal.reason
-                )
-            )
+            connection.execute(gone.values(withdrawal_values(withdrawal)))
             row = connection.execute(select(PRICE_TERMS).where(is_it)).one_or_none()
             if row is None:
                 message = f"There is no such agreement: {record_id[:80]!r}."
@@ -163,11 +160,6 @@ def _row_of(record: TermRecord) -> dict[str, Any]:
 
 
 def _record_of(row: Row[Any]) -> TermRecord:
-    withdrawn = (
-        None
-        if row.withdrawn_at is None
-        else Withdrawal(row.withdrawn_at, row.withdrawn_by, row.withdrawn_reason)
-    )
     return TermRecord(
         row.id,
         row.tenant_id,
@@ -176,5 +168,5 @@ def _record_of(row: Row[Any]) -> TermRecord:
         row.document,
         row.recorded_at,
         row.created_by,
-        withdrawn,
+        withdrawal_of(row),
     )

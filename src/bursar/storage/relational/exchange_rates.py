@@ -13,17 +13,19 @@ from sqlalchemy import and_, insert, or_, select, update
 
 from bursar import ids
 from bursar.errors import NotFound
-from bursar.pricing.exchange.rates import ExchangeRate, RateEntry, Withdrawal
+from bursar.pricing.exchange.rates import ExchangeRate, RateEntry
 from bursar.pricing.exchange.store import Added
 from bursar.storage.relational.tables.agreements import EXCHANGE_RATES
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
+from bursar.storage.relational.withdrawals import withdrawal_of, withdrawal_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Engine, Row
 
+    from bursar.pricing.exchange.rates import Withdrawal
     from bursar.pricing.exchange.store import Author, RateAsk
 
 _COLUMNS = EXCHANGE_RATES.c
@@ -82,9 +84,7 @@ class RelationalExchangeRates:
             connection.execute(
                 update(EXCHANGE_RATES)
                 .where(is_it, _COLUMNS.withdrawn_at.is_(None))
-                .values(
-                    withdrawn_at=withdrawal.at, withdrawn_by=withdrawal.by, withdrawn_reason=withdrawal.reason
-                )
+                .values(withdrawal_values(withdrawal))
             )
             row = connection.execute(select(EXCHANGE_RATES).where(is_it)).one_or_none()
         if row is None:
@@ -157,9 +157,4 @@ def _row_of(owner: str | None, entry: RateEntry, author: Author) -> dict[str, An
 
 def _rate_of(row: Row[Any]) -> ExchangeRate:
     entry = RateEntry(date.fromisoformat(row.day), row.base, row.quote, Decimal(row.rate), row.source)
-    withdrawn = (
-        None
-        if row.withdrawn_at is None
-        else Withdrawal(row.withdrawn_at, row.withdrawn_by, row.withdrawn_reason)
-    )
-    return ExchangeRate(row.id, row.tenant_id, entry, row.recorded_at, row.created_by, withdrawn)
+    return ExchangeRate(row.id, row.tenant_id, entry, row.recorded_at, row.created_by, withdrawal_of(row))
