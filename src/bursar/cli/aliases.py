@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,13 +17,10 @@ from bursar.cli.overrides import (
     Withdrawn,
     items_of,
     moment,
-    print_recorded,
+    print_one,
     print_records,
     withdraw,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HELP = "Names of one's own for models: deployments, fine-tunes, profiles; add, list, remove."
 PATH = "/api/v1/prices/aliases"
@@ -82,7 +79,7 @@ def add_alias(
     }
     with open_ledger(ledger) as client:
         added = client.request("POST", PATH, body=body, params=ledger.params)
-    _print_one(f"{added['alias']} stands for {added['to_model']} ({added['id']}).", added, as_json=as_json)
+    print_one(f"{added['alias']} stands for {added['to_model']} ({added['id']}).", added, as_json=as_json)
 
 
 @app.command("list", epilog=examples("bursar prices alias list", "bursar prices alias list --json"))
@@ -110,14 +107,4 @@ def remove_alias(
 ) -> None:
     """Withdraw an alias: the name stands for nothing from now on."""
     gone = withdraw(ledger, PATH, alias_id, reason)
-    _print_one(f"{gone['alias']} stands for nothing any more.", gone, as_json=as_json)
-
-
-def _print_one(words: str, item: Mapping[str, Any], *, as_json: bool) -> None:
-    from bursar.cli.printing import print_json
-
-    if as_json:
-        print_json(item)
-        return
-    print(words)
-    print_recorded(item)
+    print_one(f"{gone['alias']} stands for nothing any more.", gone, as_json=as_json)

@@ -102,7 +102,7 @@ def add_override(
     body |= dict(_condition(*_pair(one, "--when")) for one in when or ())
     with open_ledger(ledger) as client:
         added = client.request("POST", PATH, body=body, params=ledger.params)
-    _print_one(f"Agreed on {added['id']}: {what_of(added)}.", added, as_json=as_json)
+    print_one(f"Agreed on {added['id']}: {what_of(added)}.", added, as_json=as_json)
 
 
 @app.command(
@@ -136,7 +136,7 @@ def withdraw_override(
 ) -> None:
     """Withdraw what was agreed on: usage recorded from now on is rated without it."""
     gone = withdraw(ledger, OVERRIDES, override_id, reason)
-    _print_one(f"Withdrew {gone['id']}: {what_of(gone)}.", gone, as_json=as_json)
+    print_one(f"Withdrew {gone['id']}: {what_of(gone)}.", gone, as_json=as_json)
 
 
 def items_of(
@@ -195,7 +195,18 @@ def what_of(item: Mapping[str, Any]) -> str:
     return f"{item['currency']}: {', '.join(listed)}"
 
 
-def print_recorded(item: Mapping[str, Any]) -> None:
+def print_one(words: str, item: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what became of a record: in words, and on stderr what was recorded before; or as JSON."""
+    from bursar.cli.printing import print_json
+
+    if as_json:
+        print_json(item)
+        return
+    print(words)
+    _print_recorded(item)
+
+
+def _print_recorded(item: Mapping[str, Any]) -> None:
     """Say on stderr what was recorded before, and how it is rated again."""
     from bursar.cli.printing import say
 
@@ -204,16 +215,6 @@ def print_recorded(item: Mapping[str, Any]) -> None:
         say(f"Events recorded before that fall under it: {recorded['events']}.")
     if recorded["events"] != 0:
         say(recorded["advice"])
-
-
-def _print_one(words: str, item: Mapping[str, Any], *, as_json: bool) -> None:
-    from bursar.cli.printing import print_json
-
-    if as_json:
-        print_json(item)
-        return
-    print(words)
-    print_recorded(item)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
