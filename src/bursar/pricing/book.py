@@ -16,7 +16,7 @@ from bursar.pricing.resolve import TariffKey, is_aliased, offer_at, plans_for, s
 from bursar.pricing.rows import Way
 from bursar.pricing.tariff import splice_tariffs, tariff_without_prices
 from bursar.pricing.tariff_cards import build_tariff
-from bursar.pricing.terms import Terms
+from bursar.pricing.terms import NO_TERMS, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,6 @@ REMEMBERED = 4096
 """Tariffs kept per generation, of which there are two: some 5 kB each, so 40 MB at the very most."""
 REMEMBERED_OWN = 512
 """The same for a book with terms, of which there may be one for every project of every tenant."""
-NO_TERMS = Terms()
 
 
 class PriceBook:

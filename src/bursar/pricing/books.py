@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bursar.pricing.choices import NO_CHOICES, PricingChoices
 from bursar.pricing.match import plain_provider
 from bursar.pricing.rules.rule import DEFAULT_SERVICE_TYPE, NO_RULES, RuleBook
-from bursar.pricing.terms import ContractPrice, Terms
+from bursar.pricing.terms import NO_TERMS, ContractPrice, Terms
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,16 +25,13 @@ if TYPE_CHECKING:
     from bursar.pricing.rules.rule import BillingRule
 
 
-_NO_TERMS = Terms()
-
-
 @dataclass(frozen=True, slots=True)
 class OwnPrices:
     """What makes a tenant's prices other than everybody's."""
 
     rules: RuleBook = NO_RULES
     choices: PricingChoices = NO_CHOICES
-    terms: Terms = _NO_TERMS
+    terms: Terms = NO_TERMS
 
 
 NOTHING_OWN = OwnPrices()

@@ -165,6 +165,9 @@ class Terms(msgspec.Struct, frozen=True):
         )
 
 
+NO_TERMS = Terms()
+
+
 def fits_pattern(pattern: str | None, *names: str) -> bool:
     """Whether a pattern (`*` stands for any text; None for everything) fits one of these lower-case names."""
     if pattern is None:

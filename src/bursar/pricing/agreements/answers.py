@@ -17,6 +17,7 @@ from bursar.money import format_decimal
 from bursar.pricing.agreements.bodies import WEEKDAYS, Weekday
 from bursar.pricing.agreements.override import AliasSaid, Override, OverrideKind
 from bursar.pricing.exchange.bodies import WithdrawalOut
+from bursar.pricing.week_words import clock_text
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -122,7 +123,7 @@ class OverrideOut(_Answer):
             region=said.region,
             context_over=said.context_over,
             context_upto=said.context_upto,
-            hours=None if said.hours is None else "-".join(map(_clock_text, said.hours)),
+            hours=None if said.hours is None else "-".join(map(clock_text, said.hours)),
             weekdays=None if said.weekdays is None else [WEEKDAYS[day] for day in said.weekdays],
             note=said.note,
             recorded_at=record.recorded_at,
@@ -203,7 +204,3 @@ def _shown_price(price: AgreedPrice) -> AgreedPriceOut:
 
 def _text(number: Decimal | None) -> str | None:
     return None if number is None else format_decimal(number)
-
-
-def _clock_text(second: int) -> str:
-    return f"{second // 3600:02d}:{second // 60 % 60:02d}"

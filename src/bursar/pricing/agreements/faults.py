@@ -183,6 +183,7 @@ def _rows_of(record_id: str, said: Override) -> list[PriceRow]:
 
 def _override_clash(record: TermRecord, others: Iterable[TermRecord]) -> tuple[str, TermRecord] | None:
     mine = Override.from_json(record.document)
+    my_rows = _rows_of(record.id, mine) if mine.kind is OverrideKind.CONTRACT else []
     for other in others:
         if other.kind != record.kind:
             continue
@@ -190,8 +191,7 @@ def _override_clash(record: TermRecord, others: Iterable[TermRecord]) -> tuple[s
         if theirs.project_id != mine.project_id:
             continue
         if mine.kind is OverrideKind.CONTRACT:
-            rows = [*_rows_of(record.id, mine), *_rows_of(other.id, theirs)]
-            if overlapping_rows(rows):
+            if overlapping_rows([*my_rows, *_rows_of(other.id, theirs)]):
                 return "A contract price", other
         elif _place_of(mine) == _place_of(theirs) and mine.valid_from == theirs.valid_from:
             return f"A {mine.kind} that begins at the same moment", other

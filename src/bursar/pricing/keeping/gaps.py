@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bursar.pricing.entries import ModelEntry, PriceData
     from bursar.pricing.keeping.kept import KeptBook
+    from bursar.pricing.match import Offer
     from bursar.pricing.rows import PriceRow
 
 Place = tuple[str, str]
@@ -33,8 +34,10 @@ def gaps_filled(book: KeptBook, data: PriceData, source: PriceSource, valid_from
     meant: dict[Place, dict[str, Sequence[PriceRow]]] = {}
     for entry in source.entries:
         place = (entry.provider, entry.id)
-        known = _entry_for(book, data, entry)
-        if _is_own(book, place, known, source.name) or (place not in book.entries and _is_new(data, entry)):
+        offer = find_offer(data, entry.provider, entry.id)
+        is_new = isinstance(offer, str) and place not in book.entries
+        known = None if isinstance(offer, str) else _own_entry(book, offer)
+        if is_new or _is_own(book, place, known, source.name):
             entries.append(entry)
         elif known is not None and not book.entries[known].entry.is_free:
             meant.setdefault(known, {})[entry.id] = source.rows[place]
@@ -84,17 +87,12 @@ def _missing_rows(
     ]
 
 
-def _entry_for(book: KeptBook, data: PriceData, entry: ModelEntry) -> Place | None:
-    """The place in the book that a source's entry means; None where it is unknown or another's prices."""
-    offer = find_offer(data, entry.provider, entry.id)
-    if isinstance(offer, str) or offer.owner is not offer.provider:
+def _own_entry(book: KeptBook, offer: Offer) -> Place | None:
+    """The place in the book of what a source's entry means; None where those are another's prices."""
+    if offer.owner is not offer.provider:
         return None
     place = (offer.owner.id, offer.model.id)
     return place if place in book.entries else None
-
-
-def _is_new(data: PriceData, entry: ModelEntry) -> bool:
-    return isinstance(find_offer(data, entry.provider, entry.id), str)
 
 
 def _agreed_rows(place: Place, said: dict[str, Sequence[PriceRow]]) -> tuple[list[PriceRow], int]:

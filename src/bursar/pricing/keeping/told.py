@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bursar.money import format_decimal
+from bursar.pricing.week_words import DAYS, clock_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -100,10 +101,9 @@ def conditions_of(row: PriceRow) -> dict[str, str]:
         upto = f"up to {row.context_upto}" if row.context_upto is not None else ""
         found["context_tokens"] = ", ".join(filter(None, (over, upto)))
     if row.hours is not None:
-        found["hours"] = "-".join(f"{at // 3600:02d}:{at // 60 % 60:02d}" for at in row.hours) + " UTC"
+        found["hours"] = f"{'-'.join(map(clock_text, row.hours))} UTC"
     if row.weekdays is not None:
-        names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-        found["weekdays"] = " ".join(names[day] for day in row.weekdays)
+        found["weekdays"] = " ".join(DAYS[day] for day in row.weekdays)
     if row.region is not None:
         found["region"] = row.region
     if row.minimum is not None:
