@@ -49,7 +49,7 @@ def pretend_version(folder: Path, version: str) -> None:
 
 
 def updates_of(folder: Path) -> list[dict[str, Any]]:
-    with running_server(folder) as server:
+    with running_server(folder, from_nothing=True) as server:
         found: list[dict[str, Any]] = server.client.get(UPDATES).raise_for_status().json()["items"]
     return found
 
@@ -128,7 +128,7 @@ def test_an_update_that_is_killed_is_kept_whole_or_not_at_all(tmp_path: Path, ai
 
 
 def test_a_first_start_that_is_killed_while_it_fills_the_book_is_done_over(tmp_path: Path) -> None:
-    with server_process(tmp_path / "data") as server:
+    with server_process(tmp_path / "data", from_nothing=True) as server:
         server.spawn(partial(take_aim, KILLS[1], 1))
         wait_until(lambda: server.was_killed, KILLS[1].name)
         server.kill()

@@ -20,6 +20,7 @@ from bursar.app.operator_socket import address_of
 from bursar.cli.main import app as command_line
 from tests.support.child import Child
 from tests.support.patience import DEADLINE_SECONDS, wait_until
+from tests.support.prepared import prepare_folder
 from tests.support.serving import ADMIN_KEY
 
 if TYPE_CHECKING:
@@ -43,12 +44,18 @@ class StartKilled(Exception):
 class ServerProcess:
     """One data folder, and the server process on it, if one runs."""
 
-    def __init__(self, folder: Path, disk: SmallDisk | None = None, **settings: object) -> None:
-        """Settings by their field's name; they hold for every start. The folder may be on a small disk."""
+    def __init__(
+        self, folder: Path, disk: SmallDisk | None = None, *, from_nothing: bool = False, **settings: object
+    ) -> None:
+        """Settings by their field's name; they hold for every start. The folder may be on a small disk.
+
+        A new folder gets a prepared state store; `from_nothing`, or on such a disk, the first start makes it.
+        """
         self.folder = folder
         self.url = ""
         self._disk = disk
         self._settings = {"admin_key": ADMIN_KEY, "log_format": "json", **settings}
+        self._is_prepared = not from_nothing and disk is None and settings.get("database_url") is None
         beside = disk.mount_point if disk else folder
         self._said, self._logged = beside.with_suffix(".out"), beside.with_suffix(".log")
         self._process: ForkServerProcess | None = None
@@ -56,6 +63,8 @@ class ServerProcess:
     def spawn(self, *faults: Callable[[], None]) -> None:
         """Start the process and don't wait for anything; `faults` are called in it before it serves."""
         assert self._process is None
+        if self._is_prepared:
+            prepare_folder(self.folder)
         self._said.parent.mkdir(parents=True, exist_ok=True)
         self._said.write_bytes(b"")
         environ = {f"BURSAR_{name.upper()}": str(value) for name, value in self._settings.items()}
@@ -187,10 +196,10 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    folder: Path, disk: SmallDisk | None = None, **settings: object
+    folder: Path, disk: SmallDisk | None = None, *, from_nothing: bool = False, **settings: object
 ) -> Generator[ServerProcess]:
     """A server that isn't started yet; killed at the end of the block, if it runs then."""
-    server = ServerProcess(folder, disk, **settings)
+    server = ServerProcess(folder, disk, from_nothing=from_nothing, **settings)
     try:
         yield server
     finally:

@@ -21,6 +21,7 @@ from bursar.app.server import Serving, bind_address
 from bursar.cli.local_server import LocalServer
 from bursar.settings import load_settings
 from tests.support.patience import DEADLINE_SECONDS
+from tests.support.prepared import prepare_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,12 +49,16 @@ def running_server(
     folder: Path,
     *,
     scheduler: bool = False,
+    from_nothing: bool = False,
     **settings: Any,  # noqa: ANN401 - settings' own types
 ) -> Generator[RunningServer]:
     """A server on this folder with these settings, for as long as the block runs.
 
     Jobs run when a test asks for them; with `scheduler` by the time of day as well, as they do by default.
+    A new folder gets a prepared state store; with `from_nothing` the start makes its own.
     """
+    if not from_nothing and settings.get("database_url") is None:
+        prepare_folder(folder)
     # Of what a server logs, only what is wrong may disturb a test's output.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, scheduler=scheduler, **settings)
