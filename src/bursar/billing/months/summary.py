@@ -78,7 +78,7 @@ class Months:
             return found
         is_closed = bool(summaries) and month < summaries[-1].month and summaries[-1].closing is not None
         state = state_of(month, now, is_closed=is_closed)
-        partial = self._partial_since(tenant_id, month)
+        partial = _partial_since(month, self.ages.rollups_from(tenant_id))
         return MonthSummary(month, state, self._closes_at(month), {}, partial_since=partial)
 
     def estimates(self, tenant_id: str, now: datetime) -> MonthEstimates:
@@ -123,8 +123,9 @@ class Months:
         mine: list[Month] = []
         asked: dict[Month, Bill] = {last: {}} if is_asked else {}
         while (month := self._next_to_close(closings, asked | bills)) is not None and month <= last:
-            corrections = self._corrections(tenant_id, month, closings, bills)
-            partial = self._partial_since(tenant_id, month)
+            kept_from = self.ages.rollups_from(tenant_id)
+            corrections = _corrections(month, closings, bills, kept_from)
+            partial = _partial_since(month, kept_from)
             text = write_figures(month, bills.get(month, {}), corrections, partial)
             if self.store.close(tenant_id, month, now, by, text):
                 mine.append(month)
@@ -154,6 +155,7 @@ class Months:
     ) -> list[MonthSummary]:
         closed = {closing.month: closing for closing in closings}
         taking_up = self._next_to_close(closings, bills)
+        kept_from = self.ages.rollups_from(tenant_id)
         summaries: list[MonthSummary] = []
         # What came to light before the first month that was closed is a correction, and no month of its own.
         month = min(closed or bills, default=Month.of(now))
@@ -164,34 +166,32 @@ class Months:
                 lines, corrections = closing.lines, closing.corrections
                 partial = closing.partial_since
             else:
-                lines, partial = bills.get(month, {}), self._partial_since(tenant_id, month)
-                corrections = (
-                    self._corrections(tenant_id, month, closings, bills) if month == taking_up else {}
-                )
+                lines, partial = bills.get(month, {}), _partial_since(month, kept_from)
+                corrections = _corrections(month, closings, bills, kept_from) if month == taking_up else {}
             closes_at = self._closes_at(month)
             summaries.append(MonthSummary(month, state, closes_at, lines, corrections, closing, partial))
             month = month.next()
         return summaries
 
-    def _corrections(
-        self, tenant_id: str, month: Month, closings: Sequence[Closing], bills: Mapping[Month, Bill]
-    ) -> dict[Month, Bill]:
-        """What has changed in the months before this one since they were billed."""
-        settled = self.ages.rollups_from(tenant_id)
-        billed = billed_by_month(closings)
-        found: dict[Month, Bill] = {}
-        for about in sorted(one for one in {*bills, *billed} if one < month):
-            if settled is not None and about.start < settled:
-                continue
-            change = subtract_bill(bills.get(about, {}), billed.get(about, {}))
-            if change:
-                found[about] = change
-        return found
-
-    def _partial_since(self, tenant_id: str, month: Month) -> datetime | None:
-        """From when on the month's rollups are there, if some have expired."""
-        kept_from = self.ages.rollups_from(tenant_id)
-        return kept_from if kept_from is not None and month.start < kept_from else None
-
     def _closes_at(self, month: Month) -> datetime:
         return month.end + timedelta(days=self.grace_days)
+
+
+def _corrections(
+    month: Month, closings: Sequence[Closing], bills: Mapping[Month, Bill], kept_from: datetime | None
+) -> dict[Month, Bill]:
+    """What has changed in earlier months since they were billed; before `kept_from` nobody knows."""
+    billed = billed_by_month(closings)
+    found: dict[Month, Bill] = {}
+    for about in sorted(one for one in {*bills, *billed} if one < month):
+        if _partial_since(about, kept_from) is not None:
+            continue
+        change = subtract_bill(bills.get(about, {}), billed.get(about, {}))
+        if change:
+            found[about] = change
+    return found
+
+
+def _partial_since(month: Month, kept_from: datetime | None) -> datetime | None:
+    """From when on the month's rollups are there, if some have expired."""
+    return kept_from if kept_from is not None and month.start < kept_from else None
