@@ -211,10 +211,3 @@ def test_every_model_that_took_part_in_a_fallback_has_its_share() -> None:
         "claude-fable-5": {"input_text": 28, "output_text": 3},
         "claude-opus-4-8": {"input_text": 31, "output_text": 547},
     }
-
-
-def test_fetching_pages_is_free_and_searches_are_not() -> None:
-    tools = {"web_search_requests": 2, "web_fetch_requests": 5}
-    read = read_anthropic_usage({"input_tokens": 1, "output_tokens": 1, "server_tool_use": tools})
-
-    assert read.units == {"input_text": 1, "output_text": 1, "searches": 2}
