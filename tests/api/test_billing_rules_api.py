@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.access import ask, keys_of
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import httpx
 
     from tests.support.serving import RunningServer
 
@@ -25,21 +24,6 @@ DOCUMENT = {"service_type": "document_processor", "provider": "document_ai", "pa
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("data")) as running:
         yield running
-
-
-def a_tenant(server: RunningServer, name: str) -> dict[str, str]:
-    """A tenant with a key per scope."""
-    server.client.post("/api/v1/tenants", json={"id": name}).raise_for_status()
-
-    def key(scope: str) -> str:
-        body = {"label": "x", "scopes": [scope], "tenant_id": name}
-        return str(server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"])
-
-    return {scope: key(scope) for scope in ("admin", "read", "ingest")}
-
-
-def ask(server: RunningServer, key: str, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-    return server.stranger.request(method, path, headers={"X-API-Key": key}, **more)
 
 
 def add(server: RunningServer, key: str, **rule: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -57,7 +41,7 @@ def cost_of(server: RunningServer, key: str, **event: Any) -> Any:  # noqa: ANN4
 def test_a_built_in_service_is_unpriced_until_a_rule_bills_it_and_after_it_is_withdrawn(
     server: RunningServer,
 ) -> None:
-    key = a_tenant(server, "documents")["admin"]
+    key = keys_of(server, "documents")["admin"]
     unknown = {"status": "unpriced", "currency": "USD", "reason": "no_billing_rule"}
     assert cost_of(server, key) == unknown
     rule = add(server, key)
@@ -75,7 +59,7 @@ def test_a_built_in_service_is_unpriced_until_a_rule_bills_it_and_after_it_is_wi
 def test_a_models_rule_counts_before_a_providers_before_the_default_and_each_in_its_time(
     server: RunningServer,
 ) -> None:
-    key = a_tenant(server, "precedence")["admin"]
+    key = keys_of(server, "precedence")["admin"]
     add(server, key)
     add(server, key, provider="Document_AI", rate="0.02")
     add(server, key, model="layout-2", rate="0.03", currency="EUR")
@@ -93,7 +77,7 @@ def test_a_models_rule_counts_before_a_providers_before_the_default_and_each_in_
 
 
 def test_a_field_of_the_event_chooses_among_rates(server: RunningServer) -> None:
-    key = a_tenant(server, "chosen")["admin"]
+    key = keys_of(server, "chosen")["admin"]
     add(server, key, rate=None, rates={"standard": 0.01, "premium": "0.03"}, rate_field="quality")
     assert cost_of(server, key)["total"] == "1.2"
     assert cost_of(server, key, metadata={"quality": "premium"})["total"] == "3.6"
@@ -102,7 +86,7 @@ def test_a_field_of_the_event_chooses_among_rates(server: RunningServer) -> None
 
 
 def test_a_rule_for_language_models_counts_before_the_price_book(server: RunningServer) -> None:
-    key = a_tenant(server, "own-models")["admin"]
+    key = keys_of(server, "own-models")["admin"]
     call = {"provider": "openai", "model": "gpt-4o", "input_tokens": 1000, "output_tokens": 500}
     rule = {"service_type": "llm_service", "model": "gpt-4o", "unit": "tokens", "rate": 1, "per": 1000}
     ask(server, key, "POST", PATH, json=rule).raise_for_status()
@@ -112,7 +96,7 @@ def test_a_rule_for_language_models_counts_before_the_price_book(server: Running
 
 
 def test_rules_are_their_tenants_own_and_changes_need_the_admin_scope(server: RunningServer) -> None:
-    mine, other = a_tenant(server, "rules-mine"), a_tenant(server, "rules-other")
+    mine, other = keys_of(server, "rules-mine"), keys_of(server, "rules-other")
     for scope in ("ingest", "read"):
         assert ask(server, mine[scope], "POST", PATH, json=BY_PAGE).status_code == 403
     rule = add(server, mine["admin"])
@@ -133,7 +117,7 @@ def test_rules_are_their_tenants_own_and_changes_need_the_admin_scope(server: Ru
 
 
 def test_a_number_stays_the_decimal_that_was_sent(server: RunningServer) -> None:
-    key = a_tenant(server, "exact")["admin"]
+    key = keys_of(server, "exact")["admin"]
     body = b'{"service_type":"document_processor","unit":"pages","rate":0.100000000000000001}'
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
     made = server.stranger.post(PATH, content=body, headers=headers)
@@ -253,7 +237,7 @@ def test_a_hostile_expression_is_refused_or_leaves_events_unpriced(
 
 
 def test_a_rule_is_tried_without_being_kept(server: RunningServer) -> None:
-    keys = a_tenant(server, "trial")
+    keys = keys_of(server, "trial")
     rule = BY_PAGE | {
         "kind": "graduated",
         "rate": None,

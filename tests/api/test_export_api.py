@@ -14,6 +14,7 @@ import pytest
 
 from bursar.billing.focus.columns import FOCUS_COLUMNS
 from bursar.usage.exports.columns import EVENT_EXPORT
+from tests.support.access import ask, keys_of
 from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
@@ -192,18 +193,12 @@ def test_a_cursor_of_another_export_is_refused(server: RunningServer) -> None:
 def test_an_export_needs_the_scope_read_and_shows_no_other_tenants_events(server: RunningServer) -> None:
     environment = a_run(server.client, 2)
     assert server.stranger.get(EXPORT).status_code == 401
-    tenant = server.client.post("/api/v1/tenants", json={"name": "Other"}).json()["id"]
-    keys = {
-        scope: server.client.post(
-            "/api/v1/keys", json={"label": scope, "scopes": [scope]}, params={"tenant_id": tenant}
-        ).json()["key"]
-        for scope in ("read", "ingest")
-    }
-    answer = server.stranger.get(EXPORT, headers={"X-API-Key": keys["ingest"]})
+    keys = keys_of(server, "other")
+    answer = ask(server, keys["ingest"], "GET", EXPORT)
     assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
     for form in ("csv", "focus"):
         params = {"environment": environment, "format": form}
-        found = server.stranger.get(EXPORT, params=params, headers={"X-API-Key": keys["read"]})
+        found = ask(server, keys["read"], "GET", EXPORT, params=params)
         assert len(found.text.splitlines()) == 1, found.text
-    named = server.stranger.get(EXPORT, params={"tenant_id": "default"}, headers={"X-API-Key": keys["read"]})
+    named = ask(server, keys["read"], "GET", EXPORT, params={"tenant_id": "default"})
     assert named.status_code == 403

@@ -11,6 +11,7 @@ import pytest
 
 from bursar import clock
 from bursar.app.middleware import FILE_BODY_LIMIT
+from tests.support.access import keys_of
 from tests.support.patience import wait_until
 from tests.support.price_sources import litellm_file
 from tests.support.serving import running_server
@@ -171,13 +172,7 @@ def test_a_file_that_is_too_large_is_refused(server: RunningServer) -> None:
 
 
 def test_updates_are_the_operators_and_reading_needs_its_scope(server: RunningServer) -> None:
-    server.client.post("/api/v1/tenants", json={"id": "acme"}).raise_for_status()
-    keys = {
-        scope: server.client.post(
-            "/api/v1/keys", json={"label": "x", "scopes": [scope], "tenant_id": "acme"}
-        ).json()["key"]
-        for scope in ("admin", "read", "ingest")
-    }
+    keys = keys_of(server, "acme")
 
     def status(scope: str | None, method: str, what: str) -> int:
         headers = {} if scope is None else {"X-API-Key": keys[scope]}

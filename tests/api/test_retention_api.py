@@ -11,14 +11,13 @@ import pytest
 from bursar import clock
 from bursar.storage.journal.batches import batches_up_to
 from tests.cli.command_line import bursar
+from tests.support.access import ask, keys_of
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import httpx
 
     from tests.support.serving import RunningServer
 
@@ -30,21 +29,6 @@ TRIGGER = "/api/v1/scheduler/jobs/retention/trigger"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("data")) as running:
         yield running
-
-
-def a_tenant(server: RunningServer, name: str) -> dict[str, str]:
-    """A tenant with a key per scope: the headers that present it."""
-    server.client.post("/api/v1/tenants", json={"id": name}).raise_for_status()
-
-    def key(scope: str) -> str:
-        body = {"label": "x", "scopes": [scope], "tenant_id": name}
-        return str(server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"])
-
-    return {scope: key(scope) for scope in ("admin", "read", "ingest")}
-
-
-def ask(server: RunningServer, key: str, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-    return server.stranger.request(method, path, headers={"X-API-Key": key}, **more)
 
 
 def import_events(server: RunningServer, key: str, *days_ago: int) -> dict[str, Any]:
@@ -86,7 +70,7 @@ def journal_lines(server: RunningServer) -> list[bytes]:
 
 
 def test_by_default_everything_is_kept(server: RunningServer) -> None:
-    keys = a_tenant(server, "keeper")
+    keys = keys_of(server, "keeper")
     shown = ask(server, keys["read"], "GET", PATH).json()
     nothing = {"events_days": 0, "rollups_days": 0, "quarantine_days": 0}
     assert shown == {
@@ -108,7 +92,7 @@ def test_by_default_everything_is_kept(server: RunningServer) -> None:
 
 
 def test_a_choice_needs_the_admin_scope_and_is_the_tenants_own(server: RunningServer) -> None:
-    mine, other = a_tenant(server, "mine"), a_tenant(server, "other")
+    mine, other = keys_of(server, "mine"), keys_of(server, "other")
     for scope, code in (("read", 403), ("ingest", 403), ("admin", 200)):
         assert ask(server, mine[scope], "PUT", PATH, json={"events_days": 40}).status_code == code
     assert ask(server, mine["ingest"], "GET", PATH).status_code == 403
@@ -120,7 +104,7 @@ def test_a_choice_needs_the_admin_scope_and_is_the_tenants_own(server: RunningSe
 
 
 def test_what_cannot_be_is_refused_with_every_reason(server: RunningServer) -> None:
-    key = a_tenant(server, "strict")["admin"]
+    key = keys_of(server, "strict")["admin"]
     answer = ask(server, key, "PUT", PATH, json={"events_days": 10, "rollups_days": 5})
     assert answer.status_code == 422
     assert [error["code"] for error in answer.json()["errors"]] == ["too_short", "shorter_than_events"]
@@ -139,7 +123,7 @@ def test_what_cannot_be_is_refused_with_every_reason(server: RunningServer) -> N
 
 
 def test_an_expiry_removes_events_keeps_their_sums_and_lets_none_of_them_back(server: RunningServer) -> None:
-    keys, other = a_tenant(server, "acme"), a_tenant(server, "rival")
+    keys, other = keys_of(server, "acme"), keys_of(server, "rival")
     assert import_events(server, keys["admin"], 100, 41, 39, 1)["accepted"] == 4
     import_events(server, other["admin"], 100)
     chosen = ask(server, keys["admin"], "PUT", PATH, json={"events_days": 40}).json()
@@ -177,7 +161,7 @@ def test_an_expiry_removes_events_keeps_their_sums_and_lets_none_of_them_back(se
 
 
 def test_sums_expire_too_each_kind_at_its_own_horizon(server: RunningServer) -> None:
-    key = a_tenant(server, "sums")["admin"]
+    key = keys_of(server, "sums")["admin"]
     import_events(server, key, 100, 50, 3)
     ask(server, key, "PUT", PATH, json={"events_days": 40, "rollups_days": 60}).raise_for_status()
 
@@ -191,7 +175,7 @@ def test_sums_expire_too_each_kind_at_its_own_horizon(server: RunningServer) -> 
 
 def test_a_restart_keeps_choice_and_horizon(tmp_path: Path) -> None:
     with running_server(tmp_path) as first:
-        keys = a_tenant(first, "acme")
+        keys = keys_of(first, "acme")
         import_events(first, keys["admin"], 50)
         ask(first, keys["admin"], "PUT", PATH, json={"events_days": 40}).raise_for_status()
         assert run_expiry(first, keys["admin"])["tombstones"] == 1
@@ -208,7 +192,7 @@ def test_a_restart_keeps_choice_and_horizon(tmp_path: Path) -> None:
 
 
 def test_the_operator_expires_for_all_tenants_by_command(server: RunningServer) -> None:
-    keys = a_tenant(server, "by-command")
+    keys = keys_of(server, "by-command")
     data = ("--data", server.platform.folder.path)
     import_events(server, keys["admin"], 60, 50)
     said = bursar("retention", "set", "--events", "45d", "--tenant", "by-command", *data)
@@ -225,7 +209,7 @@ def test_the_operator_expires_for_all_tenants_by_command(server: RunningServer) 
 
 
 def test_a_tenant_that_is_made_again_has_no_retention_and_no_horizon(server: RunningServer) -> None:
-    key = a_tenant(server, "phoenix")["admin"]
+    key = keys_of(server, "phoenix")["admin"]
     import_events(server, key, 60)
     ask(server, key, "PUT", PATH, json={"events_days": 40}).raise_for_status()
     assert run_expiry(server, key)["tombstones"] == 1
@@ -234,7 +218,7 @@ def test_a_tenant_that_is_made_again_has_no_retention_and_no_horizon(server: Run
     url = deleted["run"]["url"]
     wait_until(lambda: server.client.get(url).json()["state"] == "succeeded", "the tenant is deleted")
 
-    key = a_tenant(server, "phoenix")["admin"]
+    key = keys_of(server, "phoenix")["admin"]
     shown = ask(server, key, "GET", PATH).json()
     assert (shown["events_days"], shown["events_from"]) == (0, None)
     assert import_events(server, key, 60)["accepted"] == 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
+from tests.support.access import ask, keys_of
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
@@ -68,16 +69,11 @@ class Tenant:
 
     def __init__(self, server: RunningServer, name: str) -> None:
         self._server = server
-        server.client.post("/api/v1/tenants", json={"id": name}).raise_for_status()
-        self.keys = {scope: self._key(name, scope) for scope in ("admin", "read", "ingest")}
-
-    def _key(self, name: str, scope: str) -> str:
-        body = {"label": "x", "scopes": [scope], "tenant_id": name}
-        return str(self._server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"])
+        self.keys = keys_of(server, name)
 
     def ask(self, method: str, path: str, key: str = "admin", **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        headers = {"X-API-Key": self.keys[key], "Content-Type": "application/json"}
-        return self._server.stranger.request(method, path, headers=headers, **more)
+        headers = {"Content-Type": "application/json"}
+        return ask(self._server, self.keys[key], method, path, headers, **more)
 
     def send(self, *events: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         answer = self.ask("POST", EVENTS, json=list(events))

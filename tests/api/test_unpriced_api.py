@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.access import ask, keys_of
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -113,20 +114,13 @@ def test_what_cannot_be_asked_is_refused(ledger: RunningServer, params: dict[str
 
 
 def test_another_tenant_sees_nothing_and_a_sender_may_not_ask(ledger: RunningServer) -> None:
-    tenant_id = ledger.client.post("/api/v1/tenants", json={}).json()["id"]
-    keys: dict[str, str] = {}
-    for scope in ("read", "ingest"):
-        asked = {"label": scope, "scopes": [scope]}
-        made = ledger.client.post("/api/v1/keys", params={"tenant_id": tenant_id}, json=asked)
-        keys[scope] = made.json()["key"]
-    seen = ledger.stranger.get(UNPRICED, headers={"X-API-Key": keys["read"]})
+    keys = keys_of(ledger, "other")
+    seen = ask(ledger, keys["read"], "GET", UNPRICED)
     assert (seen.status_code, seen.json()["items"]) == (200, [])
-    other = ledger.stranger.get(
-        UNPRICED, params={"tenant_id": "default"}, headers={"X-API-Key": keys["read"]}
-    )
+    other = ask(ledger, keys["read"], "GET", UNPRICED, params={"tenant_id": "default"})
     assert other.status_code == 403
-    assert ledger.stranger.get(UNPRICED, headers={"X-API-Key": keys["ingest"]}).status_code == 403
-    assert listed(ledger, tenant_id=tenant_id)["items"] == []
+    assert ask(ledger, keys["ingest"], "GET", UNPRICED).status_code == 403
+    assert listed(ledger, tenant_id="other")["items"] == []
 
 
 def test_another_name_is_that_of_the_share_that_the_event_itself_names(tmp_path: Path) -> None:
