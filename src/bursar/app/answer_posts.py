@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bursar.errors import Invalid, Reason, TooLarge
 from bursar.usage.formats.provider_answers import is_of_content, read_told_answer
 from bursar.usage.formats.recordings import Told
@@ -72,7 +74,7 @@ def event_of_answer(body: bytes, headers: Mapping[str, str], parameters: Mapping
 
 
 def _fields_of(event: UsageEvent, parameters: Mapping[str, str]) -> dict[str, Any]:
-    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    fields = msgspec.structs.asdict(event)
     if is_of_content(event.event_id or ""):
         # Two equal answers have it in common: without an id of its own the event gets a fresh one.
         del fields["event_id"]

@@ -103,7 +103,8 @@ async def _ask_for_all(desk: ChangeDesk, caller: Caller, ask: RepriceAsk) -> Res
     for tenant_id in await run_in_threadpool(lambda: list(tenant_ids(desk.platform.identity))):
         if await run_in_threadpool(_open_run, desk.platform, tenant_id) is None:
             run, _ = await _begin(desk, replace(caller, tenant_id=tenant_id), ask)
-            runs |= {} if run is None else {tenant_id: run}
+            if run is not None:
+                runs[tenant_id] = run
     return desk.answer(202 if runs else 200, RepriceAnswer(ask.dry_run, None, None, runs))
 
 
