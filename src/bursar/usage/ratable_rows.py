@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+
+
+WINDOW_SEQS = 32_768
+"""Positions gone through at once: what is in memory of events, some 30 MB at most."""
 
 
 class Common(msgspec.Struct, array_like=True, frozen=True):
@@ -63,3 +67,10 @@ class RatableRows:
     fields: Sequence[str | None]
     """As a JSON object: what a billing rule may read of the event, and whether an erasure took words from it
     (`erased`); only of services that have rules."""
+
+
+def windows_of(span: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """A span of positions in pieces that are gone through one at a time; each by its first and last."""
+    first, last = span
+    for start in range(first, last + 1, WINDOW_SEQS):
+        yield start, min(start + WINDOW_SEQS - 1, last)

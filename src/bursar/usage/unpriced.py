@@ -20,6 +20,7 @@ from bursar.pricing.rating import CostStatus, PricingSubject
 from bursar.usage.query import Filter, FilterOp
 from bursar.usage.query_answer import Amount
 from bursar.usage.query_reader import read_scene
+from bursar.usage.ratable_rows import windows_of
 from bursar.usage.revising.ratable import RatesAgain
 from bursar.usage.selection import Selection
 from bursar.usage.unpriced_groups import GroupKey, GroupPlace, UnpricedGroup
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 GROUPS_DEFAULT, GROUPS_LIMIT = 20, 100
 EVENTS_LIMIT = 200_000
 """Events that are rated under another name for one answer at most: a second or two."""
-WINDOW_SEQS = 32_768
-"""Positions gone through at once, as many as re-pricing does (`revising/repricing.py`)."""
 _ONLY_UNPRICED = Filter("cost_status", FilterOp.IN, (CostStatus.UNPRICED.value,))
 
 
@@ -146,10 +145,8 @@ def _rows(
 ) -> Iterator[RatableRows]:
     """The selected events, in windows of positions."""
     span = store.ratings.span(tenant_id, selection)
-    first, last = (1, 0) if span is None else span
     done = 0
-    for start in range(first, last + 1, WINDOW_SEQS):
-        window = (start, min(start + WINDOW_SEQS - 1, last))
+    for window in windows_of(span) if span is not None else ():
         rows = store.ratings.rows(tenant_id, selection, window, ruled)
         done += len(rows.seqs)
         if done > EVENTS_LIMIT:

@@ -33,9 +33,9 @@ class Sums:
     unpriced_after: int = 0
     becomes_priced: int = 0
     becomes_unpriced: int = 0
-    before: defaultdict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
+    before: Counter[str] = field(default_factory=Counter[str])
     """Picos by currency, of the events whose cost is known."""
-    after: defaultdict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
+    after: Counter[str] = field(default_factory=Counter[str])
 
     def take(self, one: RatedAgain) -> None:
         """Count an event."""
@@ -61,9 +61,8 @@ class Sums:
         self.unpriced_after += other.unpriced_after
         self.becomes_priced += other.becomes_priced
         self.becomes_unpriced += other.becomes_unpriced
-        for mine, others in ((self.before, other.before), (self.after, other.after)):
-            for currency, picos in others.items():
-                mine[currency] += picos
+        self.before.update(other.before)
+        self.after.update(other.after)
 
     def shown(self) -> dict[str, Any]:
         """As JSON, one amount per currency."""

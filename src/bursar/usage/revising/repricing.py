@@ -29,6 +29,7 @@ from bursar.usage.changes import (
 )
 from bursar.usage.costing import parts_of
 from bursar.usage.query_reader import read_json_scene
+from bursar.usage.ratable_rows import windows_of
 from bursar.usage.record import encode_record
 from bursar.usage.revising.author import WAIT_SECONDS, Author, read_reason, wait_until_applied
 from bursar.usage.revising.price_changes import PriceChanges
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     from bursar.usage.store import AsksQuestions
 
 REPRICE_JOB = "reprice"
-WINDOW_SEQS = 32_768
-"""Positions gone through at once: what is in memory of events, some 30 MB at most."""
 SHARES_PER_RECORD = 2**20
 """Bytes of shares in one record at most, but for its last event: an answer may list hundreds of models."""
 RECORDS_AHEAD = 8
@@ -264,11 +263,10 @@ class RepriceWork:
         prices = self.books.of(tenant_id)
         again = RatesAgain(prices, self.cards.load)
         first, last = self._span(tenant_id, selection)
-        for start in range(first, last + 1, WINDOW_SEQS):
-            run.progress("rating", start - first, last + 1 - first)
-            end = min(start + WINDOW_SEQS - 1, last)
+        for window in windows_of((first, last)):
+            run.progress("rating", window[0] - first, last + 1 - first)
             rows = self.questions.ask_now(
-                lambda store, span=(start, end): store.ratings.rows(tenant_id, selection, span, prices.ruled)
+                lambda store, span=window: store.ratings.rows(tenant_id, selection, span, prices.ruled)
             )
             for one in again.rate(rows):
                 found.take(one)
