@@ -44,9 +44,9 @@ class FocusPieces:
     def read(self, store: UsageQuestions, selection: ExportSelection, place: int, limit: int) -> Piece:
         """The piece at a place: 0 at first, then what the piece before said.
 
-        It ends with the event or the day in which it reaches `limit` rows, or earlier.
+        It is never cut short: a day is summed up as a whole, and its rows have no places of their own.
         """
-        del limit  # A piece is small enough as it is.
+        del limit
         charges = Charges(self._card)
         if self.rows.grain is FocusGrain.EVENT:
             found = store.export_events(selection, place)

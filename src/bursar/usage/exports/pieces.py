@@ -32,7 +32,14 @@ class Pieces(Protocol):
     """The pieces of one kind of export."""
 
     def read(self, store: UsageQuestions, selection: ExportSelection, place: int, limit: int) -> Piece:
-        """The piece at a place, of about `limit` rows at most; it may be empty before the end."""
+        """The piece at a place; it may be empty before the end.
+
+        Args:
+            store: where to read.
+            selection: which events, and as of when.
+            place: `FIRST_PLACE`, or what the piece before said.
+            limit: how many rows are wanted; a piece that can't be cut there has more.
+        """
         ...
 
 
