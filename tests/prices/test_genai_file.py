@@ -90,6 +90,14 @@ def test_a_unit_that_nothing_counts_is_left_out_and_told() -> None:
             "acme.small-1.prices.0.constraint",
         ),
         ({"id": 3}, "acme.0.id"),
+        ({"prices": []}, "acme.small-1.prices"),
+        (
+            {"prices": {"input_mtok": {"base": 1, "tiers": [{"start": 2**64, "price": 2}]}}},
+            "acme.small-1.input_tokens.context_over",
+        ),
+        ({"id": ""}, "acme..id"),
+        ({"id": "small\0"}, "acme.small\0.id"),
+        ({"id": "s" * 257}, "acme.sss"),
     ],
 )
 def test_a_fault_is_named_by_provider_model_and_field(model: dict[str, Any], place: str) -> None:
@@ -107,6 +115,15 @@ def test_a_fault_is_named_by_provider_model_and_field(model: dict[str, Any], pla
 def test_another_file_is_refused(content: bytes, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         read_genai_file(content)
+
+
+def test_a_link_that_not_every_store_can_keep_is_refused() -> None:
+    with pytest.raises(Invalid) as refusal:
+        read_genai_file(a_file(MODEL, pricing_urls=["https://acme.example/\0"]))
+    assert {one.field for one in refusal.value.reasons} == {
+        "acme.small-1.input_tokens.link",
+        "acme.small-1.output_tokens.link",
+    }
 
 
 def test_what_stands_in_it_twice_is_refused_for_nobody_knows_which_price_is_meant() -> None:

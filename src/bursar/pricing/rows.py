@@ -161,6 +161,8 @@ class PriceRow(Document, frozen=True, kw_only=True, omit_defaults=True):
 
 PRICE_LIMIT = 10**9
 """No price that anybody asks is higher; one that is would have its events refused for their cost."""
+TOKENS_LIMIT = 10**12
+"""No prompt is longer."""
 PLACES_LIMIT = 30
 """Prices of a single token that were written from floats have up to 24."""
 
@@ -177,12 +179,22 @@ def row_faults(row: PriceRow) -> Iterator[tuple[str, str]]:
         yield "currency", "must be an ISO 4217 code such as USD"
     if row.minimum is not None and (not row.minimum.is_finite() or row.minimum <= 0):
         yield "minimum", "must be more than zero"
-    over, upto = row.context_over, row.context_upto
-    if over is not None and upto is not None and over >= upto:
-        yield "context_upto", "must be more than context_over"
     if row.valid_from and row.valid_to and row.valid_from >= row.valid_to:
         yield "valid_to", "must be later than valid_from"
+    yield from _condition_faults(row)
     yield from _window_faults(row)
+
+
+def _condition_faults(row: PriceRow) -> Iterator[tuple[str, str]]:
+    over, upto = row.context_over, row.context_upto
+    for field, bound in (("context_over", over), ("context_upto", upto)):
+        if bound is not None and not 0 <= bound <= TOKENS_LIMIT:
+            yield field, f"must be from 0 to {TOKENS_LIMIT}"
+    if over is not None and upto is not None and over >= upto:
+        yield "context_upto", "must be more than context_over"
+    for field in ("unit", "service_tier", "speed", "region", "link"):
+        if "\0" in (getattr(row, field) or ""):
+            yield field, "must not hold the character NUL, which PostgreSQL can't keep"
 
 
 def _window_faults(row: PriceRow) -> Iterator[tuple[str, str]]:

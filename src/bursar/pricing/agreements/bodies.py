@@ -22,9 +22,8 @@ from bursar.pricing.agreements.override import (
 )
 from bursar.pricing.choices import DAYS_LIMIT, PricingChoices
 from bursar.pricing.match import plain_provider
-from bursar.pricing.rows import USD
+from bursar.pricing.rows import TOKENS_LIMIT, USD
 
-TOKENS_LIMIT = 10**12
 PROVIDERS_LIMIT = 100
 NOTE_LIMIT = 500
 

@@ -49,7 +49,7 @@ def read_genai_file(content: bytes) -> PriceSource:
     digest = content_hash(content)
     version = f"{installed_version()}+file.{digest[:12]}"
     validated = _validated(providers)
-    refuse_faults(WHAT, _twice(validated))
+    refuse_faults(WHAT, [*_twice(validated), *_empty_lists(validated)])
     source = source_of(data_of(validated, version), version, digest)
     return refuse_bad_content(WHAT, _without_unknown_units(source))
 
@@ -107,6 +107,16 @@ def _twice(providers: Sequence[genai.Provider]) -> list[Reason]:
         Reason(name, "duplicate_entry", f"{name} stands {count} times in the file")
         for name, count in named.items()
         if count > 1
+    ]
+
+
+def _empty_lists(providers: Sequence[genai.Provider]) -> list[Reason]:
+    """Models whose dated prices are a list of none, of which not even the first one counts."""
+    return [
+        Reason(f"{one.id}.{model.id}.prices", "wrong_form", "must name a price list, or be an object")
+        for one in providers
+        for model in one.models
+        if isinstance(model.prices, list) and not model.prices
     ]
 
 

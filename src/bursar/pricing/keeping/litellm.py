@@ -30,6 +30,7 @@ from bursar.pricing.keeping.litellm_rows import ListedModel, rows_of
 from bursar.pricing.keeping.off_peak import read_off_peak
 from bursar.pricing.keeping.source import (
     LITELLM,
+    NAME_LIMIT,
     PriceSource,
     Remarks,
     decode_file,
@@ -46,8 +47,6 @@ LINK = "https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_wi
 NO_MODELS = frozenset({"sample_spec", "fallback_generalizations"})
 """Entries that describe the map itself."""
 TIERED_FIELD = "tiered_pricing"
-NAME_LIMIT = 256
-"""Longer names come from no provider; events can't name them."""
 UNBILLED_MODES = frozenset(
     {"embedding", "rerank", "audio_transcription", "audio_speech", "moderation", "ocr"}
 )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 GENAI = "genai-prices"
 LITELLM = "litellm"
+NAME_LIMIT = 256
+"""Longer names come from no provider; events can't name them."""
 REASONS_SHOWN = 50
 """A file with more faults than this is of another kind; the first ones say so."""
 
@@ -91,9 +93,9 @@ def refuse_bad_content(what: str, source: PriceSource) -> PriceSource:
     """Let only a source pass whose rows are of the normal form and whose rules for names work; answers it.
 
     Raises:
-        Invalid: a price is none, two would hold at once, or a rule is none; provider and model are named.
+        Invalid: a price, name or rule is none, or two prices would hold at once; each is named by its place.
     """
-    faults = [fault for entry in source.entries for fault in _rule_faults(entry)]
+    faults = [fault for entry in source.entries for fault in _entry_faults(entry)]
     for (provider, model), rows in source.rows.items():
         place = f"{provider}.{model}"
         for row in rows:
@@ -111,7 +113,11 @@ def refuse_bad_content(what: str, source: PriceSource) -> PriceSource:
     return source
 
 
-def _rule_faults(entry: ModelEntry) -> Iterator[Reason]:
+def _entry_faults(entry: ModelEntry) -> Iterator[Reason]:
+    for field, name in (("provider", entry.provider), ("id", entry.id)):
+        if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
+            message = f"{name!r:.80} must be 1 to {NAME_LIMIT} characters that can be printed"
+            yield Reason(f"{entry.provider}.{entry.id}.{field}"[:NAME_LIMIT], "bad_name", message)
     for rule in entry.match:
         try:
             name_test(rule)
