@@ -103,6 +103,7 @@ def test_the_package_takes_no_newer_file_back(server: RunningServer) -> None:
 
 
 def test_history_and_moments_tell_when_a_price_holds_and_when_it_was_known(server: RunningServer) -> None:
+    post(server, "updates", a_file(1), source="genai-prices").raise_for_status()
     post(server, "updates", a_file(5), source="genai-prices").raise_for_status()
     before = clock.rfc3339(clock.now())
     post(server, "updates", a_file(6), source="genai-prices", valid_from="2026-01-01").raise_for_status()
