@@ -5,10 +5,16 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
+from bursar.app import export_stream
 from bursar.app.export_slots import EXPORTS_LIMIT, ExportSlots
 from bursar.errors import Overloaded
+from bursar.storage.duckdb import parquet_file
+from bursar.storage.duckdb.connection import DuckDBLimits
+from bursar.usage.exports.columns import EVENT_EXPORT
+from bursar.usage.exports.pieces import ROWS_PER_PIECE
 from tests.support.patience import wait_until
 from tests.support.serving import ADMIN_KEY, running_server
 
@@ -93,6 +99,48 @@ def test_a_reader_that_leaves_in_the_middle_of_a_parquet_file_leaves_nothing(ful
     wait_until(lambda: not list(scratch.glob("export-*")), "the file is gone")
     wait_until(lambda: under_way(full) == 0, "nothing is asked any more")
     assert full.client.get("/api/v1/export", params={"limit": 1}).status_code == 200
+
+
+def test_an_answer_that_has_taken_long_ends_early_and_names_the_next(
+    full: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = full.client.get("/api/v1/export", params={"format": "csv"})
+    monkeypatch.setattr(export_stream, "PAGE_SECONDS", 0.0)
+    asked: dict[str, Any] = {"format": "csv", "limit": ROWS}
+    answer = full.client.get("/api/v1/export", params=asked)
+    pages = [answer.content]
+    while cursor := answer.headers.get("bursar-next-cursor"):
+        answer = full.client.get("/api/v1/export", params={**asked, "cursor": cursor, "header": False})
+        pages.append(answer.content)
+    assert b"".join(pages) == whole.content
+    assert len(pages) == ROWS // ROWS_PER_PIECE
+    monkeypatch.undo()
+    assert "bursar-next-cursor" not in full.client.get("/api/v1/export", params=asked).headers
+
+
+def test_a_file_made_of_many_parts_has_every_row_once_and_in_order(
+    full: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_file, "PART_BYTES", 1)
+    path = tmp_path / "export.parquet"
+    path.write_bytes(full.client.get("/api/v1/export", params={"format": "parquet"}).content)
+    found = duckdb.execute(f"SELECT event_id, input_text FROM '{path}'").fetchall()
+    assert found == [(f"e-{n}", 1 + n) for n in range(ROWS)]
+    scratch = full.platform.folder.scratch
+    wait_until(lambda: not list(scratch.glob("export-*")), "none of its parts stays behind")
+
+
+@pytest.mark.slow
+def test_a_file_of_many_rows_takes_no_more_memory_than_its_share(full: RunningServer, tmp_path: Path) -> None:
+    lines = full.client.get("/api/v1/export", params={"format": "csv", "header": False}).content
+    file = parquet_file.ParquetFile(tmp_path / "many.parquet", EVENT_EXPORT, DuckDBLimits("128MB", 1, "1GB"))
+    try:
+        for _ in range(60):
+            file.add(lines)
+        assert file.finish() == file.path.stat().st_size
+        assert duckdb.execute(f"SELECT count(*) FROM '{file.path}'").fetchone() == (60 * ROWS,)
+    finally:
+        file.discard()
 
 
 def test_a_full_disk_is_said_before_a_file_is_made(tmp_path: Path) -> None:

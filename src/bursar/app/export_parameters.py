@@ -32,7 +32,8 @@ _OWN = [
     _parameter(
         "limit",
         "Answer with about so many rows and name the cursor of the next ones in `Bursar-Next-Cursor`; FOCUS"
-        " ends with the day, or the piece of events, in which it reaches them. All rows if absent.",
+        " ends with the day, or the piece of events, in which it reaches them, and an answer that has taken"
+        " long ends earlier. All rows if absent.",
         {"type": "integer", "minimum": 1, "maximum": ROWS_LIMIT},
     ),
     _parameter(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from bursar import clock
 from bursar.errors import DiskFull, Overloaded
 from bursar.storage.duckdb.parquet_file import ParquetFile
 from bursar.usage.csv_table import Text, write_rows
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 TRIES = 20
 """How often a piece is asked for again while other questions take all the room: for a minute or so."""
+PAGE_SECONDS = 5.0
+"""A page that has taken so long ends with the piece that it has, for a client waits for the whole of it;
+a piece is a few seconds of work at most, and clients wait for half a minute or so."""
 BLOCK_BYTES = 256 * 1024
 """Read from a file at once."""
 
@@ -47,9 +51,10 @@ class ExportRun:
     """Where the next piece begins; None at the end."""
     rows: int = 0
     """How many rows have been read."""
+    begun_at: float = field(default_factory=clock.monotonic)
 
     async def read(self) -> AsyncIterator[Piece]:
-        """The pieces up to the limit that was asked for, or to the end."""
+        """The pieces of the page that was asked for, or all to the end."""
         while self.place is not None and not self._is_enough():
             piece = await self._ask(self.place)
             self.place, self.rows = piece.next_place, self.rows + piece.rows
@@ -60,7 +65,10 @@ class ExportRun:
         return None if self.place is None else self.asked.cursor(self.as_of, self.place)
 
     def _is_enough(self) -> bool:
-        return self.asked.limit is not None and self.rows >= self.asked.limit
+        if self.asked.limit is None:
+            return False
+        is_late = clock.monotonic() - self.begun_at >= PAGE_SECONDS
+        return self.rows >= self.asked.limit or (is_late and self.rows > 0)
 
     async def _ask(self, place: int) -> Piece:
         selection = self.asked.selection(self.as_of)

@@ -2,7 +2,7 @@
 
 It runs in a database of its own, beside the store in use: with a share of the memory, and no transaction
 of the store's held open while a large file is made. The text is compressed, so it takes about a tenth of
-its size on the disk.
+its size on the disk, and it is cut into parts: read from one long file, DuckDB's memory grows with it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LINE_LIMIT_BYTES = 4 * 2**20
 """No row is longer: texts, tags, metadata and usage of an event are bounded to some hundreds of kB."""
+PART_BYTES = 32 * 2**20
+"""Of text in each part: of 10 million events in one file, DuckDB 2.0 kept more than 256 MB until its end."""
 ROW_GROUP_ROWS = 50_000
 """Held in memory until written: some 100 MB of rows as wide as events, half of DuckDB's default."""
 
@@ -35,9 +37,8 @@ class ParquetFile:
         """Make it at `path`; the texts are kept beside it until it is finished."""
         self.path = path
         self._columns = columns
-        self._text_path = path.with_suffix(".csv.zst")
-        self._text_file = self._text_path.open("wb")
-        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
+        self._parts: list[_Part] = []
+        self._begin_part()
         config: dict[str, Any] = {
             "memory_limit": limits.memory,
             "threads": 1,
@@ -48,8 +49,11 @@ class ParquetFile:
         self._connection = duckdb.connect(":memory:", config=config)
 
     def add(self, text: bytes) -> None:
-        """Add rows: CSV without a header and without apostrophes before formulas."""
-        self._text_file.write(self._compressor.compress(text))
+        """Add whole rows: CSV without a header and without apostrophes before formulas."""
+        if self._parts[-1].size >= PART_BYTES:
+            self._parts[-1].close()
+            self._begin_part()
+        self._parts[-1].add(text)
 
     def finish(self) -> int:
         """Write the file; answers how many bytes it has.
@@ -58,10 +62,10 @@ class ParquetFile:
             Overloaded: there is too little memory for it.
             Unavailable: it was interrupted.
         """
-        self._close_texts()
+        self._parts[-1].close()
         try:
             self._connection.execute("SET TimeZone = 'UTC'")
-            self._connection.execute(self._statement(), [str(self._text_path)])
+            self._connection.execute(self._statement(), [[str(part.path) for part in self._parts]])
         except duckdb.OutOfMemoryException:
             message = "This export needs more memory than it may take; narrow its window."
             raise Overloaded(message) from None
@@ -76,14 +80,13 @@ class ParquetFile:
 
     def discard(self) -> None:
         """Close everything and remove the files."""
-        self._text_file.close()
         self._connection.close()
-        self._text_path.unlink(missing_ok=True)
+        for part in self._parts:
+            part.discard()
         self.path.unlink(missing_ok=True)
 
-    def _close_texts(self) -> None:
-        self._text_file.write(self._compressor.flush())
-        self._text_file.close()
+    def _begin_part(self) -> None:
+        self._parts.append(_Part(self.path.with_suffix(f".{len(self._parts)}.csv.zst")))
 
     def _statement(self) -> str:
         types = {column.name: _type_of(column) for column in self._columns}
@@ -98,6 +101,29 @@ class ParquetFile:
             f"COPY (SELECT * FROM read_csv(?, {reading})) TO '{path}'"
             f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )
+
+
+class _Part:
+    """Some of the text, compressed, in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        """Bytes of text so far, before they were compressed."""
+        self._file = path.open("wb")
+        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
+
+    def add(self, text: bytes) -> None:
+        self._file.write(self._compressor.compress(text))
+        self.size += len(text)
+
+    def close(self) -> None:
+        self._file.write(self._compressor.flush())
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
 
 
 def _type_of(column: ExportColumn) -> str:
