@@ -84,6 +84,60 @@ def test_several_whole_answers_in_one_body_are_refused_and_none_is_lost_among_th
     assert answer.json()["errors"][0]["code"] == "several_answers"
 
 
+ANTHROPIC = (
+    'data: {"type":"message_start","message":{"id":"%s","model":"claude-sonnet-4-5",'
+    '"usage":{"input_tokens":9}}}\n\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    '"usage":{"output_tokens":5}}\n\n'
+    'data: {"type":"message_stop"}\n\n'
+)
+CHAT = (
+    'data: {"id":"%s","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{},'
+    '"finish_reason":"stop"}]}\n\ndata: {"id":"%s","object":"chat.completion.chunk","model":"gpt-4o",'
+    '"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5}}\n\ndata: [DONE]\n\n'
+)
+RESPONSES = (
+    'data: {"type":"response.created","response":{"id":"%s","model":"gpt-4o"}}\n\n'
+    'data: {"type":"response.completed","response":{"id":"%s","object":"response","model":"gpt-4o",'
+    '"status":"completed","usage":{"input_tokens":9,"output_tokens":5}}}\n\n'
+)
+GEMINI = (
+    'data: {"responseId":"%s","modelVersion":"gemini-2.5-pro","candidates":[{"content":{}}]}\n\n'
+    'data: {"responseId":"%s","modelVersion":"gemini-2.5-pro","candidates":[{"finishReason":"STOP"}],'
+    '"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":5}}\n\n'
+)
+OLLAMA = (
+    '{"model":"%s","created_at":"2026-11-01T10:00:00Z","message":{"content":"a"},"done":false}\n'
+    '{"model":"%s","created_at":"2026-11-01T10:00:01Z","done":true,"prompt_eval_count":9,"eval_count":5}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "stream"),
+    [
+        ("anthropic", ANTHROPIC),
+        ("openai", CHAT),
+        ("openai", RESPONSES),
+        ("google", GEMINI),
+        ("ollama", OLLAMA),
+    ],
+)
+@pytest.mark.parametrize("form", ["bare", "recorded"])
+def test_several_whole_streams_in_one_body_are_refused_and_one_is_taken(
+    server: RunningServer, provider: str, stream: str, form: str
+) -> None:
+    def send(*names: str) -> httpx.Response:
+        text = "".join(stream.replace("%s", name) for name in names)
+        if form == "bare":
+            return post(server, text.encode(), f"provider={provider}", **STREAM)
+        recorded = {"provider": provider, "request": {}, "response": {"sse": text}}
+        return post(server, json.dumps(recorded).encode(), f"provider={provider}")
+
+    both = send("one", "two")
+    assert both.status_code == 422, both.text
+    assert both.json()["errors"][0]["code"] == "several_answers"
+    assert send(f"alone-{form}").status_code == 200
+
+
 def test_the_answers_tier_counts_whatever_the_request_said(server: RunningServer) -> None:
     recording = {
         "provider": "openai",

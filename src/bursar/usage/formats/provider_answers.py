@@ -85,7 +85,7 @@ EXPLANATIONS: dict[NoUsage, str] = {
     WithoutUsage.CACHE_STORAGE_ONLY: "A stored cache is billed by tokens and hours, not by this answer.",
     Unread.UNKNOWN_ANSWER: "This is no answer of a provider that is known here.",
     Unread.PROVIDER_NOT_SUPPORTED_YET: "Answers of this provider can't be read yet.",
-    Unread.SEVERAL_ANSWERS: "It has several whole answers, of different ids; give them one by one.",
+    Unread.SEVERAL_ANSWERS: "It has several whole answers or streams; give them one by one.",
     Unread.UNREADABLE_FILE: "It is neither JSON nor a stream: server-sent events, JSON lines, AWS's frames.",
 }
 CUT_STREAM = "The stream was cut; the usage is what it had said by then."

@@ -21,16 +21,16 @@ import msgspec
 from bursar.exact import decode_json
 from bursar.usage.formats.answer_fields import IDENTIFIER_LIMIT, NAME_LIMIT, first_text, object_at
 from bursar.usage.formats.batch_lines import answer_in_line
+from bursar.usage.formats.several_answers import are_several
 from bursar.usage.providers.chunks import object_in
-from bursar.usage.providers.event_stream import is_event_stream
+from bursar.usage.providers.event_stream import Frames, event_stream_chunks, is_event_stream
 from bursar.usage.providers.provider import CallPlace, Provider, segment_after
 from bursar.usage.providers.registry import PROVIDERS, provider_labelled
 from bursar.usage.providers.streams import (
     FoldedStream,
     chunks_of_text,
     fold_chunks,
-    fold_event_stream,
-    fold_sse,
+    fold_frames,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ def read_recording(content: bytes, told: Told = NOTHING_TOLD) -> Recording | Unr
     """The answer in a file, or why there is none; never raises, whatever is in it."""
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     if is_event_stream(content):
-        folded = fold_event_stream(content)
+        frames = event_stream_chunks(content)
+        if _are_several(frames.chunks):
+            return Unread.SEVERAL_ANSWERS
+        folded = fold_frames(frames)
         return _bare({}, folded, told, digest) if folded else Unread.UNKNOWN_ANSWER
     try:
         value = decode_json(content)
@@ -120,12 +123,7 @@ def _folded(chunks: Sequence[object], told: Told, digest: str, otherwise: Unread
 
 
 def _are_several(chunks: Sequence[object]) -> bool:
-    """Whether whole answers of several ids stand here: as chunks of one, all but the last would be lost."""
-    by_id = {
-        first_text(chunk, IDENTIFIER_LIMIT, "id", "responseId"): chunk for chunk in map(object_in, chunks)
-    }
-    named = [chunk for name, chunk in by_id.items() if name]
-    return len(named) > 1 and sum(bool(_api_of(None, chunk)) for chunk in named) > 1
+    return are_several(chunks, lambda chunk: bool(_api_of(None, chunk)))
 
 
 def _read_object(body: dict[str, Any], told: Told, digest: str) -> Recording | Unread:
@@ -145,9 +143,10 @@ def _recorded(file: dict[str, Any], told: Told, digest: str) -> Recording | Unre
     if label is not None and known is None:
         return Unread.PROVIDER_NOT_SUPPORTED_YET
     response, request = object_at(file, "response"), object_at(file, "request")
-    body, folded = _body_of(response)
-    if body is None:
-        return Unread.UNKNOWN_ANSWER
+    found = _body_of(response)
+    if isinstance(found, Unread):
+        return found
+    body, folded = found
     known = known or _provider_of(body)
     headers, url = _headers_of(response), _url_of(request)
     asked = object_at(request, "body") or object_at(request, "body_summary")
@@ -196,24 +195,28 @@ def _retold(known: Provider | None, body: dict[str, Any], headers: Mapping[str, 
     return dict(known.answer_of(body, headers)) if known and known.answer_of else body
 
 
-def _body_of(response: dict[str, Any]) -> tuple[dict[str, Any] | None, FoldedStream | None]:
-    """The answer of a recorded response, folded where it was streamed; None where it is nobody's."""
+def _body_of(response: dict[str, Any]) -> tuple[dict[str, Any], FoldedStream | None] | Unread:
+    """The answer of a recorded response, folded where it was streamed."""
     content, text, frames = response.get("json"), response.get("sse"), response.get("base64")
     if isinstance(content, dict):
         return cast("dict[str, Any]", content), None
-    folded = fold_sse(text) if isinstance(text, str) else None
-    if isinstance(content, list):
-        folded = fold_chunks(cast("list[Any]", content))
     if isinstance(frames, str):
-        folded = _fold_frames(frames)
-    return (folded.answer, folded) if folded else (None, None)
+        stream = _frames_of(frames)
+    else:
+        chunks = chunks_of_text(text) if isinstance(text, str) else []
+        pieces = cast("list[object]", content) if isinstance(content, list) else chunks
+        stream = Frames([piece for piece in map(object_in, pieces) if piece])
+    if _are_several(stream.chunks):
+        return Unread.SEVERAL_ANSWERS
+    folded = fold_frames(stream)
+    return (folded.answer, folded) if folded else Unread.UNKNOWN_ANSWER
 
 
-def _fold_frames(text: str) -> FoldedStream | None:
+def _frames_of(text: str) -> Frames:
     try:
-        return fold_event_stream(b64decode(text, validate=True))
+        return event_stream_chunks(b64decode(text, validate=True))
     except (binascii.Error, ValueError):
-        return None
+        return Frames()
 
 
 def _chunks_of(content: bytes) -> list[object]:

@@ -24,6 +24,7 @@ from bursar.usage.providers.registry import FOLDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bursar.usage.providers.event_stream import Frames
     from bursar.usage.providers.provider import Chunk, Fold
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -52,7 +53,11 @@ def fold_sse(text: str) -> FoldedStream | None:
 
 def fold_event_stream(content: bytes) -> FoldedStream | None:
     """The whole answer behind AWS's binary event stream, None where it is nobody's."""
-    frames = event_stream_chunks(content)
+    return fold_frames(event_stream_chunks(content))
+
+
+def fold_frames(frames: Frames) -> FoldedStream | None:
+    """The same of a stream that is taken apart already."""
     folded = fold_chunks(frames.chunks)
     if folded is None or frames.is_whole:
         return folded
