@@ -112,6 +112,89 @@ def test_a_void_of_a_closed_months_event_is_taken_back_in_the_next(server: Runni
     assert [(line["events"], line["amount"]) for line in now["corrections"][0]["lines"]] == [(-1, "-1")]
 
 
+def reprice(server: RunningServer, key: str) -> dict[str, Any]:
+    """The result of rating everything again by the prices of now."""
+    body = {"window": "all", "reason": "new terms", "dry_run": False}
+    run = ask(server, key, "POST", "/api/v1/reprice", json=body).raise_for_status().json()["run"]
+    wait_until(lambda: ask(server, key, "GET", run["url"]).json()["state"] == "succeeded", "it is rated")
+    result: dict[str, Any] = ask(server, key, "GET", run["url"]).json()["result"]
+    return result
+
+
+def cost_now(server: RunningServer, key: str) -> dict[str, Decimal]:
+    """What the cost summary says, by currency."""
+    found = ask(server, key, "GET", "/api/v1/cost/summary", params={"window": "all"})
+    return {one["currency"]: Decimal(one["amount"]) for one in found.raise_for_status().json()["costs"]}
+
+
+def billed(server: RunningServer, key: str) -> dict[str, Decimal]:
+    """What all months come to together, by currency."""
+    sums: dict[str, Decimal] = {}
+    for number in range(3):
+        for one in show(server, key, months_ago(number))["totals"]:
+            sums[one["currency"]] = sums.get(one["currency"], Decimal()) + Decimal(one["total"])
+    return sums
+
+
+def corrected(server: RunningServer, key: str) -> dict[str, dict[tuple[str, str, str], tuple[int, Any]]]:
+    """Of the open month: by month, and by model, currency and status, how many events and what they cost."""
+    return {
+        one["month"]: {
+            (line["model"], line["currency"], line["cost_status"]): (line["events"], line["amount"])
+            for line in one["lines"]
+        }
+        for one in show(server, key, months_ago(0))["corrections"]
+    }
+
+
+def test_what_is_rated_again_after_the_closing_is_its_exact_difference_in_the_open_month(
+    server: RunningServer,
+) -> None:
+    """gpt-4o-mini: 0.15 USD per million input tokens (openai.com/api/pricing), then times 1.07."""
+    key = a_tenant(server, "rated-again")["admin"]
+    earlier, later, now = months_ago(2), months_ago(1), months_ago(0)
+    mini: dict[str, Any] = {"provider": "openai", "model": "gpt-4o-mini", "cost": None}
+    spend(server, key, earlier, "a", **mini, input_tokens=1_000_001)
+    spend(server, key, earlier, "b", **mini, input_tokens=7)
+    spend(server, key, later, "c", **mini, input_tokens=333)
+    spend(server, key, later, "d", provider="openai", model="house-model", cost=None, input_tokens=3)
+    spend(server, key, now, "e", **mini, input_tokens=1_000)
+    closed = [finalise(server, key, month)["month"] for month in (earlier, later)]
+    assert [one["totals"][0]["usage"] for one in closed] == ["0.1500012", "0.00004995"]
+    dearer = {"kind": "multiplier", "model": "gpt-4o-mini", "factor": "1.07"}
+    house = {"kind": "contract", "provider": "openai", "model": "house-model", "currency": "EUR"}
+    agreed = [
+        ask(server, key, "POST", "/api/v1/prices", json={**body, "valid_from": "2020-01-01T00:00:00Z"})
+        for body in (dearer, {**house, "prices": {"input_tokens": "3.33"}})
+    ]
+    assert {answer.status_code for answer in agreed} == {201}
+
+    assert reprice(server, key)["applied"] == 5
+
+    assert [show(server, key, month) for month in (earlier, later)] == closed
+    assert corrected(server, key) == {
+        str(earlier): {("gpt-4o-mini", "USD", "priced"): (0, "0.010500084")},
+        str(later): {
+            ("gpt-4o-mini", "USD", "priced"): (0, "0.0000034965"),
+            ("house-model", "USD", "unpriced"): (-1, None),
+            ("house-model", "EUR", "priced"): (1, "0.00000999"),
+        },
+    }
+    # The open month's own event is rated again too: 1,000 x 0.15 x 1.07 per million.
+    totals = {one["currency"]: one for one in show(server, key, now)["totals"]}
+    assert totals["USD"]["usage"] == "0.0001605"
+    assert totals["USD"]["corrections"] == "0.0105035805"
+    assert billed(server, key) == cost_now(server, key)
+    # What is taken back leaves nothing of itself.
+    override = agreed[0].json()["id"]
+    gone = {"reason": "never agreed on"}
+    ask(server, key, "DELETE", f"/api/v1/prices/overrides/{override}", params=gone).raise_for_status()
+    assert reprice(server, key)["applied"] == 4
+    assert [show(server, key, month) for month in (earlier, later)] == closed
+    assert list(corrected(server, key)) == [str(later)]
+    assert billed(server, key) == cost_now(server, key)
+
+
 def test_what_gets_a_cost_after_the_closing_moves_from_unpriced(server: RunningServer) -> None:
     key = a_tenant(server, "unpriced")["admin"]
     month = months_ago(1)
