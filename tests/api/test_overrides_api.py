@@ -51,6 +51,49 @@ def recorded_cost(server: RunningServer, key: str, event_id: str, **event: objec
     return cost
 
 
+def test_units_without_a_price_in_the_contracts_currency_are_named(server: RunningServer) -> None:
+    key = keys_of(server, "ov-euros")["admin"]
+    euros = {**CONTRACT, "currency": "EUR"}
+    made = agree(server, key, {**euros, "prices": {"input_tokens": "2.00"}})
+    (warning,) = made["warnings"]
+    assert (warning["code"], warning["models"]) == ("units_without_rate", ["openai/gpt-4o"])
+    assert "output_tokens" in warning["units"]
+    assert "input_tokens" not in warning["units"]
+    assert "openai/gpt-4o" in warning["message"]
+    assert "output_tokens" in warning["message"]
+    assert "EUR" in warning["message"]
+    assert cost_of(server, key)[1] == "priced"
+    assert cost_of(server, key, output_tokens=5)[1] == "unpriced"
+    # What fills the gap ends it.
+    rest = dict.fromkeys(warning["units"], "8")
+    assert agree(server, key, {**euros, "prices": rest})["warnings"] == []
+    assert cost_of(server, key, output_tokens=5)[1] == "priced"
+
+
+def test_a_contract_in_the_lists_currency_leaves_nothing_out(server: RunningServer) -> None:
+    key = keys_of(server, "ov-dollars")["admin"]
+    assert agree(server, key, {**CONTRACT, "prices": {"input_tokens": "2.00"}})["warnings"] == []
+    own = {**CONTRACT, "model": "house-model", "currency": "EUR", "prices": {"input_tokens": "2.00"}}
+    assert agree(server, key, own)["warnings"] == []
+
+
+def test_models_of_a_pattern_that_lose_the_same_units_are_told_together(server: RunningServer) -> None:
+    key = keys_of(server, "ov-pattern")["admin"]
+    body = {**CONTRACT, "model": "gpt-4o*", "currency": "EUR", "hours": "08:00-18:00", "weekdays": ["sat"]}
+    made = agree(server, key, {**body, "prices": {"input_tokens": "2", "cache_read_tokens": "1"}})
+    models = [model for warning in made["warnings"] for model in warning["models"]]
+    assert {"openai/gpt-4o", "openai/gpt-4o-mini"} <= set(models)
+    assert len(made["warnings"]) < len(models) == len(set(models))
+
+
+def test_a_fee_in_another_currency_names_what_it_leaves_unpriced(server: RunningServer) -> None:
+    key = keys_of(server, "ov-fee")["admin"]
+    fee = {"kind": "fee", "amount": "0.01", "currency": "EUR", "model": "gpt-4o", "provider": "openai"}
+    (warning,) = agree(server, key, {**fee, "valid_from": SINCE})["warnings"]
+    assert {"input_tokens", "output_tokens"} <= set(warning["units"])
+    assert cost_of(server, key)[1] == "unpriced"
+
+
 def test_a_discount_counts_at_once_and_what_was_recorded_keeps_its_cost(server: RunningServer) -> None:
     keys, other = keys_of(server, "ov-discount"), keys_of(server, "ov-discount-other")
     assert recorded_cost(server, keys["admin"], "before")["total"] == "2.5"

@@ -65,6 +65,16 @@ def test_a_contract_has_prices_and_conditions(server: RunningServer, data: Path)
     assert "USD: input_tokens 2 per 1,000,000, output_tokens 8 per 1,000,000" in listed
 
 
+def test_units_that_a_contract_leaves_without_a_rate_are_said(server: RunningServer, data: Path) -> None:
+    keys_of(server, "cli-euros")
+    add = ("prices", "override", "add", "contract", "--provider", "openai", "--model", "gpt-4o")
+    terms = ("--from", "2026-01-01", "--currency", "EUR", "--price", "input_tokens=2.00")
+    made = bursar(*add, *terms, "--data", data, "--tenant", "cli-euros")
+    assert made.code == 0, made.err
+    assert "Warning: Calls of openai/gpt-4o that use " in made.err
+    assert "output_tokens are unpriced" in made.err or "output_tokens, " in made.err
+
+
 def test_the_other_kinds_are_said_in_words(server: RunningServer, data: Path) -> None:
     keys_of(server, "cli-kinds")
     mine = ("--from", "2026-01-01", "--data", data, "--tenant", "cli-kinds")

@@ -13,7 +13,8 @@ from bursar import clock
 from bursar.errors import Unavailable
 from bursar.pricing.agreements.api import AgreementDesk
 from bursar.pricing.agreements.in_force import AgreementsInForce
-from bursar.pricing.agreements.override import AliasSaid
+from bursar.pricing.agreements.left_out import LeftOut, units_left_out
+from bursar.pricing.agreements.override import AliasSaid, Override
 from bursar.pricing.exchange.reporting import Reporting
 from bursar.pricing.match import find_offer, plain_provider
 from bursar.pricing.terms import fits_pattern
@@ -76,11 +77,15 @@ def make_desk(pricing: TenantPricing, books: PriceBooks, questions: AsksQuestion
         book = books.book
         return sum(int(str(row["events"])) for row in found.rows if _falls_under(said, row, book))
 
+    def left_out(tenant_id: str, said: Override, now: datetime) -> list[LeftOut]:
+        return units_left_out(said, books.book, books.of(tenant_id).book_for(said.project_id), now)
+
     return AgreementDesk(
         pricing.agreements,
         pricing.in_force.changed,
         lambda tenant_id: books.of(tenant_id).choices,
         count_recorded,
+        left_out,
     )
 
 

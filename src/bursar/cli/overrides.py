@@ -196,13 +196,15 @@ def what_of(item: Mapping[str, Any]) -> str:
 
 
 def print_one(words: str, item: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what became of a record: in words, and on stderr what was recorded before; or as JSON."""
-    from bursar.cli.printing import print_json
+    """Print what became of a record: in words, with what else to know of it on stderr; or as JSON."""
+    from bursar.cli.printing import print_json, say
 
     if as_json:
         print_json(item)
         return
     print(words)
+    for warning in item.get("warnings", ()):
+        say(f"Warning: {warning['message']}")
     _print_recorded(item)
 
 

@@ -22,6 +22,7 @@ from bursar.pricing.week_words import clock_text
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from bursar.pricing.agreements.left_out import LeftOut
     from bursar.pricing.agreements.override import AgreedPrice
     from bursar.pricing.agreements.store import TermRecord
     from bursar.pricing.choices import PricingChoices
@@ -70,6 +71,27 @@ class RecordedOut(_Answer):
     advice: str
 
 
+class WarningOut(_Answer):
+    """Something that may not be meant."""
+
+    code: str
+    """`units_without_rate`: the list prices these units, and what was agreed on is in another currency."""
+    message: str
+    units: list[str]
+    models: list[str]
+    """As `provider/model`."""
+
+    @classmethod
+    def of(cls, left: LeftOut) -> WarningOut:
+        """What is told of units without a rate."""
+        return cls(
+            code="units_without_rate",
+            message=left.message,
+            units=list(left.units),
+            models=list(left.models),
+        )
+
+
 class OverrideOut(_Answer):
     """An override with its trail."""
 
@@ -99,6 +121,8 @@ class OverrideOut(_Answer):
     withdrawn: WithdrawalOut | None
     recorded: RecordedOut | None = None
     """Told when it is added or withdrawn."""
+    warnings: list[WarningOut] = []
+    """Told when it is added: units of known models that have no rate with it."""
 
     @classmethod
     def of(cls, record: TermRecord, recorded: RecordedOut | None = None) -> OverrideOut:

@@ -8,7 +8,7 @@ from now on; what was recorded before keeps its cost until somebody re-prices it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -30,10 +30,12 @@ from bursar.pricing.agreements.answers import (
     OverridesOut,
     RecordedOut,
     SettingsOut,
+    WarningOut,
     recorded_advice,
 )
 from bursar.pricing.agreements.bodies import NewAlias, OverrideIn, SettingsIn
 from bursar.pricing.agreements.faults import refuse_alias, refuse_clash, refuse_override
+from bursar.pricing.agreements.left_out import LeftOut
 from bursar.pricing.agreements.override import (
     ALIAS_KIND,
     OVERRIDE_KINDS,
@@ -99,6 +101,8 @@ class AgreementDesk:
     """Called with the tenant after each change: it counts when this returns."""
     choices_of: Callable[[str], PricingChoices]
     count_recorded: CountRecorded
+    left_out: Callable[[str, Override, datetime], Sequence[LeftOut]]
+    """What an override of the tenant's leaves without a rate, at this moment."""
     now: Callable[[], datetime] = clock.now
 
     async def add(
@@ -176,7 +180,9 @@ def _add_overrides(
         del body
         said = exact_body(OverrideIn, await request.body()).said()
         refuse_override(said)
-        return OverrideOut.of(*await desk.add(caller, said, key, response))
+        added = OverrideOut.of(*await desk.add(caller, said, key, response))
+        left = await run_in_threadpool(desk.left_out, caller.tenant_id, said, desk.now())
+        return added.model_copy(update={"warnings": [WarningOut.of(one) for one in left]})
 
     @router.get(OVERRIDES, tags=["prices"])
     def list_overrides(
