@@ -13,7 +13,7 @@ import pytest
 from bursar import clock
 from bursar.app.billing import months_of
 from bursar.billing.months.month import Month
-from tests.api.test_retention_api import a_tenant, ask
+from tests.support.access import ask, keys_of
 from tests.support.jobs import run_job
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
@@ -72,7 +72,7 @@ def total_of(month: dict[str, Any]) -> Decimal:
 
 
 def test_a_late_event_of_a_closed_month_is_a_correction_in_the_next(server: RunningServer) -> None:
-    key = a_tenant(server, "late")["admin"]
+    key = keys_of(server, "late")["admin"]
     earlier, later = months_ago(2), months_ago(1)
     spend(server, key, earlier, "first")
     closed = finalise(server, key, earlier)
@@ -102,7 +102,7 @@ def test_a_late_event_of_a_closed_month_is_a_correction_in_the_next(server: Runn
 
 
 def test_a_void_of_a_closed_months_event_is_taken_back_in_the_next(server: RunningServer) -> None:
-    key = a_tenant(server, "voids")["admin"]
+    key = keys_of(server, "voids")["admin"]
     month = months_ago(1)
     spend(server, key, month, "wrong")
     finalise(server, key, month)
@@ -147,56 +147,70 @@ def corrected(server: RunningServer, key: str) -> dict[str, dict[tuple[str, str,
     }
 
 
-def test_what_is_rated_again_after_the_closing_is_its_exact_difference_in_the_open_month(
-    server: RunningServer,
-) -> None:
-    """gpt-4o-mini: 0.15 USD per million input tokens (openai.com/api/pricing), then times 1.07."""
-    key = a_tenant(server, "rated-again")["admin"]
+def three_months(server: RunningServer, key: str) -> list[dict[str, Any]]:
+    """Usage of this month and of two that are closed, as those are billed."""
     earlier, later, now = months_ago(2), months_ago(1), months_ago(0)
     mini: dict[str, Any] = {"provider": "openai", "model": "gpt-4o-mini", "cost": None}
     spend(server, key, earlier, "a", **mini, input_tokens=1_000_001)
     spend(server, key, earlier, "b", **mini, input_tokens=7)
     spend(server, key, later, "c", **mini, input_tokens=333)
-    spend(server, key, later, "d", provider="openai", model="house-model", cost=None, input_tokens=3)
+    spend(server, key, later, "d", **mini | {"model": "house-model"}, input_tokens=3)
     spend(server, key, now, "e", **mini, input_tokens=1_000)
-    closed = [finalise(server, key, month)["month"] for month in (earlier, later)]
+    return [finalise(server, key, month)["month"] for month in (earlier, later)]
+
+
+def agree(server: RunningServer, key: str, **said: Any) -> str:  # noqa: ANN401 - JSON
+    body = {"valid_from": "2020-01-01T00:00:00Z", **said}
+    made: str = ask(server, key, "POST", "/api/v1/prices", json=body).raise_for_status().json()["id"]
+    return made
+
+
+HOUSE = {"kind": "contract", "provider": "openai", "model": "house-model", "currency": "EUR"}
+
+
+def test_what_is_rated_again_after_the_closing_is_its_exact_difference_in_the_open_month(
+    server: RunningServer,
+) -> None:
+    """gpt-4o-mini: 0.15 USD per million input tokens (openai.com/api/pricing), then times 1.07."""
+    key = keys_of(server, "rated-again")["admin"]
+    closed = three_months(server, key)
     assert [one["totals"][0]["usage"] for one in closed] == ["0.1500012", "0.00004995"]
-    dearer = {"kind": "multiplier", "model": "gpt-4o-mini", "factor": "1.07"}
-    house = {"kind": "contract", "provider": "openai", "model": "house-model", "currency": "EUR"}
-    agreed = [
-        ask(server, key, "POST", "/api/v1/prices", json={**body, "valid_from": "2020-01-01T00:00:00Z"})
-        for body in (dearer, {**house, "prices": {"input_tokens": "3.33"}})
-    ]
-    assert {answer.status_code for answer in agreed} == {201}
+    agree(server, key, kind="multiplier", model="gpt-4o-mini", factor="1.07")
+    agree(server, key, **HOUSE, prices={"input_tokens": "3.33"})
 
     assert reprice(server, key)["applied"] == 5
 
-    assert [show(server, key, month) for month in (earlier, later)] == closed
+    assert [show(server, key, months_ago(number)) for number in (2, 1)] == closed
     assert corrected(server, key) == {
-        str(earlier): {("gpt-4o-mini", "USD", "priced"): (0, "0.010500084")},
-        str(later): {
+        str(months_ago(2)): {("gpt-4o-mini", "USD", "priced"): (0, "0.010500084")},
+        str(months_ago(1)): {
             ("gpt-4o-mini", "USD", "priced"): (0, "0.0000034965"),
             ("house-model", "USD", "unpriced"): (-1, None),
             ("house-model", "EUR", "priced"): (1, "0.00000999"),
         },
     }
     # The open month's own event is rated again too: 1,000 x 0.15 x 1.07 per million.
-    totals = {one["currency"]: one for one in show(server, key, now)["totals"]}
-    assert totals["USD"]["usage"] == "0.0001605"
-    assert totals["USD"]["corrections"] == "0.0105035805"
+    totals = {one["currency"]: one for one in show(server, key, months_ago(0))["totals"]}
+    assert (totals["USD"]["usage"], totals["USD"]["corrections"]) == ("0.0001605", "0.0105035805")
     assert billed(server, key) == cost_now(server, key)
-    # What is taken back leaves nothing of itself.
-    override = agreed[0].json()["id"]
-    gone = {"reason": "never agreed on"}
-    ask(server, key, "DELETE", f"/api/v1/prices/overrides/{override}", params=gone).raise_for_status()
+
+
+def test_what_is_rated_back_again_after_the_closing_leaves_no_correction(server: RunningServer) -> None:
+    key = keys_of(server, "rated-back")["admin"]
+    closed = three_months(server, key)
+    dearer = agree(server, key, kind="multiplier", model="gpt-4o-mini", factor="1.07")
     assert reprice(server, key)["applied"] == 4
-    assert [show(server, key, month) for month in (earlier, later)] == closed
-    assert list(corrected(server, key)) == [str(later)]
+    assert list(corrected(server, key)) == [str(months_ago(2)), str(months_ago(1))]
+    gone = {"reason": "never agreed on"}
+    ask(server, key, "DELETE", f"/api/v1/prices/overrides/{dearer}", params=gone).raise_for_status()
+    assert reprice(server, key)["applied"] == 4
+    assert [show(server, key, months_ago(number)) for number in (2, 1)] == closed
+    assert corrected(server, key) == {}
     assert billed(server, key) == cost_now(server, key)
 
 
 def test_what_gets_a_cost_after_the_closing_moves_from_unpriced(server: RunningServer) -> None:
-    key = a_tenant(server, "unpriced")["admin"]
+    key = keys_of(server, "unpriced")["admin"]
     month = months_ago(1)
     spend(server, key, month, "unknown", cost=None)
     closed = finalise(server, key, month)["month"]
@@ -217,7 +231,7 @@ def test_what_gets_a_cost_after_the_closing_moves_from_unpriced(server: RunningS
 
 
 def test_months_close_in_order_and_only_once_they_are_over(server: RunningServer) -> None:
-    key = a_tenant(server, "order")["admin"]
+    key = keys_of(server, "order")["admin"]
     spend(server, key, months_ago(4), "oldest")
     done = finalise(server, key, months_ago(2))
     assert done["closed"] == [str(months_ago(number)) for number in (4, 3, 2)]
@@ -232,7 +246,7 @@ def test_months_close_in_order_and_only_once_they_are_over(server: RunningServer
 
 
 def test_a_month_without_usage_is_closed_where_somebody_asks_for_it(server: RunningServer) -> None:
-    key = a_tenant(server, "nothing-yet")["admin"]
+    key = keys_of(server, "nothing-yet")["admin"]
     month = months_ago(1)
     path = f"{SUMMARIES}/{month}/finalise"
     assert ask(server, key, "POST", path, json={"reason": "PostgreSQL has no \0"}).status_code == 422
@@ -242,7 +256,7 @@ def test_a_month_without_usage_is_closed_where_somebody_asks_for_it(server: Runn
     assert show(server, key, month)["totals"] == []
     assert show(server, key, months_ago(0))["totals"][0]["corrections"] == "1"
     # The schedule closes none for those who never used anything.
-    other = a_tenant(server, "nothing-ever")["admin"]
+    other = keys_of(server, "nothing-ever")["admin"]
     assert run_job(server, "billing")["state"] == "succeeded"
     assert [one["state"] for one in ask(server, other, "GET", SUMMARIES).json()["items"]] == ["open"]
 
@@ -269,7 +283,7 @@ class Interrupted:
 @pytest.mark.parametrize("others_last", [3, 2])
 def test_two_who_close_at_once_bill_every_event_once(server: RunningServer, others_last: int) -> None:
     name = f"at-once-{others_last}"
-    key = a_tenant(server, name)["admin"]
+    key = keys_of(server, name)["admin"]
     first, second, third = (months_ago(number) for number in (3, 2, 1))
     spend(server, key, first, "known to both")
     months = months_of(server.platform)
@@ -287,7 +301,7 @@ def test_two_who_close_at_once_bill_every_event_once(server: RunningServer, othe
 
 
 def test_whatever_happens_the_months_add_up_to_all_usage(server: RunningServer) -> None:
-    key = a_tenant(server, "story")["admin"]
+    key = keys_of(server, "story")["admin"]
     chance = random.Random(20261121)
     spend(server, key, months_ago(3), "first")
     alive = ["first"]
@@ -311,7 +325,7 @@ def test_whatever_happens_the_months_add_up_to_all_usage(server: RunningServer) 
 
 
 def test_the_schedule_closes_what_is_due(server: RunningServer) -> None:
-    key = a_tenant(server, "due")["admin"]
+    key = keys_of(server, "due")["admin"]
     spend(server, key, months_ago(2), "event")
     path = "/api/v1/scheduler/jobs/billing/trigger"
     run = ask(server, key, "POST", path, json={}).raise_for_status().json()
@@ -323,7 +337,7 @@ def test_the_schedule_closes_what_is_due(server: RunningServer) -> None:
 
 
 def test_a_month_of_which_a_part_has_expired_says_so_for_good(server: RunningServer) -> None:
-    key = a_tenant(server, "expired")["admin"]
+    key = keys_of(server, "expired")["admin"]
     horizon = (clock.now() - timedelta(days=36)).replace(hour=0, minute=0, second=0, microsecond=0)
     month = Month.of(horizon - timedelta(hours=1))
     for hours in (-1, 1):
@@ -340,7 +354,7 @@ def test_a_month_of_which_a_part_has_expired_says_so_for_good(server: RunningSer
 
 
 def test_a_reset_takes_the_closings_with_the_usage(server: RunningServer) -> None:
-    key = a_tenant(server, "again")["admin"]
+    key = keys_of(server, "again")["admin"]
     spend(server, key, months_ago(1), "event")
     finalise(server, key, months_ago(1))
     body = {"confirm": "again", "reason": "tested"}
@@ -352,7 +366,7 @@ def test_a_reset_takes_the_closings_with_the_usage(server: RunningServer) -> Non
 
 
 def test_a_month_is_its_tenants_alone(server: RunningServer) -> None:
-    keys, other = a_tenant(server, "mine"), a_tenant(server, "theirs")
+    keys, other = keys_of(server, "mine"), keys_of(server, "theirs")
     month = months_ago(1)
     spend(server, keys["admin"], month, "event")
     finalise(server, keys["admin"], month)
@@ -367,7 +381,7 @@ def test_a_month_is_its_tenants_alone(server: RunningServer) -> None:
 
 
 def test_the_current_month_is_estimated_from_its_days(server: RunningServer) -> None:
-    key = a_tenant(server, "guess")["admin"]
+    key = keys_of(server, "guess")["admin"]
     empty = ask(server, key, "GET", "/api/v1/billing/estimate").json()
     assert empty == {"month": str(months_ago(0)), "items": [], "unpriced_events": 0}
     for days in range(1, 4):
@@ -382,7 +396,7 @@ def test_the_current_month_is_estimated_from_its_days(server: RunningServer) -> 
 
 
 def test_a_day_whose_cost_nobody_knows_is_none_that_costs_nothing(server: RunningServer) -> None:
-    key = a_tenant(server, "guess-unpriced")["admin"]
+    key = keys_of(server, "guess-unpriced")["admin"]
     now = clock.now()
     for days in range(3):
         at = clock.rfc3339(now - timedelta(days=days))

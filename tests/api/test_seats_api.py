@@ -15,8 +15,9 @@ from bursar.app.billing import seats_of
 from bursar.billing.seats.plan import SeatPlan
 from bursar.errors import Conflict
 from tests.api.test_months_api import months_ago
-from tests.api.test_retention_api import a_tenant, ask, events_counted
+from tests.api.test_retention_api import events_counted
 from tests.api.test_suspended_tenants import set_state
+from tests.support.access import ask, keys_of
 from tests.support.jobs import run_job
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
@@ -70,7 +71,7 @@ def seat_cost(server: RunningServer, key: str) -> Decimal:
 
 
 def test_a_past_months_seats_cost_what_was_paid_day_by_day(server: RunningServer) -> None:
-    key = a_tenant(server, "paid")["admin"]
+    key = keys_of(server, "paid")["admin"]
     month = months_ago(1)
     made = add(server, key)
     assert made["recorded_until"] == str(month.end.date())
@@ -83,7 +84,7 @@ def test_a_past_months_seats_cost_what_was_paid_day_by_day(server: RunningServer
 
 
 def test_running_seats_are_recorded_up_to_today_and_once(server: RunningServer) -> None:
-    key = a_tenant(server, "running")["admin"]
+    key = keys_of(server, "running")["admin"]
     today = clock.now().date()
     made = add(server, key, starts=str(today - timedelta(days=2)), ends=None)
     assert made["recorded_until"] == str(today + timedelta(days=1))
@@ -96,7 +97,7 @@ def test_running_seats_are_recorded_up_to_today_and_once(server: RunningServer) 
 
 
 def test_after_a_reset_no_day_is_recorded_until_all_are_again(server: RunningServer) -> None:
-    key = a_tenant(server, "begun-anew")["admin"]
+    key = keys_of(server, "begun-anew")["admin"]
     past = add(server, key)
     running = add(server, key, starts=str(clock.now().date() - timedelta(days=2)), ends=None)
     days = months_ago(1).days + 3
@@ -114,7 +115,7 @@ def test_after_a_reset_no_day_is_recorded_until_all_are_again(server: RunningSer
 
 
 def test_seats_that_should_not_come_back_after_a_reset_are_called_off(server: RunningServer) -> None:
-    key = a_tenant(server, "called-off-anew")["admin"]
+    key = keys_of(server, "called-off-anew")["admin"]
     made = add(server, key)
     asked = {"confirm": "called-off-anew", "reason": "never paid"}
     run = ask(server, key, "DELETE", "/api/v1/usage", json=asked).raise_for_status().json()["run"]
@@ -127,7 +128,7 @@ def test_seats_that_should_not_come_back_after_a_reset_are_called_off(server: Ru
 
 
 def test_seats_end_but_not_before_what_is_recorded(server: RunningServer) -> None:
-    key = a_tenant(server, "ending")["admin"]
+    key = keys_of(server, "ending")["admin"]
     today = clock.now().date()
     made = add(server, key, starts=str(today), ends=None)
     before = {"ends": str(today - timedelta(days=1))}
@@ -142,7 +143,7 @@ def test_seats_end_but_not_before_what_is_recorded(server: RunningServer) -> Non
 
 
 def test_seats_that_have_not_begun_can_be_called_off(server: RunningServer) -> None:
-    key = a_tenant(server, "called-off")["admin"]
+    key = keys_of(server, "called-off")["admin"]
     starts = str(clock.now().date() + timedelta(days=40))
     made = add(server, key, starts=starts, ends=None)
     ended = ask(server, key, "POST", f"{SEATS}/{made['id']}/end", json={}).raise_for_status().json()
@@ -165,7 +166,7 @@ class Interrupted:
 
 
 def test_no_day_is_recorded_behind_the_end_that_somebody_was_told(server: RunningServer) -> None:
-    a_tenant(server, "ending-meanwhile")
+    keys_of(server, "ending-meanwhile")
     today = clock.now().date()
     recorder = seats_of(server.platform)
     plan = keep_unrecorded(server, "ending-meanwhile", "openai", starts=today - timedelta(days=3), ends=None)
@@ -192,7 +193,7 @@ def test_no_day_is_recorded_behind_the_end_that_somebody_was_told(server: Runnin
 
 
 def test_seats_whose_days_are_refused_are_not_kept(server: RunningServer) -> None:
-    key = a_tenant(server, "refused-seats")["admin"]
+    key = keys_of(server, "refused-seats")["admin"]
     only_anthropic(server, key)
     days = {"starts": str(clock.now().date()), "ends": None}
     body = {"provider": "openai", "plan": "Team", "seats": 1, "price_per_seat": "25", **days}
@@ -203,7 +204,7 @@ def test_seats_whose_days_are_refused_are_not_kept(server: RunningServer) -> Non
 
 
 def test_one_tenants_refused_seats_keep_no_others_from_being_recorded(server: RunningServer) -> None:
-    keys = {name: a_tenant(server, name)["admin"] for name in ("a-refused", "b-suspended", "c-fine")}
+    keys = {name: keys_of(server, name)["admin"] for name in ("a-refused", "b-suspended", "c-fine")}
     for name, key in keys.items():
         if name == "a-refused":
             only_anthropic(server, key)
@@ -258,7 +259,7 @@ def keep_unrecorded(
 
 
 def test_adding_again_with_the_same_key_adds_nothing(server: RunningServer) -> None:
-    key = a_tenant(server, "again")["admin"]
+    key = keys_of(server, "again")["admin"]
     headers = {"Idempotency-Key": "order-1"}
     first = add(server, key, headers=headers)
     assert add(server, key, headers=headers)["id"] == first["id"]
@@ -269,7 +270,7 @@ def test_adding_again_with_the_same_key_adds_nothing(server: RunningServer) -> N
 
 
 def test_seats_belong_to_their_tenant_and_need_its_admin(server: RunningServer) -> None:
-    keys, other = a_tenant(server, "owner"), a_tenant(server, "other")
+    keys, other = keys_of(server, "owner"), keys_of(server, "other")
     made = add(server, keys["admin"])
     assert ask(server, other["admin"], "GET", SEATS).json()["items"] == []
     assert ask(server, other["admin"], "GET", f"{SEATS}/{made['id']}").status_code == 404
