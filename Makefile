@@ -79,7 +79,7 @@ else
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 endif
 
-test-slow: setup ## Run the tests that take minutes
+test-slow: setup ## Run the tests that take minutes, and properties over many more examples (an hour and more)
 	$(BIN)/pytest -m slow $(ARGS)
 
 chaos: setup ## Kills, power cuts, full disks, storms, overload, many times; prints a table (an hour; ARGS="--only power")

@@ -20,10 +20,24 @@ pytest_plugins = ["tests.support.relational"]
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+LONGEST = (
+    "flows/test_aimed_kills.py",
+    "flows/test_rebuild_kills.py",
+    "flows/test_faults.py",
+    "flows/test_kill.py",
+    "storage/test_changes.py",
+    "api/test_forgetting_api.py",
+)
+"""Files of a minute and more; most of the next longest are `flows` too."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files that take minutes begin first: at the end one of them would run alone."""
-    items.sort(key=lambda item: item.path.parent.name != "flows")
+    """Let the files that take long begin first: at the end one of them would run alone."""
+    items.sort(key=lambda item: (not item.nodeid.partition("::")[0].endswith(LONGEST), not _is_flow(item)))
+
+
+def _is_flow(item: pytest.Item) -> bool:
+    return item.path.parent.name == "flows"
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.test_reprice_api import EVENTS, reprice
+from tests.support.rounds import rounds
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -201,7 +202,9 @@ def costs(client: httpx.Client, environment: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=rounds(4),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(items=st.lists(events, min_size=20, max_size=40))
 def test_equal_prices_change_nothing_and_others_give_what_a_new_event_gets(

@@ -24,6 +24,7 @@ from bursar.usage.query_measures import DistinctUsers, Percentile
 from bursar.window import Window, parse_zone
 from tests.support.random_usage import END, START, queries, random_events
 from tests.support.recount import recount
+from tests.support.rounds import rounds
 from tests.support.usage_rows import NOON, Ledger, an_event
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def by_key(query: UsageQuery, rows: Sequence[Row]) -> dict[tuple[Any, ...], dict
 
 
 @given(query=queries(), now=st.sampled_from((START, NOON, END)))
-@settings(max_examples=160, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rollups_and_raw_rows_and_a_recount_agree_to_the_last_digit(
     crowded: Ledger, query: UsageQuery, now: datetime
 ) -> None:
@@ -82,7 +83,7 @@ def test_rollups_and_raw_rows_and_a_recount_agree_to_the_last_digit(
 
 
 @given(query=queries())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_breakdown_sums_to_the_total(crowded: Ledger, query: UsageQuery) -> None:
     asked = replace(query, measures=("cost", "events", "total_tokens", "unique_users", "latency_p95_ms"))
     answer = CursorQuestions(crowded.cursor(), crowded.position_of).answer("acme", asked)

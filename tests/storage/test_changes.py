@@ -25,6 +25,7 @@ from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from tests.support.change_model import DAY, HOUR, Model
 from tests.support.changed_store import ChangedStore, Lines
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -292,7 +293,9 @@ def without_quarantine(dump: dict[str, Any]) -> dict[str, Any]:
 
 # Five stores per history, each recounted: minutes where others use the machine.
 _at_length = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=rounds(8),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
