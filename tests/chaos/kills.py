@@ -72,8 +72,6 @@ class Cycles:
     """Each in turn; without any, kills come at random moments."""
     with_power_cuts: bool = False
     """The folder is left as a power cut leaves it, not only as a kill does."""
-    pause_seconds: float = 0.0
-    """What each writer lets pass before its next request: a moment that comes late has less to compare."""
 
 
 class Machine:
@@ -120,7 +118,7 @@ def _round(folder: Path, aims: Sequence[Aim | None], cycles: Cycles) -> KillFigu
     diaries = folder / "diaries"
     diaries.mkdir(parents=True)
     seed = f"{cycles.seed}/{folder.name}"
-    writers = [Writer(f"w{number}", diaries, seed, cycles.pause_seconds) for number in range(WRITERS)]
+    writers = [Writer(f"w{number}", diaries, seed) for number in range(WRITERS)]
     figures = KillFigures()
     # Small segments, so that kills also hit the moments when one follows another.
     backups = folder / "backups"

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tests.support.aim import Aim
 
 LIFECYCLE = ("backup", "expiry", "erasure")
-PAUSE_SECONDS = 0.1
-"""Of writers beside such a chore, which takes its time: what they flood meanwhile would all be compared."""
 
 
 @pytest.mark.timeout(600)
@@ -40,7 +38,6 @@ def test_nothing_is_lost_or_counted_twice_when_the_kill_comes_between_steps(
     tmp_path: Path, figures: Callable[[str], None], aims: Sequence[Aim]
 ) -> None:
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(2**32)))
-    pause = PAUSE_SECONDS if aims[0].chore in LIFECYCLE else 0.0
-    found = kill_and_compare(tmp_path, Cycles(len(aims), seed, aims, pause_seconds=pause))
+    found = kill_and_compare(tmp_path, Cycles(len(aims), seed, aims))
     assert found.aimed >= len(aims) * 3 // 4
     figures(f"KILL_SEED={seed} {asdict(found)}")

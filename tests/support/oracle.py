@@ -117,11 +117,9 @@ class Account:
 class Writer(threading.Thread):
     """Posts events, one or many at a time, until it is told to stop or the server is gone."""
 
-    def __init__(self, name: str, folder: Path, seed: int | str, pause_seconds: float = 0.0) -> None:
-        """`pause_seconds` pass between an answer and the next request."""
+    def __init__(self, name: str, folder: Path, seed: int | str) -> None:
         super().__init__(name=name, daemon=True)
         self.url = ""
-        self._pause_seconds = pause_seconds
         self.round = 0
         self.acknowledged = 0
         """Requests acknowledged so far; read by whoever decides when to kill."""
@@ -193,10 +191,8 @@ class Writer(threading.Thread):
         if answer.status_code == UNAVAILABLE:
             self._open.append(request)
             self._resting.wait(AFTER_503_SECONDS)
-            return
-        self.acknowledged += 1
-        if self._pause_seconds:
-            self._resting.wait(self._pause_seconds)
+        else:
+            self.acknowledged += 1
 
     def _choose(self) -> Request:
         if self._open and self._random.random() < RETRIED_SHARE:
