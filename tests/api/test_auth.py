@@ -13,8 +13,8 @@ from bursar.app import auth, problems
 from bursar.app.metrics import Metrics
 from bursar.app.middleware import Frame
 from bursar.identity.authenticate import Authenticator
-from bursar.identity.caller import Caller, Scope
 from bursar.identity.keys import Revocation
+from bursar.identity.permissions import Permission, Scope
 from bursar.identity.tenant import DEFAULT_TENANT_ID
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as Connection
 
+    from bursar.identity.caller import Caller
     from bursar.identity.keys import KeyTerms
 
 ADMIN = frozenset({Scope.ADMIN})
@@ -54,7 +55,9 @@ class Office:
         )
 
         @api.get("/who")
-        async def who(caller: Annotated[Caller, Depends(auth.require(Scope.READ))]) -> dict[str, object]:
+        async def who(
+            caller: Annotated[Caller, Depends(auth.require(Permission.USAGE_READ))],
+        ) -> dict[str, object]:
             return {
                 "tenant": caller.tenant_id,
                 "key": caller.key_id,
@@ -62,11 +65,11 @@ class Office:
                 "operator": caller.is_operator,
             }
 
-        @api.get("/admin", dependencies=[Depends(auth.require(Scope.ADMIN))])
+        @api.get("/admin", dependencies=[Depends(auth.require(Permission.KEYS_WRITE))])
         async def admin() -> str:
             return "done"
 
-        @api.get("/operator", dependencies=[Depends(auth.require_operator)])
+        @api.get("/operator", dependencies=[Depends(auth.require(Permission.TENANTS_WRITE))])
         async def operator() -> str:
             return "done"
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bursar.errors import Conflict, NotFound
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
 from bursar.identity.keys import Credential, Revocation, hash_key
 from bursar.identity.page import PageAsk
+from bursar.identity.permissions import Scope, permissions_of
 from bursar.identity.store import KeyUse
 from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantChange, TenantState
 from tests.support.identity import NOON, SECOND, a_project, a_tenant, add_key, some_terms
@@ -176,7 +177,7 @@ def test_a_credential_is_found_by_its_hash_with_the_tenants_zone(store: Identity
         hashes[1]: Credential(theirs.key, "UTC"),
     }
     assert store.credentials(hashes[:1])[hashes[0]].caller() == Caller(
-        "acme", ours.key.id, frozenset({Scope.READ}), "Europe/Berlin", is_operator=False
+        "acme", ours.key.id, permissions_of({Scope.READ}), "Europe/Berlin", is_operator=False
     )
     assert store.credentials(()) == {}
 

@@ -16,8 +16,9 @@ from sqlalchemy import event
 from bursar.errors import ExpiredKey, MissingKey, Overloaded, RevokedKey, Unavailable, UnknownKey
 from bursar.identity import authenticate
 from bursar.identity.authenticate import BELIEVED_FOR, KEPT_FOR, LOOKUPS_PER_SECOND, Authenticator
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
 from bursar.identity.keys import Revocation
+from bursar.identity.permissions import Scope, permissions_of
 from bursar.identity.tenant import TenantChange
 from tests.support.identity import NOON, SECOND, a_tenant, add_key, some_terms
 from tests.support.relational import out_of_reach
@@ -59,7 +60,7 @@ def revoke(store: RelationalIdentityStore, key_id: str) -> None:
 def test_a_key_becomes_its_caller(store: RelationalIdentityStore, door: Authenticator) -> None:
     issued = add_key(store, some_terms(scopes=frozenset({Scope.INGEST}), is_operator=True))
     assert door.authenticate(issued.secret, NOON) == Caller(
-        "acme", issued.key.id, frozenset({Scope.INGEST}), "Europe/Berlin", is_operator=True
+        "acme", issued.key.id, permissions_of({Scope.INGEST}), "Europe/Berlin", is_operator=True
     )
 
 

@@ -11,9 +11,9 @@ import pytest
 from bursar.errors import ConfigurationError, RevokedKey, UnknownKey
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
-from bursar.identity.caller import Caller, Scope
 from bursar.identity.keys import Revocation, hash_key
 from bursar.identity.page import PageAsk
+from bursar.identity.permissions import Scope, permissions_of, permissions_of_operator
 from bursar.storage.relational.identity import RelationalIdentityStore
 from tests.support.identity import NOON, SECOND, add_key, some_terms
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from bursar.identity.caller import Caller
     from bursar.identity.keys import ApiKey
     from bursar.identity.store import IdentityStore
 
@@ -46,9 +47,9 @@ def test_a_first_start_makes_a_tenant_and_a_key_to_be_printed_once(store: Identi
     assert store.tenant("default").zone == "UTC"
     assert done.generated
     caller = caller_of(store, done.generated)
-    assert (caller.tenant_id, caller.scopes, caller.is_operator) == (
+    assert (caller.tenant_id, caller.permissions, caller.is_operator) == (
         "default",
-        frozenset({Scope.ADMIN}),
+        permissions_of_operator({Scope.ADMIN}),
         True,
     )
     assert done.generated not in repr(done)
@@ -66,14 +67,14 @@ def test_later_starts_change_nothing(store: IdentityStore) -> None:
 def test_each_setting_gives_its_own_rights(store: IdentityStore) -> None:
     bootstrap(store, ConfiguredKeys("admin-secret", "api-secret", "ingest-secret"), NOON)
     rights = {
-        secret: (caller.scopes, caller.is_operator)
+        secret: (caller.permissions, caller.is_operator)
         for secret in ("admin-secret", "api-secret", "ingest-secret")
         if (caller := caller_of(store, secret))
     }
     assert rights == {
-        "admin-secret": (frozenset({Scope.ADMIN}), True),
-        "api-secret": (frozenset({Scope.ADMIN}), False),
-        "ingest-secret": (frozenset({Scope.INGEST}), False),
+        "admin-secret": (permissions_of_operator({Scope.ADMIN}), True),
+        "api-secret": (permissions_of({Scope.ADMIN}), False),
+        "ingest-secret": (permissions_of({Scope.INGEST}), False),
     }
 
 
@@ -88,7 +89,7 @@ def test_an_api_key_alone_is_no_way_in_for_the_operator(store: IdentityStore) ->
 def test_a_changed_setting_adds_its_key_and_revokes_the_one_before(store: IdentityStore) -> None:
     bootstrap(store, ConfiguredKeys(ingest_key="old"), NOON)
     bootstrap(store, ConfiguredKeys(ingest_key="new"), NOON)
-    assert caller_of(store, "new").scopes == {Scope.INGEST}
+    assert caller_of(store, "new").permissions == permissions_of({Scope.INGEST})
     with pytest.raises(RevokedKey):
         caller_of(store, "old")
 
@@ -96,7 +97,7 @@ def test_a_changed_setting_adds_its_key_and_revokes_the_one_before(store: Identi
 def test_going_back_brings_the_former_key_back(store: IdentityStore) -> None:
     for secret in ("old", "new", "old"):
         bootstrap(store, ConfiguredKeys(ingest_key=secret), NOON)
-    assert caller_of(store, "old").scopes == {Scope.INGEST}
+    assert caller_of(store, "old").permissions == permissions_of({Scope.INGEST})
     with pytest.raises(RevokedKey):
         caller_of(store, "new")
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bursar.errors import ExpiredKey, Forbidden, Invalid, MissingScope, RevokedKey
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
 from bursar.identity.keys import (
     KeyState,
     Revocation,
@@ -22,9 +22,10 @@ from bursar.identity.keys import (
     refuse_revocation,
     refuse_unusable,
 )
+from bursar.identity.permissions import Scope, permissions_of
 from tests.support.identity import NOON, SECOND, some_terms
 
-ADMIN = Caller("acme", "key_a", frozenset({Scope.ADMIN}))
+ADMIN = Caller("acme", "key_a", permissions_of({Scope.ADMIN}))
 OPERATOR = replace(ADMIN, is_operator=True)
 KEY = key_of("bur_secret", some_terms(), NOON)
 
@@ -89,7 +90,7 @@ def test_an_admin_may_grant_every_scope() -> None:
 
 @pytest.mark.parametrize("scope", [Scope.INGEST, Scope.ADMIN])
 def test_nobody_grants_a_scope_they_lack(scope: Scope) -> None:
-    reader = Caller("acme", "key_r", frozenset({Scope.READ}))
+    reader = Caller("acme", "key_r", permissions_of({Scope.READ}))
     with pytest.raises(MissingScope, match=scope.value):
         refuse_grant(reader, some_terms(scopes=frozenset({Scope.READ, scope})), NOON)
 

@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from bursar.errors import Invalid, NotFound
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.pricing.api import make_router
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ NOVEMBER = datetime(2026, 11, 2, 5, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def client(book: PriceBook) -> Iterator[TestClient]:
     """A client that may read, at a fixed time."""
-    asked: list[Scope] = []
+    asked: list[Permission] = []
 
-    def caller(scope: Scope) -> Callable[[], Caller]:
-        asked.append(scope)
-        return lambda: Caller("acme", "key", frozenset({scope}))
+    def caller(permission: Permission) -> Callable[[], Caller]:
+        asked.append(permission)
+        return lambda: Caller("acme", "key", frozenset({permission}))
 
     app = FastAPI()
     app.include_router(make_router(lambda: book, caller, lambda: NOVEMBER))
-    assert asked == [Scope.READ]
+    assert asked == [Permission.PRICES_READ]
     with TestClient(app) as client:
         yield client
 

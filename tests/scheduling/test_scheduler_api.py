@@ -13,7 +13,7 @@ from bursar.app import problems
 from bursar.app.auth import Doorkeeper
 from bursar.app.scheduler_api import make_router
 from bursar.identity.authenticate import Authenticator
-from bursar.identity.caller import Scope
+from bursar.identity.permissions import Scope
 from bursar.scheduling.job import Every, refuse_unknown
 from bursar.storage.relational.identity import RelationalIdentityStore
 from tests.support.identity import a_tenant, add_key, some_terms

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bursar.identity.caller import Scope
 from bursar.identity.keys import IssuedKey, KeyTerms, hash_key, new_key
+from bursar.identity.permissions import Scope
 from bursar.identity.tenant import Project, Tenant
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from fastapi import FastAPI, Request
 
 from bursar.app import problems
 from bursar.errors import MissingKey
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission, Scope, permissions_of
 from bursar.storage.duckdb.asking import DuckDBQuestions
 from bursar.usage.api import make_router
 from tests.support.asking import ask
@@ -31,22 +32,22 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 10, 15, 12, tzinfo=UTC)
 CALLERS = {
-    "acme": Caller("acme", "key_1", frozenset({Scope.READ})),
-    "berlin": Caller("acme", "key_2", frozenset({Scope.READ}), zone="Europe/Berlin"),
-    "other": Caller("other", "key_3", frozenset({Scope.READ})),
-    "ingest": Caller("acme", "key_4", frozenset({Scope.INGEST})),
-    "operator": Caller("default", "key_5", frozenset({Scope.ADMIN}), is_operator=True),
+    "acme": Caller("acme", "key_1", permissions_of({Scope.READ})),
+    "berlin": Caller("acme", "key_2", permissions_of({Scope.READ}), zone="Europe/Berlin"),
+    "other": Caller("other", "key_3", permissions_of({Scope.READ})),
+    "ingest": Caller("acme", "key_4", permissions_of({Scope.INGEST})),
+    "operator": Caller("default", "key_5", permissions_of({Scope.ADMIN}), is_operator=True),
 }
 
 
-def caller(scope: Scope) -> Callable[..., Caller]:
+def caller(permission: Permission) -> Callable[..., Caller]:
     """Believes the header: who asks is tested elsewhere."""
 
     def find(request: Request) -> Caller:
         if "who" not in request.headers:
             raise MissingKey
         found = CALLERS[request.headers["who"]]
-        found.require(scope)
+        found.require(permission)
         return found
 
     return find

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Scope, permissions_of
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.choices import NO_CHOICES
 from bursar.pricing.genai_source import load_book
@@ -25,7 +26,7 @@ from bursar.usage.record import PlainRecord, UsageRecord, encode_record
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RULES = TimeRules(timedelta(days=400), timedelta(minutes=5))
-CALLER = Caller("acme", "key_1", frozenset({Scope.INGEST}))
+CALLER = Caller("acme", "key_1", permissions_of({Scope.INGEST}))
 MODELS = (
     ("openai", "gpt-5"),
     ("openai", "o3"),

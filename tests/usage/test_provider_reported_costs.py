@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from bursar.errors import Invalid
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Scope, permissions_of
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.genai_source import load_book
 from bursar.usage.checks import Receipt, TimeRules
@@ -92,7 +93,7 @@ def test_a_cost_that_can_not_be_is_refused(wrong: object) -> None:
 
 def record_of(event: UsageEvent) -> UsageRecord:
     """The record that the door makes of an event, as the journal gives it back."""
-    caller = Caller("acme", "key_1", frozenset({Scope.INGEST}))
+    caller = Caller("acme", "key_1", permissions_of({Scope.INGEST}))
     receipt = Receipt.of(
         caller, "native", NOW, TimeRules(timedelta(days=35), timedelta(minutes=5)), lambda _: True
     )

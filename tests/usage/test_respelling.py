@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Scope, permissions_of
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.genai_source import load_book
 from bursar.usage.bodies import Shape, read_items
@@ -21,7 +22,7 @@ from bursar.usage.record import UsageRecord, encode_record, fingerprint
 
 MAKER = RecordMaker(PriceBooks(load_book()))
 RULES = TimeRules(timedelta(days=35), timedelta(minutes=5))
-CALLER = Caller("acme", "key_1", frozenset({Scope.INGEST}))
+CALLER = Caller("acme", "key_1", permissions_of({Scope.INGEST}))
 
 
 def record_of(body: str) -> UsageRecord:

@@ -10,7 +10,8 @@ import pytest
 
 from bursar import clock
 from bursar.errors import ConfigurationError, Invalid, NotFound
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Scope, permissions_of
 from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.retention import RelationalRetentions
 from bursar.usage.checks import Receipt, TimeRules, check_event
@@ -121,7 +122,7 @@ def test_the_horizon_goes_forward_only_whatever_is_chosen_later(store: Relationa
 def codes(
     time: datetime, rules: TimeRules, named: str | None = None, *, is_operator: bool = False
 ) -> list[str]:
-    caller = Caller("acme", "key_1", frozenset({Scope.INGEST}), is_operator=is_operator)
+    caller = Caller("acme", "key_1", permissions_of({Scope.INGEST}), is_operator=is_operator)
     receipt = Receipt.of(caller, "native", NOW, rules, lambda tenant: tenant != "nobody")
     return [reason.code for reason in check_event(named, clock.to_micros(time), receipt)]
 

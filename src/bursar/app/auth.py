@@ -22,8 +22,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from bursar import clock
-from bursar.errors import BursarError, Forbidden, NotFound, Unauthenticated
-from bursar.identity.caller import Caller, Scope
+from bursar.errors import BursarError, NotFound, Unauthenticated
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission, Scope, permissions_of, permissions_of_operator
 from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantState
 
 if TYPE_CHECKING:
@@ -140,12 +141,14 @@ class Doorkeeper:
 
     async def _identify(self, scope: Connection) -> Caller:
         if scope.get(OPERATOR_MARK) is True:
-            return await self._default_caller(SOCKET_KEY_ID, frozenset({Scope.ADMIN}), is_operator=True)
+            return await self._default_caller(
+                SOCKET_KEY_ID, permissions_of_operator((Scope.ADMIN,)), is_operator=True
+            )
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         presented = credential_of(headers)
         if presented is None and self._anonymous_loopback and _is_local(scope.get("client"), headers):
             # Neither keys nor tenants: what manages access needs a credential even here.
-            return await self._default_caller(ANONYMOUS_KEY_ID, frozenset({Scope.INGEST, Scope.READ}))
+            return await self._default_caller(ANONYMOUS_KEY_ID, permissions_of((Scope.INGEST, Scope.READ)))
         now = clock.now()
         caller = self._authenticator.recall(presented, now)
         if caller is None:
@@ -153,11 +156,11 @@ class Doorkeeper:
         return caller
 
     async def _default_caller(
-        self, key_id: str, scopes: frozenset[Scope], *, is_operator: bool = False
+        self, key_id: str, permissions: frozenset[Permission], *, is_operator: bool = False
     ) -> Caller:
         tenant = await run_in_threadpool(self._tenants.tenant, DEFAULT_TENANT_ID)
         is_suspended = tenant.state is TenantState.SUSPENDED
-        return Caller(tenant.id, key_id, scopes, tenant.zone, is_operator, is_suspended)
+        return Caller(tenant.id, key_id, permissions, tenant.zone, is_operator, is_suspended)
 
 
 def _is_local(client: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -212,25 +215,16 @@ _NamedTenant = Annotated[
 
 
 @cache
-def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    """A FastAPI dependency that yields the caller, or refuses one without the scope."""
+def require(permission: Permission) -> Callable[..., Awaitable[Caller]]:
+    """A FastAPI dependency that yields the caller, or refuses one without the permission."""
 
     async def caller(request: Request, _bearer: _Bearer, _key: _ApiKey, named: _NamedTenant = None) -> Caller:
         doorkeeper = doorkeeper_of(request)
         found = await doorkeeper.identify(request.scope)
-        found.require(scope)
+        found.require(permission)
         return await doorkeeper.act_for(found, named)
 
     return caller
-
-
-async def require_operator(request: Request, _bearer: _Bearer, _key: _ApiKey) -> Caller:
-    """A FastAPI dependency that refuses everybody but the operator."""
-    found = await doorkeeper_of(request).identify(request.scope)
-    if not found.is_operator:
-        message = "Only the operator may do this: use the operator's key or the socket in the data folder."
-        raise Forbidden(message)
-    return found
 
 
 async def caller_if_any(request: Request, _bearer: _Bearer, _key: _ApiKey) -> Caller | None:

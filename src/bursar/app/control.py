@@ -26,6 +26,7 @@ from bursar.app import auth
 from bursar.app.long_answers import answer_in_lines
 from bursar.app.readings import read_platform
 from bursar.errors import Conflict, Unavailable
+from bursar.identity.permissions import Permission
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
@@ -70,7 +71,9 @@ class Controls:
 def make_router(controls: Controls) -> APIRouter:
     """The operator's routes."""
     router = APIRouter(
-        prefix="/control", include_in_schema=False, dependencies=[Depends(auth.require_operator)]
+        prefix="/control",
+        include_in_schema=False,
+        dependencies=[Depends(auth.require(Permission.SYSTEM_WRITE))],
     )
     _add_status(router, controls)
     _add_long_work(router, controls.platform)

@@ -20,7 +20,8 @@ from bursar.app.changing import ACCEPTED, ChangeDesk
 from bursar.app.problems import answer
 from bursar.described import DESCRIBED
 from bursar.errors import Conflict, Invalid, NotFound, Reason, TenantMismatch
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.usage.bodies import read_items, shape_of
 from bursar.usage.changes import EVENTS_PER_RECORD
 from bursar.usage.checks import Receipt
@@ -114,7 +115,7 @@ class HistoryAnswer:
     items: list[EventVersion]
 
 
-_Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
+_Admin = Annotated[Caller, Depends(require(Permission.USAGE_WRITE))]
 _Reason = Annotated[str | None, Query(description="Why; it stays with the change for good.")]
 
 
@@ -173,7 +174,7 @@ def _add_one(router: APIRouter, desk: ChangeDesk) -> None:
 def _add_history(router: APIRouter, desk: ChangeDesk) -> None:
     @router.get("/events/{event_id:path}/history", response_model=HistoryAnswer)
     async def show_history(
-        event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
+        event_id: str, caller: Annotated[Caller, Depends(require(Permission.EVENTS_READ))]
     ) -> Response:
         """Show every version of an event, the latest first: who ended it, when and why."""
         asking = desk.platform.questions.ask

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked
 from bursar.described import DESCRIBED
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.usage.person import read_identifiers, refuse_naming
 from bursar.usage.revising.author import read_reason
 from bursar.usage.revising.erasure import ERASE_JOB
@@ -61,7 +62,7 @@ class ErasureAnswer:
     run: RunAsked | None
 
 
-_Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
+_Admin = Annotated[Caller, Depends(require(Permission.USAGE_ERASE))]
 
 
 def make_router(platform: Platform) -> APIRouter:

@@ -23,7 +23,8 @@ from bursar.app.auth import require
 from bursar.app.explain_origin import OriginFinder
 from bursar.errors import Invalid, NotFound
 from bursar.identity.bodies import Moment
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.money import parse_picos
 from bursar.pricing.cards import card_from_json
 from bursar.pricing.explain import Explanation, explain_card
@@ -114,7 +115,7 @@ def make_router(platform: Platform) -> APIRouter:
 
     @router.get("/events/{event_id:path}/explain", tags=["events"])
     async def explain_event(
-        event_id: str, caller: Annotated[Caller, Depends(require(Scope.READ))]
+        event_id: str, caller: Annotated[Caller, Depends(require(Permission.EVENTS_READ))]
     ) -> EventExplanation:
         """How this event's cost came about: units, rates, amounts, their sum and their source."""
         return await _explain_event(platform, caller.tenant_id, event_id)
@@ -122,7 +123,7 @@ def make_router(platform: Platform) -> APIRouter:
     @router.post("/prices/check", tags=["prices"])
     async def check_prices(
         request: Request,
-        caller: Annotated[Caller, Depends(require(Scope.READ))],
+        caller: Annotated[Caller, Depends(require(Permission.EVENTS_READ))],
         _body: Annotated[
             object,
             Body(

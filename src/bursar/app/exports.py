@@ -25,8 +25,9 @@ from bursar.billing.focus.columns import FOCUS_COLUMNS
 from bursar.billing.focus.pieces import FocusPieces
 from bursar.billing.focus.rows import Accounts, FocusRows
 from bursar.errors import Conflict, Reason
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
 from bursar.identity.page import walk_pages
+from bursar.identity.permissions import Permission
 from bursar.money import format_decimal
 from bursar.pricing.cards import Card, card_from_json
 from bursar.storage.duckdb.connection import DuckDBLimits
@@ -82,7 +83,9 @@ def make_router(platform: Platform) -> APIRouter:
         openapi_extra=EXPORT,
         summary="Events and their cost as a file: CSV, JSON, Parquet or FOCUS",
     )
-    async def export(request: Request, caller: Annotated[Caller, Depends(require(Scope.READ))]) -> Response:
+    async def export(
+        request: Request, caller: Annotated[Caller, Depends(require(Permission.USAGE_EXPORT))]
+    ) -> Response:
         """Send every event of a window with what it cost, as one moment has them."""
         asker = Asker(caller.tenant_id, caller.zone, clock.now())
         asked = Asked(query_parameters(request))

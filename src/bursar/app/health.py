@@ -25,7 +25,8 @@ import bursar
 from bursar import clock
 from bursar.app import auth, metrics, problems
 from bursar.errors import BursarError, Unavailable
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 
 CHECK_TIMEOUT_SECONDS = 2.0
 """A part that needs longer counts as failed; probes usually give up after a few seconds."""
@@ -231,7 +232,7 @@ def _add_words(router: APIRouter, health: Health) -> None:
 
     @router.get(
         "/api/v1/health/",
-        dependencies=[Depends(auth.require(Scope.READ))],
+        dependencies=[Depends(auth.require(Permission.SYSTEM_READ))],
         response_model_exclude_none=True,
     )
     async def details() -> HealthDetails:
@@ -242,7 +243,7 @@ def _add_words(router: APIRouter, health: Health) -> None:
 def _add_numbers(router: APIRouter, numbers: metrics.Metrics) -> None:
     @router.get(
         "/metrics",
-        dependencies=[Depends(auth.require(Scope.READ))],
+        dependencies=[Depends(auth.require(Permission.SYSTEM_READ))],
         response_class=Response,
         responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format"}},
     )

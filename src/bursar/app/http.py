@@ -129,7 +129,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         ),
         make_exchange_router(platform.tenant_pricing.exchange_rates, auth.require),
         # Before the prices, one of whose routes takes every path of two parts.
-        make_price_book_router(platform.keeper, auth.require, auth.require_operator),
+        make_price_book_router(platform.keeper, auth.require),
         make_prices_router(lambda: platform.books.book, auth.require),
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),

@@ -22,7 +22,8 @@ from bursar.app.ingest_answers import Answer, answer_accepted, refuse_all
 from bursar.app.middleware import REQUEST_ID
 from bursar.app.problems import problem_response
 from bursar.errors import BursarError, Invalid, Malformed, Reason, TenantSuspended, Unauthenticated
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.pricing.rating import CostStatus
 from bursar.tracing import span
 from bursar.usage.applying import Delivery
@@ -126,7 +127,7 @@ class IngestDoor:
 
     async def _answer(self, scope: Connection, receive: Receive) -> Answer:
         caller = await self._parts.doorkeeper.identify(scope)
-        caller.require(Scope.INGEST)
+        caller.require(Permission.USAGE_INGEST)
         ask = _read_ask(scope)
         caller = await self._parts.doorkeeper.act_for(caller, ask.tenant_id)
         caller.refuse_suspended()

@@ -295,7 +295,7 @@ def _row(series: Series) -> str:
 _REFERENCE_HEAD = """\
 # Metrics
 
-`GET /metrics` answers in the Prometheus text format. It needs a key with the scope `read`, sent as
+`GET /metrics` answers in the Prometheus text format. It needs a key with `system:read`, sent as
 `Authorization: Bearer <key>` or `X-API-Key: <key>`. This page is written by `make docs` from
 `src/bursar/app/metrics.py`; a test fails when it is stale.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.usage.bodies import Items
 from bursar.usage.checks import Receipt
 from bursar.usage.ingest import AcceptOptions
@@ -42,7 +43,7 @@ class LoopDoor:
         Raises:
             DiskFull, Overloaded, Unavailable: nothing of it was journaled.
         """
-        caller = Caller(tenant_id, DOOR, frozenset({Scope.INGEST}))
+        caller = Caller(tenant_id, DOOR, frozenset({Permission.USAGE_INGEST}))
         receipt = Receipt.of(caller, DOOR, now, self.rules, self.knows_tenant)
         items = Items(len(events), single=False, slices=iter([list(events)]))
         return self.changes.run(self.ingestor.accept(items, receipt, AcceptOptions(wants_answers=False)))

@@ -20,7 +20,8 @@ from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, act_for_named, decode_object
 from bursar.described import DESCRIBED
 from bursar.errors import Forbidden, NotFound
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.quarantined import PAGE_DEFAULT, PAGE_LIMIT, QuarantinePage
@@ -108,7 +109,7 @@ def _page(
     return QuarantinePage(_window(window), reason, event_id, before_seq=cursor, limit=limit)
 
 
-_Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
+_Admin = Annotated[Caller, Depends(require(Permission.USAGE_WRITE))]
 _Unowned = Annotated[
     bool, Query(description="Records that couldn't be read so far as to tell whose they are. Operator only.")
 ]

@@ -18,7 +18,8 @@ from bursar.app.changing import RUN_PATH, ChangeDesk, RunAsked, act_for_named, d
 from bursar.app.jobs import tenant_ids
 from bursar.described import DESCRIBED
 from bursar.errors import Conflict, Forbidden, Reason
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.scheduling.run import ENDED
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
@@ -48,7 +49,7 @@ class RepriceAnswer:
     """By tenant, where it is about all of them: those that have events and no run under way."""
 
 
-_Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
+_Admin = Annotated[Caller, Depends(require(Permission.PRICES_WRITE))]
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     202: {"description": "Under way; `Location` says where its progress and its result are"}
 }

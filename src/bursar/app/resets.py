@@ -14,10 +14,11 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from bursar.app.auth import require, require_operator
+from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked
 from bursar.errors import Conflict, Invalid, NotFound, Reason
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantChange, TenantState
 from bursar.scheduling.run import RunState
 from bursar.scheduling.store import RunAsk
@@ -58,8 +59,8 @@ class ResetAnswer:
     run: RunAsked
 
 
-_Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
-_Operator = Annotated[Caller, Depends(require_operator)]
+_Admin = Annotated[Caller, Depends(require(Permission.USAGE_ERASE))]
+_Operator = Annotated[Caller, Depends(require(Permission.TENANTS_WRITE))]
 
 
 def make_router(platform: Platform) -> APIRouter:

@@ -7,7 +7,7 @@ callers and their tenants are unknown in that layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
@@ -30,8 +30,9 @@ from bursar.app.scheduler_bodies import (
     SchedulerStatus,
 )
 from bursar.errors import Forbidden, NotFound
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.page import PAGE_LIMIT, Position, read_cursor, write_cursor
+from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN
 from bursar.scheduling.job import Job
 from bursar.scheduling.run import RunState
@@ -56,13 +57,19 @@ class Viewer:
         return self.caller.is_operator or job.for_tenants
 
 
-async def viewer(request: Request, caller: Annotated[Caller, Depends(auth.require(Scope.ADMIN))]) -> Viewer:
-    """A FastAPI dependency: an admin for the own tenant, or the operator for all or for the one named."""
-    sees_all = caller.is_operator and "tenant_id" not in request.query_params
-    return Viewer(caller, None if sees_all else caller.tenant_id)
+def _viewer(permission: Permission) -> Callable[..., Awaitable[Viewer]]:
+    """A FastAPI dependency: the own tenant's runs, or for the operator those of all or of the one named."""
+    asked: CallerDependency = Depends(auth.require(permission))
+
+    async def viewer(request: Request, caller: Caller = asked) -> Viewer:
+        sees_all = caller.is_operator and "tenant_id" not in request.query_params
+        return Viewer(caller, None if sees_all else caller.tenant_id)
+
+    return viewer
 
 
-Viewing = Annotated[Viewer, Depends(viewer)]
+Viewing = Annotated[Viewer, Depends(_viewer(Permission.JOBS_READ))]
+Changing = Annotated[Viewer, Depends(_viewer(Permission.JOBS_WRITE))]
 
 
 def _asked_runs(
@@ -135,7 +142,7 @@ def _add_jobs(router: APIRouter, runner: JobRunner) -> None:
 
     @router.post("/jobs/{job_id}/trigger", status_code=HTTPStatus.ACCEPTED)
     def trigger_job(
-        job_id: IdInPath, viewing: Viewing, body: Annotated[RunRequest | None, Body()] = None
+        job_id: IdInPath, viewing: Changing, body: Annotated[RunRequest | None, Body()] = None
     ) -> RunOut:
         """Start a job now. The answer is its run, at `/api/v1/scheduler/runs/{id}` from then on."""
         _visible_job(runner, viewing, job_id)
@@ -166,7 +173,7 @@ def _add_runs(router: APIRouter, runner: JobRunner) -> None:
         return RunDetails.told_of(run, [NoticeOut.of(one) for one in runner.notices(run_id)])
 
     @router.post("/runs/{run_id}/cancel", status_code=HTTPStatus.ACCEPTED)
-    def cancel_run(run_id: IdInPath, viewing: Viewing) -> RunOut:
+    def cancel_run(run_id: IdInPath, viewing: Changing) -> RunOut:
         """Let a queued run never begin; tell one at work to stop, which it does when it looks next."""
         if not viewing.caller.is_operator:
             run = runner.run(run_id, viewing.tenant_id)

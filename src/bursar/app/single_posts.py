@@ -18,7 +18,7 @@ from bursar.app.ingest_asgi import DOORS, EVENTS
 from bursar.app.logs import request_id_for
 from bursar.app.middleware import head_of
 from bursar.errors import BursarError
-from bursar.identity.caller import Scope
+from bursar.identity.permissions import Permission
 from bursar.usage.bodies import decode_event
 from bursar.usage.checks import Receipt
 
@@ -76,7 +76,7 @@ class SinglePosts:
     def _take(self, headers: Headers, found: dict[bytes, bytes], body: bytes, answered: Answered) -> bool:
         metrics, started, now = self._metrics, clock.monotonic(), clock.now()
         caller = self._doorkeeper.recall(headers, now)
-        if caller is None or caller.is_suspended or not caller.may(Scope.INGEST):
+        if caller is None or caller.is_suspended or not caller.may(Permission.USAGE_INGEST):
             return False
         receipt = Receipt.of(caller, DOORS[EVENTS], now, self._rules, self._knows_tenant)
 

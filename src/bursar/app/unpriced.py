@@ -15,7 +15,8 @@ from fastapi import APIRouter, Depends, Request
 from bursar import clock
 from bursar.app.auth import require
 from bursar.described import DESCRIBED
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.pricing.nearest import KnownModels, NearModel
 from bursar.units import format_steps
 from bursar.usage import parameter_docs
@@ -103,7 +104,7 @@ def make_router(platform: Platform) -> APIRouter:
 
     @router.get("/unpriced", openapi_extra=parameter_docs.UNPRICED)
     async def list_unpriced(
-        request: Request, caller: Annotated[Caller, Depends(require(Scope.READ))]
+        request: Request, caller: Annotated[Caller, Depends(require(Permission.COST_READ))]
     ) -> UnpricedAnswer:
         """Models whose usage has no known cost, why, since when, and what it would be under another name."""
         asked = Asked(query_parameters(request))

@@ -16,7 +16,8 @@ from bursar import clock
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked, act_for_named, decode_object
 from bursar.described import DESCRIBED
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.query_reader import Asker
@@ -63,7 +64,7 @@ class VoidAnswer:
     """The job that does it, for filters; null otherwise, and where there is nothing to do."""
 
 
-_Admin = Annotated[Caller, Depends(require(Scope.ADMIN))]
+_Admin = Annotated[Caller, Depends(require(Permission.USAGE_WRITE))]
 
 
 def make_router(platform: Platform) -> APIRouter:

@@ -28,7 +28,7 @@ def create(
     *,
     label: Annotated[str, typer.Option(help="What the key is for, in your words.")],
     scope: Annotated[
-        list[str], typer.Option(help="What it may do: ingest, read or admin (both); repeat for several.")
+        list[str], typer.Option(help="What it may do: ingest, read, admin (all), or one permission; repeat.")
     ],
     expires: Annotated[
         str | None,

@@ -17,7 +17,6 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Query
 
 from bursar import clock, ids
-from bursar.errors import Forbidden
 from bursar.identity.bodies import (
     IssuedKeyOut,
     KeyIn,
@@ -30,9 +29,10 @@ from bursar.identity.bodies import (
     TenantOut,
     TenantPatch,
 )
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller
 from bursar.identity.keys import Revocation, hash_key, new_key, refuse_grant, refuse_revocation
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
+from bursar.identity.permissions import Permission
 from bursar.identity.store import IdentityStore
 from bursar.identity.tenant import ID_PATTERN, Project, Tenant, TenantChange, refuse_unfit
 
@@ -61,24 +61,23 @@ class _Desk:
     store: IdentityStore
     now: Callable[[], datetime]
     changed: Callable[[], None]
-    reader: CallerDependency
-    admin: CallerDependency
+    caller: Callable[[Permission], Callable[..., Any]]
 
 
 def make_router(
     store: IdentityStore,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     changed: Callable[[], None],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints over this store.
 
-    `caller(scope)` answers a FastAPI dependency that gives the `Caller`, acting for the tenant that the query
-    names, or refuses it; `changed` is called after each change that an authenticator must hear of
-    (`Authenticator.forget`).
+    `caller(permission)` answers a FastAPI dependency that gives the `Caller`, acting for the tenant that the
+    query names, or refuses it; `changed` is called after each change that an
+    authenticator must hear of (`Authenticator.forget`).
     """
     router = APIRouter(prefix="/api/v1", tags=["identity"])
-    desk = _Desk(store, now, changed, Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN)))
+    desk = _Desk(store, now, changed, caller)
     _add_tenants(router, desk)
     _add_projects(router, desk)
     _add_keys(router, desk)
@@ -86,32 +85,31 @@ def make_router(
 
 
 def _add_tenants(router: APIRouter, desk: _Desk) -> None:
-    @router.get("/tenants")
-    def list_tenants(asked: Asked, caller: Caller = desk.reader) -> ListOut[TenantOut]:
+    reader = Depends(desk.caller(Permission.TENANTS_READ))
+    admin = Depends(desk.caller(Permission.TENANTS_WRITE))
+
+    @router.get("/tenants", dependencies=[reader])
+    def list_tenants(asked: Asked) -> ListOut[TenantOut]:
         """All tenants in order of creation. Operator only."""
-        _refuse_others(caller)
         return _shown(desk.store.tenants(asked), TenantOut.of)
 
-    @router.post("/tenants", status_code=HTTPStatus.CREATED)
-    def create_tenant(body: TenantIn, caller: Caller = desk.admin) -> TenantOut:
+    @router.post("/tenants", status_code=HTTPStatus.CREATED, dependencies=[admin])
+    def create_tenant(body: TenantIn) -> TenantOut:
         """Make a tenant, under a chosen id or one made up. Operator only."""
-        _refuse_others(caller)
         tenant_id = body.id or ids.make_id("ten")
         tenant = Tenant(tenant_id, body.name or tenant_id, body.zone, desk.now())
         refuse_unfit(tenant)
         desk.store.add_tenant(tenant)
         return TenantOut.of(tenant)
 
-    @router.get("/tenants/{tenant_id}")
-    def get_tenant(tenant_id: IdInPath, caller: Caller = desk.reader) -> TenantOut:
+    @router.get("/tenants/{tenant_id}", dependencies=[reader])
+    def get_tenant(tenant_id: IdInPath) -> TenantOut:
         """One tenant. Operator only."""
-        _refuse_others(caller)
         return TenantOut.of(desk.store.tenant(tenant_id))
 
-    @router.patch("/tenants/{tenant_id}")
-    def change_tenant(tenant_id: IdInPath, body: TenantPatch, caller: Caller = desk.admin) -> TenantOut:
+    @router.patch("/tenants/{tenant_id}", dependencies=[admin])
+    def change_tenant(tenant_id: IdInPath, body: TenantPatch) -> TenantOut:
         """Change a tenant's name or reporting time zone, suspend it or let it take part. Operator only."""
-        _refuse_others(caller)
         change = TenantChange(body.name, body.zone, body.state)
         refuse_unfit(change)
         tenant = desk.store.change_tenant(tenant_id, change)
@@ -120,13 +118,16 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
 
 
 def _add_projects(router: APIRouter, desk: _Desk) -> None:
+    reader = Depends(desk.caller(Permission.PROJECTS_READ))
+    admin = Depends(desk.caller(Permission.PROJECTS_WRITE))
+
     @router.get("/projects")
-    def list_projects(asked: Asked, caller: Caller = desk.reader) -> ListOut[ProjectOut]:
+    def list_projects(asked: Asked, caller: Caller = reader) -> ListOut[ProjectOut]:
         """The tenant's projects in order of creation."""
         return _shown(desk.store.projects(caller.tenant_id, asked), ProjectOut.of)
 
     @router.post("/projects", status_code=HTTPStatus.CREATED)
-    def create_project(body: ProjectIn, caller: Caller = desk.admin) -> ProjectOut:
+    def create_project(body: ProjectIn, caller: Caller = admin) -> ProjectOut:
         """Make a project, under a chosen id or one made up."""
         tenant_id = caller.tenant_for(body.tenant_id)
         project = Project(body.id or ids.make_id("prj"), tenant_id, body.name, desk.now())
@@ -137,31 +138,34 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
     one = "/projects/{project_id}"
 
     @router.get(one)
-    def get_project(project_id: IdInPath, caller: Caller = desk.reader) -> ProjectOut:
+    def get_project(project_id: IdInPath, caller: Caller = reader) -> ProjectOut:
         """One project of the tenant."""
         return ProjectOut.of(desk.store.project(caller.tenant_id, project_id))
 
     @router.patch(one)
-    def rename_project(project_id: IdInPath, body: ProjectPatch, caller: Caller = desk.admin) -> ProjectOut:
+    def rename_project(project_id: IdInPath, body: ProjectPatch, caller: Caller = admin) -> ProjectOut:
         """Give a project another name."""
         return ProjectOut.of(desk.store.rename_project(caller.tenant_id, project_id, body.name))
 
     @router.delete(one, status_code=HTTPStatus.NO_CONTENT)
-    def remove_project(project_id: IdInPath, caller: Caller = desk.admin) -> None:
+    def remove_project(project_id: IdInPath, caller: Caller = admin) -> None:
         """Forget a project; its events keep its id."""
         desk.store.remove_project(caller.tenant_id, project_id)
 
 
 def _add_keys(router: APIRouter, desk: _Desk) -> None:
+    reader = Depends(desk.caller(Permission.KEYS_READ))
+    admin = Depends(desk.caller(Permission.KEYS_WRITE))
+
     @router.get("/keys")
-    def list_keys(asked: Asked, caller: Caller = desk.admin) -> ListOut[KeyOut]:
+    def list_keys(asked: Asked, caller: Caller = reader) -> ListOut[KeyOut]:
         """The tenant's API keys in order of creation, without secrets, revoked ones included."""
         now = desk.now()
         page = desk.store.keys(caller.tenant_id, asked)
         return _shown(page, lambda key: KeyOut.of(key, now))
 
     @router.post("/keys", status_code=HTTPStatus.CREATED)
-    def create_key(body: KeyIn, caller: Caller = desk.admin) -> IssuedKeyOut:
+    def create_key(body: KeyIn, caller: Caller = admin) -> IssuedKeyOut:
         """Make an API key; the answer is the only one that ever shows its secret."""
         now = desk.now()
         terms = body.terms(caller.tenant_for(body.tenant_id))
@@ -173,24 +177,18 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
     one = "/keys/{key_id}"
 
     @router.get(one)
-    def get_key(key_id: IdInPath, caller: Caller = desk.admin) -> KeyOut:
+    def get_key(key_id: IdInPath, caller: Caller = reader) -> KeyOut:
         """One API key of the tenant, without its secret."""
         return KeyOut.of(desk.store.key(caller.tenant_id, key_id), desk.now())
 
     @router.delete(one)
-    def revoke_key(key_id: IdInPath, caller: Caller = desk.admin) -> KeyOut:
+    def revoke_key(key_id: IdInPath, caller: Caller = admin) -> KeyOut:
         """Revoke an API key: at once in this process, within 5 seconds in others. Twice is harmless."""
         now, tenant_id = desk.now(), caller.tenant_id
         refuse_revocation(caller, desk.store.key(tenant_id, key_id))
         key = desk.store.revoke_key(tenant_id, key_id, now, Revocation.BY_CALLER)
         desk.changed()
         return KeyOut.of(key, now)
-
-
-def _refuse_others(caller: Caller) -> None:
-    if not caller.is_operator:
-        message = "Only the operator may see and change tenants."
-        raise Forbidden(message)
 
 
 def _shown(page: Page[Item], show: Callable[[Item], Shown]) -> ListOut[Shown]:

@@ -11,8 +11,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from bursar.identity.caller import Scope
 from bursar.identity.keys import ApiKey, IssuedKey, KeyState, KeyTerms, key_state
+from bursar.identity.permissions import Permission, Scope, scope_named
 from bursar.identity.tenant import (
     DEFAULT_ZONE,
     ID_PATTERN,
@@ -84,7 +84,7 @@ class KeyIn(Strict):
     """An API key to make."""
 
     label: Name
-    scopes: Annotated[list[Scope], Field(min_length=1)]
+    scopes: Annotated[list[Scope | Permission], Field(min_length=1)]
     is_operator: bool = Field(
         default=False, description="May name any tenant; only an operator can make one."
     )
@@ -95,7 +95,9 @@ class KeyIn(Strict):
 
     def terms(self, tenant_id: str) -> KeyTerms:
         """What is asked for, as a key of this tenant."""
-        return KeyTerms(tenant_id, self.label, frozenset(self.scopes), self.is_operator, self.expires_at)
+        return KeyTerms(
+            tenant_id, self.label, frozenset(map(str, self.scopes)), self.is_operator, self.expires_at
+        )
 
 
 class TenantOut(BaseModel):
@@ -138,7 +140,7 @@ class KeyOut(BaseModel):
     tenant_id: str
     label: str
     prefix: str = Field(description="The first characters of the secret, to recognise it by.")
-    scopes: list[Scope]
+    scopes: list[Scope | Permission]
     is_operator: bool
     state: KeyState
     created_at: datetime
@@ -154,7 +156,7 @@ class KeyOut(BaseModel):
             tenant_id=key.terms.tenant_id,
             label=key.terms.label,
             prefix=key.prefix,
-            scopes=sorted(key.terms.scopes),
+            scopes=[scope_named(word) for word in sorted(key.terms.scopes)],
             is_operator=key.terms.is_operator,
             state=key_state(key, now),
             created_at=key.created_at,

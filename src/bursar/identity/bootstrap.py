@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from bursar import clock
 from bursar.errors import ConfigurationError, Conflict
-from bursar.identity.caller import Scope
 from bursar.identity.keys import (
     SECRET_LENGTH_LIMIT,
     KeyTerms,
@@ -23,6 +22,7 @@ from bursar.identity.keys import (
     key_of,
     new_key,
 )
+from bursar.identity.permissions import Scope
 from bursar.identity.tenant import DEFAULT_TENANT_ID, DEFAULT_ZONE, Tenant
 
 if TYPE_CHECKING:

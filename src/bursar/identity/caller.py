@@ -1,54 +1,79 @@
 """The caller: what the rest of Bursar knows about who asks.
 
 A request's credential becomes a `Caller` once, at the edge. Everything behind it takes the tenant
-from the caller and from nowhere else.
+from the caller and from nowhere else, and asks it for permissions (`permissions.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bursar.errors import MissingScope, TenantMismatch, TenantSuspended
+from bursar.errors import Forbidden, MissingScope, TenantMismatch, TenantSuspended
+from bursar.identity.permissions import OF_PLATFORM
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-class Scope(StrEnum):
-    """What a key may do; `admin` includes the other two."""
-
-    INGEST = "ingest"
-    READ = "read"
-    ADMIN = "admin"
+    from bursar.identity.permissions import Permission
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller: one tenant, one key, its scopes."""
+    """An authenticated caller: one tenant, one key, what it may do."""
 
     tenant_id: str
     key_id: str
-    scopes: frozenset[Scope]
+    """Of the key or, for a person who has logged in, of the user: whose act it is."""
+    permissions: frozenset[Permission]
+    """What it may do in all of the tenant."""
     zone: str = "UTC"
     """The tenant's reporting time zone (IANA name)."""
     is_operator: bool = False
     """May name any tenant and manage tenants: the operator's key, or the data folder's socket."""
     is_suspended: bool = False
     """Its tenant takes no usage."""
+    within: Mapping[Permission, frozenset[str]] = field(default_factory=dict["Permission", frozenset[str]])
+    """What else it may do in some of the tenant's projects only, and in which."""
 
-    def may(self, scope: Scope) -> bool:
-        """Whether this caller holds the scope, itself or through `admin`."""
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+    def may(self, permission: Permission) -> bool:
+        """Whether this caller may do it in all of its tenant."""
+        return permission in self.permissions
 
-    def require(self, scope: Scope) -> None:
-        """Refuse a caller without the scope.
+    def require(self, permission: Permission) -> None:
+        """Refuse a caller who may not do it in all of its tenant.
 
         Raises:
-            MissingScope: the key has neither the scope nor `admin`.
+            Forbidden: only the operator may.
+            MissingScope: it may not, or only in some projects.
         """
-        if not self.may(scope):
-            held = ", ".join(sorted(self.scopes)) or "none"
-            message = f"This needs the scope '{scope}'; the key has: {held}."
-            raise MissingScope(message)
+        if permission in self.permissions:
+            return
+        if permission in OF_PLATFORM and not self.is_operator:
+            message = (
+                "Only the operator may do this: use the operator's key or the socket in the data folder."
+            )
+            raise Forbidden(message)
+        message = f"This needs the permission '{permission}', which the credential lacks."
+        if projects := self.within.get(permission):
+            message = (
+                f"This needs the permission '{permission}' in the whole tenant;"
+                f" the credential has it in: {', '.join(sorted(projects))}."
+            )
+        raise MissingScope(message)
+
+    def projects_with(self, permission: Permission) -> frozenset[str] | None:
+        """The projects in which it may do this; None means all of the tenant.
+
+        Raises:
+            MissingScope: it may do it nowhere.
+        """
+        if permission in self.permissions:
+            return None
+        projects = self.within.get(permission)
+        if not projects:
+            self.require(permission)
+        return projects
 
     def refuse_suspended(self) -> None:
         """Let only usage for a tenant pass that takes part.

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from bursar import clock, ids
 from bursar.errors import ExpiredKey, Forbidden, Invalid, MissingScope, Reason, RevokedKey
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Scope, permissions_of, permissions_of_operator
 from bursar.identity.tenant import NAME_LIMIT, is_name
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class KeyTerms:
 
     tenant_id: str
     label: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[str]
+    """Bundles (`Scope`) and single permissions."""
     is_operator: bool = False
     expires_at: datetime | None = None
     from_setting: str | None = None
@@ -93,8 +95,14 @@ class Credential:
     def caller(self) -> Caller:
         """The caller whom this credential stands for."""
         terms = self.key.terms
+        grant = permissions_of_operator if terms.is_operator else permissions_of
         return Caller(
-            terms.tenant_id, self.key.id, terms.scopes, self.zone, terms.is_operator, self.is_suspended
+            terms.tenant_id,
+            self.key.id,
+            grant(terms.scopes),
+            self.zone,
+            terms.is_operator,
+            self.is_suspended,
         )
 
 
@@ -156,7 +164,7 @@ def refuse_grant(creator: Caller, terms: KeyTerms, now: datetime) -> None:
     if terms.is_operator and not creator.is_operator:
         message = "Only the operator may make a key of the operator."
         raise Forbidden(message)
-    missing = sorted(scope for scope in terms.scopes if not creator.may(scope))
+    missing = sorted(word for word in terms.scopes if not permissions_of((word,)) <= creator.permissions)
     if missing:
         message = f"A key can't grant what its creator lacks: {', '.join(missing)}."
         raise MissingScope(message)

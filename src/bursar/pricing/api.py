@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict
 from bursar import clock
 from bursar.described import describe_fields
 from bursar.errors import Invalid, NotFound, Reason
-from bursar.identity.caller import Scope
 from bursar.identity.page import decode_cursor, encode_cursor
+from bursar.identity.permissions import Permission
 from bursar.pricing.book import PriceBook, TariffKey
 from bursar.pricing.card import QUOTED_PER, RateCard
 from bursar.pricing.match import Offer, find_offer, provider_id
@@ -128,14 +128,16 @@ class _Way:
 
 def make_router(
     book: Callable[[], PriceBook],
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints over the book, which is asked for when it is first needed.
 
     `caller(scope)` answers a FastAPI dependency that gives the `Caller` or refuses it.
     """
-    router = APIRouter(prefix="/api/v1/prices", tags=["prices"], dependencies=[Depends(caller(Scope.READ))])
+    router = APIRouter(
+        prefix="/api/v1/prices", tags=["prices"], dependencies=[Depends(caller(Permission.PRICES_READ))]
+    )
     _add_list(router, book, now)
     _add_model(router, book)
     return router

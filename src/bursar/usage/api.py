@@ -18,7 +18,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from bursar import clock
 from bursar.errors import Invalid, Malformed, Reason
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.permissions import Permission
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
@@ -52,6 +53,7 @@ _FORMS: dict[int | str, dict[str, Any]] = {
 class _Route:
     path: str
     name: str
+    permission: Permission
     read: ReadView
     answer: type
     parameters: dict[str, Any]
@@ -60,27 +62,31 @@ class _Route:
 
 _GETS = (
     _Route(
-        "/api/v1/events", "list_events", read_events_view, EventsAnswer, parameter_docs.EVENTS,
+        "/api/v1/events", "list_events", Permission.EVENTS_READ, read_events_view, EventsAnswer,
+        parameter_docs.EVENTS,
         "Single events, newest first",
     ),
     _Route(
-        "/api/v1/usage", "list_usage", read_usage_list_view, UsageListAnswer, parameter_docs.USAGE,
+        "/api/v1/usage", "list_usage", Permission.EVENTS_READ, read_usage_list_view, UsageListAnswer,
+        parameter_docs.USAGE,
         "Single events, newest first, counted",
     ),
     _Route(
-        "/api/v1/cost/summary", "summarise_cost", read_cost_summary_view, CostSummary, parameter_docs.SUMMARY,
+        "/api/v1/cost/summary", "summarise_cost", Permission.COST_READ, read_cost_summary_view, CostSummary,
+        parameter_docs.SUMMARY,
         "What was spent, in all and by whom and what",
     ),
     _Route(
-        "/api/v1/cost/breakdown", "break_down_cost", read_cost_breakdown_view, CostBreakdown,
-        parameter_docs.BREAKDOWN, "Cost by any dimensions, the largest first",
+        "/api/v1/cost/breakdown", "break_down_cost", Permission.COST_READ, read_cost_breakdown_view,
+        CostBreakdown, parameter_docs.BREAKDOWN, "Cost by any dimensions, the largest first",
     ),
     _Route(
-        "/api/v1/analytics/trends", "show_trends", read_trends_view, Trends, parameter_docs.TRENDS,
+        "/api/v1/analytics/trends", "show_trends", Permission.USAGE_READ, read_trends_view, Trends,
+        parameter_docs.TRENDS,
         "One measure over time, and which way it is going",
     ),
     _Route(
-        "/api/v1/analytics/top", "rank_top", read_top_view, Top, parameter_docs.TOP,
+        "/api/v1/analytics/top", "rank_top", Permission.USAGE_READ, read_top_view, Top, parameter_docs.TOP,
         "The users, models or anything else with the most of something",
     ),
 )  # fmt: skip
@@ -88,7 +94,7 @@ _GETS = (
 
 def make_router(
     questions: AsksQuestions,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     reporting: ReportsCosts | None = None,
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
@@ -99,21 +105,21 @@ def make_router(
 
     Args:
         questions: answers them.
-        caller: makes a FastAPI dependency that yields a `Caller` who has the scope.
+        caller: makes a FastAPI dependency that yields a `Caller` who has the permission.
         reporting: knows tenants' reporting currencies and exchange rates.
         now: the time that windows such as `30d` are counted back from.
     """
     router = APIRouter(tags=["usage"])
-    desk = _Desk(questions, reporting, now, Depends(caller(Scope.READ)))
+    desk = _Desk(questions, reporting, now)
     for route in _GETS:
-        _add_listing(router, desk, route)
-    _add_query(router, desk)
-    _add_event(router, desk)
+        _add_listing(router, desk, route, Depends(caller(route.permission)))
+    _add_query(router, desk, Depends(caller(Permission.USAGE_READ)))
+    _add_event(router, desk, Depends(caller(Permission.EVENTS_READ)))
     return router
 
 
-def _add_listing(router: APIRouter, desk: _Desk, route: _Route) -> None:
-    async def answer(request: Request, by: Caller = desk.reader) -> Response:
+def _add_listing(router: APIRouter, desk: _Desk, route: _Route, reader: CallerDependency) -> None:
+    async def answer(request: Request, by: Caller = reader) -> Response:
         return await desk.answer(request, by, query_parameters(request), route.read)
 
     router.add_api_route(
@@ -127,7 +133,7 @@ def _add_listing(router: APIRouter, desk: _Desk, route: _Route) -> None:
     )
 
 
-def _add_query(router: APIRouter, desk: _Desk) -> None:
+def _add_query(router: APIRouter, desk: _Desk, reader: CallerDependency) -> None:
     @router.post(
         "/api/v1/query",
         response_model=QueryAnswer,
@@ -135,13 +141,13 @@ def _add_query(router: APIRouter, desk: _Desk) -> None:
         responses=_FORMS,
         openapi_extra=parameter_docs.QUERY,
     )
-    async def ask_query(request: Request, by: Caller = desk.reader) -> Response:
+    async def ask_query(request: Request, by: Caller = reader) -> Response:
         """Ask the one question that all other answers about usage are views of."""
         given = {**query_parameters(request), **_decode(await request.body())}
         return await desk.answer(request, by, given, read_query_view)
 
 
-def _add_event(router: APIRouter, desk: _Desk) -> None:
+def _add_event(router: APIRouter, desk: _Desk, reader: CallerDependency) -> None:
     @router.get(
         "/api/v1/events/{event_id:path}",
         response_model=StoredEvent,
@@ -149,7 +155,7 @@ def _add_event(router: APIRouter, desk: _Desk) -> None:
         responses=_FORMS,
         openapi_extra=parameter_docs.EVENT,
     )
-    async def show_event(request: Request, event_id: str, by: Caller = desk.reader) -> Response:
+    async def show_event(request: Request, event_id: str, by: Caller = reader) -> Response:
         """Show everything that is kept of an event; other tenants' events are as unknown as none."""
 
         def read(asked: Asked, asker: Asker) -> View:
@@ -166,7 +172,6 @@ class _Desk:
     questions: AsksQuestions
     reporting: ReportsCosts | None
     now: Callable[[], datetime]
-    reader: CallerDependency
 
     async def answer(self, request: Request, by: Caller, given: dict[str, Any], read: ReadView) -> Response:
         """Read the parameters, ask, and write the answer in the form that was asked for."""

@@ -19,7 +19,8 @@ from bursar.billing.months.month import BillingState, Month
 from bursar.billing.months.summary import Months, MonthSummary
 from bursar.described import describe_fields
 from bursar.identity.bodies import PLAIN_TEXT, Strict
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.permissions import Permission
 from bursar.money import format_picos
 from bursar.usage.partial import Partial
 from bursar.usage.revising.author import REASON_LIMIT
@@ -159,13 +160,13 @@ class FinalisedOut(_Answer):
 
 def make_router(
     months: Months,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1/billing", tags=["billing"])
-    _add_reading(router, months, Depends(caller(Scope.READ)), now)
-    _add_finalising(router, months, Depends(caller(Scope.ADMIN)), now)
+    _add_reading(router, months, Depends(caller(Permission.BILLING_READ)), now)
+    _add_finalising(router, months, Depends(caller(Permission.BILLING_WRITE)), now)
     return router
 
 

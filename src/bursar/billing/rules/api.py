@@ -21,8 +21,9 @@ from bursar import clock, ids
 from bursar.billing.registered import RecordedRule
 from bursar.billing.registry import Author, Registry
 from bursar.billing.rules.bodies import RuleIn, RuleOut, RulesOut, TrialAnswer, TrialBody
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
+from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.rules.rule import RuleBook
@@ -53,12 +54,18 @@ class _Desk:
 def make_router(
     registry: Registry,
     books: PriceBooks,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1", tags=["billing"])
-    desk = _Desk(registry, books, Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN)), now)
+    desk = _Desk(
+        registry,
+        books,
+        Depends(caller(Permission.SERVICES_READ)),
+        Depends(caller(Permission.SERVICES_WRITE)),
+        now,
+    )
     _add_trial(router, desk)
     _add_reads(router, desk)
     _add_changes(router, desk)

@@ -21,8 +21,9 @@ from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
 from bursar.identity.bodies import PLAIN_TEXT, Strict
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
+from bursar.identity.permissions import Permission
 from bursar.money import format_decimal
 
 NAME = r"^[^\x00-\x1f\x7f]+$"
@@ -108,12 +109,12 @@ class SeatPlansOut(BaseModel):
 
 def make_router(
     recorder: SeatRecorder,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1/billing/seats", tags=["billing"])
-    reader, admin = Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN))
+    reader, admin = Depends(caller(Permission.BILLING_READ)), Depends(caller(Permission.BILLING_WRITE))
     store = recorder.store
 
     @router.post("", status_code=201)

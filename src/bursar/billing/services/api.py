@@ -19,8 +19,9 @@ from bursar.billing.built_in import BUILT_IN_SERVICES
 from bursar.billing.registry import Author, Registry
 from bursar.billing.services.bodies import ServiceIn, ServiceOut, ServicesOut
 from bursar.errors import Invalid, NotFound, Reason
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
+from bursar.identity.permissions import Permission
 
 log = structlog.get_logger()
 
@@ -30,13 +31,13 @@ ONE = "/services/{service_type}"
 
 def make_router(
     registry: Registry,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1", tags=["billing"])
-    _add_reads(router, registry, Depends(caller(Scope.READ)))
-    _add_changes(router, registry, Depends(caller(Scope.ADMIN)), now)
+    _add_reads(router, registry, Depends(caller(Permission.SERVICES_READ)))
+    _add_changes(router, registry, Depends(caller(Permission.SERVICES_WRITE)), now)
     return router
 
 

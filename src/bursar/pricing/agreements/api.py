@@ -19,9 +19,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock, ids
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
 from bursar.identity.page import Position, read_cursor, write_cursor
+from bursar.identity.permissions import Permission
 from bursar.identity.tenant import NAME_PATTERN
 from bursar.pricing.agreements.answers import (
     AliasesOut,
@@ -156,16 +157,18 @@ class AgreementDesk:
         return RecordedOut(events=await self.count_recorded(tenant_id, said), advice=advice)
 
 
-def make_router(desk: AgreementDesk, caller: Callable[[Scope], Callable[..., Any]]) -> APIRouter:
+def make_router(desk: AgreementDesk, caller: Callable[[Permission], Callable[..., Any]]) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it.
 
     Include it before the router of `/api/v1/prices/{provider}/{model}`, which takes longer paths too.
     """
     router = APIRouter(prefix="/api/v1")
-    reader, admin = Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN))
+    reader, admin = Depends(caller(Permission.PRICES_READ)), Depends(caller(Permission.PRICES_WRITE))
     _add_overrides(router, desk, reader, admin)
     _add_aliases(router, desk, reader, admin)
-    _add_settings(router, desk, reader, admin)
+    _add_settings(
+        router, desk, Depends(caller(Permission.BILLING_READ)), Depends(caller(Permission.BILLING_WRITE))
+    )
     return router
 
 

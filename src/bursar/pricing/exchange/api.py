@@ -18,7 +18,8 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.errors import Forbidden, Invalid, Reason, UnsupportedMedia
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.permissions import Permission
 from bursar.identity.tenant import NAME_PATTERN
 from bursar.pricing.exchange.bodies import (
     RATES_BODY,
@@ -76,14 +77,14 @@ class _Wanted:
 
 def make_router(
     store: ExchangeRateStore,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(tags=["billing"])
-    _add_entering(router, store, Depends(caller(Scope.ADMIN)), now)
-    _add_list(router, store, Depends(caller(Scope.READ)))
-    _add_withdrawal(router, store, Depends(caller(Scope.ADMIN)), now)
+    _add_entering(router, store, Depends(caller(Permission.PRICES_WRITE)), now)
+    _add_list(router, store, Depends(caller(Permission.PRICES_READ)))
+    _add_withdrawal(router, store, Depends(caller(Permission.PRICES_WRITE)), now)
     return router
 
 

@@ -17,7 +17,8 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.errors import Invalid, NotFound, Reason
-from bursar.identity.caller import Caller, CallerDependency, Scope
+from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.permissions import Permission
 from bursar.pricing.entries import PriceData
 from bursar.pricing.keeping.api_answers import (
     SHOWN,
@@ -96,17 +97,16 @@ class _Asked:
 
 def make_router(
     keeper: PriceKeeper,
-    caller: Callable[[Scope], Callable[..., Any]],
-    operator: Callable[..., Any],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
-    """The endpoints; `caller(scope)` and `operator` are dependencies that give the `Caller` or refuse it."""
+    """The endpoints; `caller(permission)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1/prices", tags=["prices"])
-    reader = Depends(caller(Scope.READ))
+    reader, operator = Depends(caller(Permission.PRICES_READ)), Depends(caller(Permission.BOOK_WRITE))
     _add_updates(router, keeper, reader)
-    _add_changing(router, keeper, Depends(operator), now)
+    _add_changing(router, keeper, operator, now)
     _add_looking(router, keeper, reader, now)
-    _add_check(router, keeper, (reader, Depends(operator)), now)
+    _add_check(router, keeper, (reader, operator), now)
     return router
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
-from bursar.identity.caller import Scope
 from bursar.identity.keys import ApiKey, Credential, KeyTerms, Revocation
 from bursar.identity.tenant import TenantState
 from bursar.storage.relational.paging import read_page
@@ -167,7 +166,7 @@ def _key_of(row: Row[Any]) -> ApiKey:
     terms = KeyTerms(
         tenant_id=row.tenant_id,
         label=row.label,
-        scopes=frozenset(map(Scope, row.scopes.split())),
+        scopes=frozenset(row.scopes.split()),
         is_operator=row.is_operator,
         expires_at=row.expires_at,
         from_setting=row.from_setting,

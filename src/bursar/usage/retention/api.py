@@ -15,7 +15,8 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock
-from bursar.identity.caller import Caller, Scope
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import Permission
 from bursar.usage.retention.horizons import Horizons
 from bursar.usage.retention.policy import DAYS_LIMIT, Retention, RetentionChoice
 
@@ -64,12 +65,12 @@ class RetentionOut(DaysOut):
 
 def make_router(
     horizons: Horizons,
-    caller: Callable[[Scope], Callable[..., Any]],
+    caller: Callable[[Permission], Callable[..., Any]],
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints; `caller(scope)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1", tags=["retention"])
-    reader, admin = Depends(caller(Scope.READ)), Depends(caller(Scope.ADMIN))
+    reader, admin = Depends(caller(Permission.TENANT_READ)), Depends(caller(Permission.USAGE_ERASE))
 
     @router.get("/retention")
     def get_retention(caller: Caller = reader) -> RetentionOut:
