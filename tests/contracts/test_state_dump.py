@@ -12,6 +12,8 @@ from sqlalchemy import insert, select
 
 from bursar.billing.registered import RecordedRule, RegisteredService, ServiceVersion
 from bursar.errors import ConfigurationError, NewerFormat
+from bursar.identity.permissions import Permission
+from bursar.identity.roles import Role, RoleBinding
 from bursar.pricing.agreements.store import TermRecord
 from bursar.pricing.choices import PricingChoices
 from bursar.pricing.exchange.rates import RateEntry, Withdrawal
@@ -50,6 +52,8 @@ def filled(state_engine: Engine) -> Engine:
     store.add_tenant(a_tenant("acme", created_at=MOMENT))
     store.add_project(a_project("suche-ünï", tenant_id="acme"))
     add_key(store)
+    store.add_role("acme", Role("billing", frozenset({Permission.COST_READ}), "¢ für Geld"))
+    store.bind(RoleBinding("acme", "usr_1", "billing", "suche-ünï", "key_1", MOMENT))
     snapshots = PriceSnapshotStore(state_engine)
     for number in range(1500):
         snapshots.save(f"{number:032d}", json.dumps({"note": "\\u0000 ¢", "n": number}))

@@ -39,6 +39,8 @@ class Permission(StrEnum):
     KEYS_WRITE = "keys:write"
     TENANT_READ = "tenant:read"
     TENANT_WRITE = "tenant:write"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
     SYSTEM_READ = "system:read"
     TENANTS_READ = "tenants:read"
     TENANTS_WRITE = "tenants:write"
@@ -69,6 +71,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.KEYS_WRITE: "Make and revoke API keys.",
     Permission.TENANT_READ: "See the tenant's settings.",
     Permission.TENANT_WRITE: "Change the tenant's settings.",
+    Permission.ROLES_READ: "See roles, and who has which.",
+    Permission.ROLES_WRITE: "Make roles, give and take them, up to what one may do oneself.",
     Permission.SYSTEM_READ: "See the state of the server, and its metrics.",
     Permission.TENANTS_READ: "See which tenants there are.",
     Permission.TENANTS_WRITE: "Make, change, suspend and delete tenants.",
@@ -91,9 +95,20 @@ OF_PLATFORM = _SEEING_ALL | {Permission.TENANTS_WRITE, Permission.BOOK_WRITE, Pe
 """What tells of all tenants together, or changes something for all of them: only the operator's."""
 OF_TENANTS = frozenset(Permission) - OF_PLATFORM
 """Everything that can be allowed within a tenant."""
+IN_PROJECTS = frozenset(
+    {
+        Permission.USAGE_READ,
+        Permission.COST_READ,
+        Permission.EVENTS_READ,
+        Permission.METADATA_READ,
+        Permission.USAGE_EXPORT,
+    }
+)
+"""What can be allowed in some of a tenant's projects only: the stores' own questions look at the project."""
 _READING = frozenset(one for one in OF_TENANTS if one.endswith(":read")) - {
     Permission.KEYS_READ,
     Permission.JOBS_READ,
+    Permission.ROLES_READ,
 }
 BUNDLES: dict[str, frozenset[Permission]] = {
     Scope.INGEST: frozenset({Permission.USAGE_INGEST}),

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bursar.identity.role_store import RoleStore
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
@@ -185,5 +187,5 @@ class SettingKeyStore(Protocol):
         ...
 
 
-class IdentityStore(TenantStore, ProjectStore, KeyStore, SettingKeyStore, Protocol):
+class IdentityStore(TenantStore, ProjectStore, KeyStore, SettingKeyStore, RoleStore, Protocol):
     """Everything that `identity` needs kept."""

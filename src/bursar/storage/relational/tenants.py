@@ -10,7 +10,7 @@ from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.runs import OPEN_STATES
-from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, TENANTS
+from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, ROLE_BINDINGS, TENANTS
 from bursar.storage.relational.tables.jobs import RUNS
 from bursar.storage.relational.transactions import reading, refusing, writing
 from bursar.usage.revising.resetting import DELETE_JOB
@@ -123,7 +123,7 @@ class RelationalProjects:
             question = select(PROJECTS).where(_is_project(tenant_id, project_id))
             row = connection.execute(question).one_or_none()
         if row is None:
-            raise _no_project(project_id)
+            raise no_project(project_id)
         return _project_of(row)
 
     def projects(self, tenant_id: str, ask: PageAsk) -> Page[Project]:
@@ -138,7 +138,7 @@ class RelationalProjects:
         with writing(self._engine) as connection:
             row = connection.execute(statement.values(name=name).returning(PROJECTS)).one_or_none()
         if row is None:
-            raise _no_project(project_id)
+            raise no_project(project_id)
         return _project_of(row)
 
     def remove_project(self, tenant_id: str, project_id: str) -> None:
@@ -146,8 +146,10 @@ class RelationalProjects:
         statement = delete(PROJECTS).where(_is_project(tenant_id, project_id))
         with writing(self._engine) as connection:
             removed = connection.execute(statement.returning(PROJECTS.c.id)).one_or_none()
+            # Nobody's role in it may count in a later project of the same id.
+            connection.execute(delete(ROLE_BINDINGS).where(*_is_bound(tenant_id, project_id)))
         if removed is None:
-            raise _no_project(project_id)
+            raise no_project(project_id)
 
 
 def _is_being_deleted(connection: Connection, tenant_id: str) -> bool:
@@ -178,12 +180,17 @@ def no_tenant(tenant_id: str) -> NotFound:
     return NotFound(f"There is no tenant '{tenant_id}'.")
 
 
-def _no_project(project_id: str) -> NotFound:
+def no_project(project_id: str) -> NotFound:
+    """The refusal of a project id that the tenant doesn't have."""
     return NotFound(f"There is no project '{project_id}'.")
 
 
 def _is_project(tenant_id: str, project_id: str) -> ColumnElement[bool]:
     return (PROJECTS.c.tenant_id == tenant_id) & (PROJECTS.c.id == project_id)
+
+
+def _is_bound(tenant_id: str, project_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ROLE_BINDINGS.c.tenant_id == tenant_id, ROLE_BINDINGS.c.project_id == project_id
 
 
 def _tenant_of(row: Row[Any]) -> Tenant:

@@ -49,6 +49,29 @@ API_KEYS = Table(
     Index("ix_api_keys_order", "tenant_id", "created_at", "id"),
 )
 
+ROLES = Table(
+    "roles",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("permissions", String, nullable=False),
+    Column("description", String, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "name"),
+)
+
+ROLE_BINDINGS = Table(
+    "role_bindings",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("role", String, nullable=False),
+    # Empty: in the whole tenant. Part of the key, which takes no NULL.
+    Column("project_id", String, nullable=False),
+    Column("granted_by", String, nullable=False),
+    Column("granted_at", UtcMoment, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "user_id", "role", "project_id"),
+)
+
 RETENTIONS = Table(
     "retentions",
     METADATA,

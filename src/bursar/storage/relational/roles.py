@@ -1,0 +1,174 @@
+"""Roles and their bindings in SQL; implements `RoleStore` of `identity/role_store.py`.
+
+A permission that this version doesn't know, because a later one has kept it, grants nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from bursar.errors import Conflict, NotFound, Reason
+from bursar.identity.permissions import Permission
+from bursar.identity.roles import BUILT_IN, Granted, Role, RoleBinding, permissions_for
+from bursar.storage.relational.tables.identity import PROJECTS, ROLE_BINDINGS, ROLES
+from bursar.storage.relational.tenants import no_project, no_tenant
+from bursar.storage.relational.transactions import reading, refusing, writing
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, Engine, Row
+
+_WHOLE_TENANT = ""
+
+
+class RelationalRoles:
+    """Keeps roles in the tables behind an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Keep them behind `engine`, whose tables are up to date."""
+        self._engine = engine
+
+    def add_role(self, tenant_id: str, role: Role) -> None:
+        """See `RoleStore.add_role`."""
+        message = f"There is a role '{role.name}' already."
+        taken = Conflict(message, reasons=(Reason("name", "role_exists", "choose another name"),))
+        row = insert(ROLES).values(tenant_id=tenant_id, name=role.name, **_values_of(role))
+        with writing(self._engine) as connection, refusing(duplicate=taken, orphan=no_tenant(tenant_id)):
+            connection.execute(row)
+
+    def roles(self, tenant_id: str) -> dict[str, Role]:
+        """See `RoleStore.roles`."""
+        with reading(self._engine) as connection:
+            return _roles(connection, tenant_id)
+
+    def role(self, tenant_id: str, name: str) -> Role:
+        """See `RoleStore.role`."""
+        with reading(self._engine) as connection:
+            return _role(connection, tenant_id, name)
+
+    def change_role(self, tenant_id: str, role: Role) -> None:
+        """See `RoleStore.change_role`."""
+        change = update(ROLES).where(_is_role(tenant_id, role.name)).values(**_values_of(role))
+        with writing(self._engine) as connection:
+            if not connection.execute(change).rowcount:
+                raise _no_role(role.name)
+
+    def remove_role(self, tenant_id: str, name: str) -> None:
+        """See `RoleStore.remove_role`."""
+        has_it = ROLE_BINDINGS.c.tenant_id == tenant_id, ROLE_BINDINGS.c.role == name
+        with writing(self._engine) as connection:
+            # Removed first: who gives it to somebody meanwhile waits, and then doesn't find it.
+            if not connection.execute(delete(ROLES).where(_is_role(tenant_id, name))).rowcount:
+                raise _no_role(name)
+            if connection.execute(select(ROLE_BINDINGS.c.user_id).where(*has_it).limit(1)).first():
+                message = f"Somebody has the role '{name}'; take it from them first."
+                raise Conflict(message, reasons=(Reason("name", "role_in_use", message),))
+
+    def bind(self, binding: RoleBinding) -> None:
+        """See `RoleStore.bind`."""
+        tenant_id, project_id = binding.tenant_id, binding.project_id
+        row = insert(ROLE_BINDINGS).values(
+            tenant_id=tenant_id,
+            user_id=binding.user_id,
+            role=binding.role,
+            project_id=project_id or _WHOLE_TENANT,
+            granted_by=binding.granted_by,
+            granted_at=binding.granted_at,
+        )
+        twice = Conflict("This role was given to them a moment ago.")
+        orphan = no_tenant(tenant_id)
+        with writing(self._engine) as connection, refusing(duplicate=twice, orphan=orphan):
+            _role(connection, tenant_id, binding.role, is_locked=True)
+            if project_id is not None:
+                _refuse_unknown_project(connection, tenant_id, project_id)
+            if connection.execute(select(ROLE_BINDINGS.c.role).where(_is_binding(binding))).first() is None:
+                connection.execute(row)
+
+    def unbind(self, binding: RoleBinding) -> bool:
+        """See `RoleStore.unbind`."""
+        with writing(self._engine) as connection:
+            return connection.execute(delete(ROLE_BINDINGS).where(_is_binding(binding))).rowcount > 0
+
+    def bindings(self, tenant_id: str, user_id: str | None = None) -> tuple[RoleBinding, ...]:
+        """See `RoleStore.bindings`."""
+        with reading(self._engine) as connection:
+            return _bindings(connection, tenant_id, user_id)
+
+    def unbind_all(self, tenant_id: str, user_id: str) -> None:
+        """See `RoleStore.unbind_all`."""
+        columns = ROLE_BINDINGS.c
+        change = delete(ROLE_BINDINGS).where(columns.tenant_id == tenant_id, columns.user_id == user_id)
+        with writing(self._engine) as connection:
+            connection.execute(change)
+
+    def granted(self, tenant_id: str, user_id: str) -> Granted:
+        """See `RoleStore.granted`."""
+        with reading(self._engine) as connection:
+            bindings = _bindings(connection, tenant_id, user_id)
+            return permissions_for(bindings, _roles(connection, tenant_id) if bindings else BUILT_IN)
+
+
+def _roles(connection: Connection, tenant_id: str) -> dict[str, Role]:
+    found = connection.execute(select(ROLES).where(ROLES.c.tenant_id == tenant_id).order_by(ROLES.c.name))
+    # Built-in roles can't be replaced, not even by one of a later version that was made before it.
+    return {**BUILT_IN, **{row.name: _role_of(row) for row in found if row.name not in BUILT_IN}}
+
+
+def _role(connection: Connection, tenant_id: str, name: str, *, is_locked: bool = False) -> Role:
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    question = select(ROLES).where(_is_role(tenant_id, name))
+    row = connection.execute(question.with_for_update() if is_locked else question).one_or_none()
+    if row is None:
+        raise _no_role(name)
+    return _role_of(row)
+
+
+def _bindings(connection: Connection, tenant_id: str, user_id: str | None) -> tuple[RoleBinding, ...]:
+    columns = ROLE_BINDINGS.c
+    question = select(ROLE_BINDINGS).where(columns.tenant_id == tenant_id)
+    if user_id is not None:
+        question = question.where(columns.user_id == user_id)
+    ordered = question.order_by(columns.granted_at, columns.user_id, columns.role, columns.project_id)
+    return tuple(map(_binding_of, connection.execute(ordered)))
+
+
+def _refuse_unknown_project(connection: Connection, tenant_id: str, project_id: str) -> None:
+    is_it = PROJECTS.c.tenant_id == tenant_id, PROJECTS.c.id == project_id
+    # Locked, so that nobody removes it meanwhile.
+    if connection.execute(select(PROJECTS.c.id).where(*is_it).with_for_update()).first() is None:
+        raise no_project(project_id)
+
+
+def _is_role(tenant_id: str, name: str) -> ColumnElement[bool]:
+    return (ROLES.c.tenant_id == tenant_id) & (ROLES.c.name == name)
+
+
+def _is_binding(binding: RoleBinding) -> ColumnElement[bool]:
+    columns = ROLE_BINDINGS.c
+    return (
+        (columns.tenant_id == binding.tenant_id)
+        & (columns.user_id == binding.user_id)
+        & (columns.role == binding.role)
+        & (columns.project_id == (binding.project_id or _WHOLE_TENANT))
+    )
+
+
+def _no_role(name: str) -> NotFound:
+    return NotFound(f"There is no role '{name}'.")
+
+
+def _values_of(role: Role) -> dict[str, str]:
+    return {"permissions": " ".join(sorted(role.permissions)), "description": role.description}
+
+
+def _role_of(row: Row[Any]) -> Role:
+    known = frozenset(Permission(word) for word in row.permissions.split() if word in list(Permission))
+    return Role(row.name, known, row.description)
+
+
+def _binding_of(row: Row[Any]) -> RoleBinding:
+    return RoleBinding(
+        row.tenant_id, row.user_id, row.role, row.project_id or None, row.granted_by, row.granted_at
+    )

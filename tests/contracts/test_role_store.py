@@ -1,0 +1,151 @@
+"""What every store of roles promises (`identity/role_store.py`), on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bursar.errors import Conflict, NotFound
+from bursar.identity.permissions import Permission
+from bursar.identity.roles import BUILT_IN, Role, RoleBinding
+from tests.support.identity import NOON, SECOND, a_project, a_tenant
+
+if TYPE_CHECKING:
+    from bursar.identity.store import IdentityStore
+
+BILLING = Role("billing", frozenset({Permission.COST_READ, Permission.USAGE_READ}), "Sees »money«")
+
+
+@pytest.fixture
+def store(identity_store: IdentityStore) -> IdentityStore:
+    """Two tenants with a project of the same id each."""
+    for tenant_id in ("acme", "rival"):
+        identity_store.add_tenant(a_tenant(tenant_id))
+        identity_store.add_project(a_project(tenant_id=tenant_id))
+    return identity_store
+
+
+def a_binding(
+    role: str = "viewer", project_id: str | None = None, *, tenant_id: str = "acme", user_id: str = "usr_1"
+) -> RoleBinding:
+    """Somebody's role."""
+    return RoleBinding(tenant_id, user_id, role, project_id, "key_1", NOON)
+
+
+def test_a_role_comes_back_as_it_was_made_beside_the_built_in_ones(store: IdentityStore) -> None:
+    store.add_role("acme", BILLING)
+    assert store.role("acme", "billing") == BILLING
+    assert store.roles("acme") == {**BUILT_IN, "billing": BILLING}
+    assert store.role("acme", "owner") == BUILT_IN["owner"]
+
+
+def test_a_role_is_its_tenants_alone(store: IdentityStore) -> None:
+    store.add_role("acme", BILLING)
+    assert store.roles("rival") == BUILT_IN
+    with pytest.raises(NotFound):
+        store.role("rival", "billing")
+    with pytest.raises(NotFound):
+        store.change_role("rival", BILLING)
+    with pytest.raises(NotFound):
+        store.remove_role("rival", "billing")
+    with pytest.raises(NotFound):
+        store.bind(a_binding("billing", tenant_id="rival"))
+    store.add_role("rival", replace(BILLING, description="another"))
+    assert store.role("acme", "billing") == BILLING
+
+
+def test_a_name_is_taken_once_and_needs_a_tenant(store: IdentityStore) -> None:
+    store.add_role("acme", BILLING)
+    with pytest.raises(Conflict) as refused:
+        store.add_role("acme", BILLING)
+    assert [reason.code for reason in refused.value.reasons] == ["role_exists"]
+    with pytest.raises(NotFound):
+        store.add_role("nobody", BILLING)
+
+
+def test_a_changed_role_grants_something_else_to_who_has_it(store: IdentityStore) -> None:
+    store.add_role("acme", BILLING)
+    store.bind(a_binding("billing"))
+    assert store.granted("acme", "usr_1").permissions == BILLING.permissions
+    store.change_role("acme", replace(BILLING, permissions=frozenset({Permission.PROJECTS_READ})))
+    assert store.granted("acme", "usr_1").permissions == {Permission.PROJECTS_READ}
+
+
+def test_a_role_that_somebody_has_is_not_removed(store: IdentityStore) -> None:
+    store.add_role("acme", BILLING)
+    store.bind(a_binding("billing"))
+    with pytest.raises(Conflict) as refused:
+        store.remove_role("acme", "billing")
+    assert [reason.code for reason in refused.value.reasons] == ["role_in_use"]
+    assert store.granted("acme", "usr_1").permissions == BILLING.permissions
+    assert store.unbind(a_binding("billing"))
+    store.remove_role("acme", "billing")
+    assert store.roles("acme") == BUILT_IN
+
+
+def test_bindings_come_back_in_the_order_in_which_they_were_given(store: IdentityStore) -> None:
+    later = replace(a_binding("analyst", "search"), granted_at=NOON + SECOND)
+    other = replace(a_binding("owner", user_id="usr_2"), granted_at=NOON + 2 * SECOND)
+    for binding in (other, later, a_binding()):
+        store.bind(binding)
+    assert store.bindings("acme") == (a_binding(), later, other)
+    assert store.bindings("acme", "usr_1") == (a_binding(), later)
+    assert store.bindings("rival") == ()
+
+
+def test_a_role_given_twice_stays_as_it_was_given(store: IdentityStore) -> None:
+    store.bind(a_binding())
+    store.bind(replace(a_binding(), granted_by="key_2", granted_at=NOON + SECOND))
+    assert store.bindings("acme") == (a_binding(),)
+
+
+def test_a_role_in_a_project_is_another_than_in_the_tenant(store: IdentityStore) -> None:
+    store.bind(a_binding("viewer", "search"))
+    granted = store.granted("acme", "usr_1")
+    assert granted.permissions == frozenset()
+    assert granted.within[Permission.USAGE_READ] == {"search"}
+    assert not store.unbind(a_binding("viewer"))
+    assert store.unbind(a_binding("viewer", "search"))
+    assert store.granted("acme", "usr_1") == (frozenset(), {})
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [a_binding("nothing"), a_binding("viewer", "unknown"), a_binding(tenant_id="nobody")],
+    ids=["role", "project", "tenant"],
+)
+def test_only_what_there_is_can_be_given(store: IdentityStore, binding: RoleBinding) -> None:
+    with pytest.raises(NotFound):
+        store.bind(binding)
+    assert store.bindings("acme") == ()
+
+
+def test_roles_in_a_project_end_with_it(store: IdentityStore) -> None:
+    store.bind(a_binding("viewer", "search"))
+    store.bind(a_binding("viewer", "search", tenant_id="rival"))
+    store.remove_project("acme", "search")
+    store.add_project(a_project())
+    assert store.bindings("acme") == ()
+    assert store.bindings("rival") == (a_binding("viewer", "search", tenant_id="rival"),)
+
+
+def test_all_roles_of_one_person_can_be_taken_at_once(store: IdentityStore) -> None:
+    for binding in (a_binding(), a_binding("analyst", "search"), a_binding(user_id="usr_2")):
+        store.bind(binding)
+    store.bind(a_binding(tenant_id="rival"))
+    store.unbind_all("acme", "usr_1")
+    assert store.bindings("acme") == (a_binding(user_id="usr_2"),)
+    assert store.bindings("rival") == (a_binding(tenant_id="rival"),)
+
+
+def test_roles_go_with_their_tenant(store: IdentityStore) -> None:
+    store.add_role("acme", BILLING)
+    store.bind(a_binding("billing", "search"))
+    store.bind(a_binding(tenant_id="rival"))
+    store.remove_tenant("acme")
+    store.add_tenant(a_tenant("acme"))
+    assert store.roles("acme") == BUILT_IN
+    assert store.bindings("acme") == ()
+    assert store.bindings("rival") == (a_binding(tenant_id="rival"),)
