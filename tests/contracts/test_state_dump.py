@@ -14,6 +14,7 @@ from bursar.billing.registered import RecordedRule, RegisteredService, ServiceVe
 from bursar.errors import ConfigurationError, NewerFormat
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import Role, RoleBinding
+from bursar.identity.tokens.token import TrackingToken
 from bursar.pricing.agreements.store import TermRecord
 from bursar.pricing.choices import PricingChoices
 from bursar.pricing.exchange.rates import RateEntry, Withdrawal
@@ -29,6 +30,7 @@ from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.migrate import status, upgrade
 from bursar.storage.relational.snapshots import PriceSnapshotStore
 from bursar.storage.relational.tables import METADATA
+from bursar.storage.relational.tokens import RelationalTokens
 from bursar.storage.relational.transactions import reading, writing
 from tests.cli.command_line import bursar
 from tests.support.identity import a_project, a_tenant, add_key
@@ -73,6 +75,8 @@ def _agree(engine: Engine) -> None:
     entry = RateEntry(MOMENT.date(), "EUR", "USD", Decimal("1.0850"), "ECB")
     for owner in ("acme", None):
         rates.add_rates(owner, [entry], Author("key_1", MOMENT))
+    token = TrackingToken("tok_1", "acme", "odd-characters-_-of-it", "läbel", MOMENT, "key_1", uses=2**40)
+    RelationalTokens(engine).add_token(token, limit=1)
     services = RelationalBilling(engine)
     registered = RegisteredService(service_type="öcr", service_name="¢ \\u0000")
     version = ServiceVersion(

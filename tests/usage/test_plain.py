@@ -116,6 +116,7 @@ def events(draw: st.DrawFn) -> UsageEvent:
         "reasoning_tokens": COUNTS,
         "units": st.sampled_from([{"input_text": 5}, {"searches": 2}, {"my_unit": Decimal("0.5")}]),
         "usage": st.just({"prompt_tokens": 5, "completion_tokens": 2}),
+        "tracking_token": st.just("nobody-has-this-one"),
         "cost": st.just(ReportedCost(Decimal("0.25"))),
     }
     chosen = draw(st.lists(st.sampled_from(sorted(rare)), max_size=3, unique=True))

@@ -35,7 +35,7 @@ TAGS = (
     ("usage", "Questions about usage and spend"),
     ("prices", "What models cost"),
     ("billing", "What months come to, what is paid by the month, currencies and exchange rates"),
-    ("identity", "Tenants, projects and API keys"),
+    ("identity", "Tenants, projects, API keys and tracking tokens"),
     ("retention", "For how long data is kept"),
     ("scheduler", "Jobs, their runs and their times"),
     ("system", "How Bursar is"),

@@ -34,6 +34,7 @@ from bursar.errors import BursarError, ConfigurationError, NotFound
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN, TenantState
+from bursar.identity.tokens.register import TokenRegister
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.keeping.keeper import PriceKeeper
 from bursar.storage.duckdb.ages import DuckDBAges
@@ -50,6 +51,7 @@ from bursar.storage.relational.migrate import status, upgrade
 from bursar.storage.relational.price_book import RelationalPriceBook
 from bursar.storage.relational.retention import RelationalRetentions
 from bursar.storage.relational.snapshots import PriceSnapshotStore
+from bursar.storage.relational.tokens import RelationalTokens
 from bursar.storage.sealing import Seals
 from bursar.usage.applying import event_key
 from bursar.usage.checks import TimeRules
@@ -93,6 +95,7 @@ class Platform:
     keeper: PriceKeeper
     """Keeps the price book that all tenants share."""
     registry: Registry
+    tokens: TokenRegister
     stores: UsageStores
     journal: JournalWriter
     applier: Applier
@@ -146,6 +149,7 @@ class Platform:
         """Close the stores and let go of the folder; for commands that never started anything."""
         with contextlib.suppress(BursarError):
             self.authenticator.flush_last_used()
+            self.tokens.flush()
         self.questions.close()
         self.stores.close()
         self.engine.dispose()
@@ -185,6 +189,8 @@ class Platform:
                 await asyncio.to_thread(self.keeper.refresh)
                 await asyncio.to_thread(self.tenant_pricing.in_force.refresh)
                 await asyncio.to_thread(self.registry.refresh)
+                await asyncio.to_thread(self.tokens.refresh)
+                await asyncio.to_thread(self.tokens.flush)
             except BursarError as error:
                 log.warning("keys and prices could not be read again", error=error.detail)
 
@@ -221,31 +227,31 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     _upgrade(settings, folder, engine)
     identity = RelationalIdentityStore(engine)
     first_start = bootstrap(identity, _configured_keys(settings), clock.now())
-    authenticator = Authenticator(identity)
     snapshots = PriceSnapshotStore(engine)
     keeper, books, registry = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     metrics = Metrics()
     journal, applier = _follow(settings, stores, metrics.applier_delay.observe)
-    ingestor = Ingestor(journal, books, snapshots, registry)
+    tokens = TokenRegister(RelationalTokens(engine))
     platform = Platform(
         settings=settings,
         folder=folder,
         seals=Seals(folder.pads),
         engine=engine,
         identity=identity,
-        authenticator=authenticator,
+        authenticator=Authenticator(identity),
         snapshots=snapshots,
         books=books,
         tenant_pricing=open_tenant_pricing(engine, books),
         keeper=keeper,
         registry=registry,
+        tokens=tokens,
         stores=stores,
         journal=journal,
         applier=applier,
         changes=JournaledChanges(journal, applier),
         rebuilder=Rebuilder(stores, applier, settings.min_free_disk_bytes),
-        ingestor=ingestor,
+        ingestor=Ingestor(journal, books, snapshots, registry, tokens),
         questions=_questions(settings, stores, metrics.query),
         horizons=_horizons(settings, engine, stores),
         runner=make_runner(settings, engine, stores.journal.identity.journal_id),

@@ -7,6 +7,7 @@ in `usage/revising/`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bursar.app.billing import seats_of
@@ -35,12 +36,6 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     changes, questions, purger = ground.changes, ground.questions, Purger(ground, rewritings)
     reset = ResetWork(changes, purger, seats_of(ground).anew)
 
-    def forget_tenant(tenant_id: str) -> None:
-        ground.authenticator.forget()
-        ground.horizons.forget(tenant_id)
-        ground.tenant_pricing.in_force.forget(tenant_id)
-        ground.registry.forget(tenant_id)
-
     def suspend_tenant(tenant_id: str) -> None:
         ground.identity.change_tenant(tenant_id, TenantChange(state=TenantState.SUSPENDED))
         ground.authenticator.forget()
@@ -51,7 +46,9 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
 
     cards = Cards(ground.snapshots.load, ground.snapshots.save)
     reprice = RepriceWork(changes, questions, ground.books, cards)
-    delete = DeleteWork(reset, ground.identity, forget_tenant, suspend_tenant, OtherServers(ground))
+    delete = DeleteWork(
+        reset, ground.identity, partial(_forget_tenant, ground), suspend_tenant, OtherServers(ground)
+    )
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
         replace(
@@ -77,6 +74,15 @@ def destroy_unneeded_pads(ground: JobGround) -> None:
     runs = RelationalRuns(ground.engine, ground.stores.journal.identity.journal_id)
     open_ones = [run for run in runs.open_runs() if run.job_id == ERASE_JOB]
     ground.seals.keep_only({run.parameters["identifiers"]["pad"] for run in open_ones})
+
+
+def _forget_tenant(ground: JobGround, tenant_id: str) -> None:
+    """Know nothing more of a tenant that is no more."""
+    ground.authenticator.forget()
+    ground.horizons.forget(tenant_id)
+    ground.tenant_pricing.in_force.forget(tenant_id)
+    ground.registry.forget(tenant_id)
+    ground.tokens.refresh()
 
 
 def _job(job_id: str, title: str, work: Work) -> Job:

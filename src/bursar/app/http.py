@@ -46,6 +46,7 @@ from bursar.billing.rules.api import make_router as make_rules_router
 from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.billing.services.api import make_router as make_services_router
 from bursar.identity.api import make_router as make_identity_router
+from bursar.identity.tokens.api import make_router as make_tokens_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.pricing.exchange.api import make_router as make_exchange_router
@@ -123,6 +124,7 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
+        make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         # Before the prices: one of their routes takes every path of two or more parts.
         make_agreements_router(
             make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require

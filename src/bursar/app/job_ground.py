@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bursar.app.usage_stores import UsageStores
     from bursar.billing.registry import Registry
     from bursar.identity.authenticate import Authenticator
+    from bursar.identity.tokens.register import TokenRegister
     from bursar.pricing.books import PriceBooks
     from bursar.settings import Settings
     from bursar.storage.duckdb.asking import DuckDBQuestions
@@ -52,6 +53,7 @@ class JobGround(Protocol):
     horizons: Horizons
     tenant_pricing: TenantPricing
     registry: Registry
+    tokens: TokenRegister
     ingestor: Ingestor
     seat_turns: Lock
 

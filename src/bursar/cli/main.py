@@ -36,6 +36,7 @@ from bursar.cli import (
     serve,
     services,
     tenants,
+    tokens,
     unpriced,
     version,
     void,
@@ -85,6 +86,7 @@ prices.app.add_typer(aliases.app, name="alias", help=aliases.HELP)
 app.add_typer(prices.app, name="prices", help=prices.HELP)
 app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
+app.add_typer(tokens.app, name="tokens", help=tokens.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
 billing.app.command("settings", epilog=billing_settings.EXAMPLES)(billing_settings.settings)

@@ -37,6 +37,8 @@ class Permission(StrEnum):
     PROJECTS_WRITE = "projects:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    TOKENS_READ = "tokens:read"
+    TOKENS_WRITE = "tokens:write"
     TENANT_READ = "tenant:read"
     TENANT_WRITE = "tenant:write"
     ROLES_READ = "roles:read"
@@ -69,6 +71,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.PROJECTS_WRITE: "Make, rename and remove projects.",
     Permission.KEYS_READ: "See API keys (never their secrets).",
     Permission.KEYS_WRITE: "Make and revoke API keys.",
+    Permission.TOKENS_READ: "See tracking tokens and how much they are used.",
+    Permission.TOKENS_WRITE: "Make, switch off and delete tracking tokens.",
     Permission.TENANT_READ: "See the tenant's settings.",
     Permission.TENANT_WRITE: "Change the tenant's settings.",
     Permission.ROLES_READ: "See roles, and who has which.",

@@ -154,6 +154,10 @@ class Settings(BaseModel):
     """Largest request body after decompression."""
     max_batch_events: int = Field(default=10_000, ge=1, le=1_000_000)
     """Most events in one body."""
+    tracking_token_length: Annotated[int, Spelling(aliases=("TRACKING_TOKEN_LENGTH",))] = Field(
+        default=22, ge=16, le=40
+    )
+    """Characters of the tracking tokens that are made from now on."""
     max_past_days: int = Field(default=35, ge=0, le=3650)
     """How old an event may be at the native doors. Imports take any past time."""
     max_future_seconds: int = Field(default=300, ge=0, le=86_400)

@@ -75,6 +75,8 @@ class UsageEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     span_id: Identifier | None = None
     parent_span_id: Identifier | None = None
     tracking_token_id: Identifier | None = None
+    tracking_token: Identifier | None = None
+    """A tracking token of the tenant; only its id is kept, as `tracking_token_id`."""
     service_type: Name | None = None
     """`llm_service`, `document_processor`, `api_service` or any other; `llm_service` if absent."""
     provider: Name | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bursar.usage.event import UsageEvent
     from bursar.usage.known_services import Services
     from bursar.usage.record import UnnumberedLines, UsageLine
+    from bursar.usage.tracking import TrackingTokens
 
 
 WHOLE_ITEMS = 1_000
@@ -126,14 +127,15 @@ class Ingestor:
         books: PriceBooks,
         snapshots: PriceSnapshots,
         services: Services | None = None,
+        tokens: TrackingTokens | None = None,
     ) -> None:
         """Rate by these books, keep rate cards in `snapshots`, records in `journal`.
 
-        Events of registered `services` are checked.
+        Events of registered `services` are checked; a tracking token that one names must be of `tokens`.
         """
         self._journal = journal
         self._snapshots = snapshots
-        self._maker = RecordMaker(books, services)
+        self._maker = RecordMaker(books, services, tokens)
         self._saved_cards: set[str] = set()
         self.turns = Turns()
         """Shared by everything that works on large bodies."""
@@ -178,16 +180,20 @@ class Ingestor:
         """
         self.turns.posts += 1
         cards: dict[str, Card] = {}
+        is_tracked = event.tracking_token is not None
         taken = take_plain(event, self._maker, receipt, cards) or self._take_carefully(event, receipt, cards)
         if taken is None or not self._saved_cards.issuperset(cards):
             return None
         record, answer = taken
         unpriced = int(record.cost is None)
+        token_id = event.tracking_token_id if is_tracked else None
 
         def settle(failure: BursarError | None) -> None:
             self.turns.posts += 1
             if failure is None:
                 self.counters.add(receipt.door, 1, unpriced=unpriced)
+                if token_id is not None:
+                    self._maker.tokens.note_use(record.tenant_id, token_id, 1, receipt.now)
             when_durable(failure)
 
         self._journal.append_one(record, settle)
@@ -249,6 +255,8 @@ class Ingestor:
         if options.on_appended is not None:
             options.on_appended(accepted.first_seq, accepted.count)
         await durable
+        for (tenant_id, token_id), count in intake.tracked.items():
+            self._maker.tokens.note_use(tenant_id, token_id, count, intake.receipt.now)
 
     async def _save_cards(self, intake: Intake) -> None:
         for card in intake.cards.values():

@@ -7,6 +7,7 @@ corrections put them into records of their own.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRec
 from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
 from bursar.usage.redact import redact_text
 from bursar.usage.respelling import respelled
+from bursar.usage.tracking import NoTokens, name_token, tenant_of_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from bursar.usage.event import UsageEvent
     from bursar.usage.known_services import DeclaredService, Services
     from bursar.usage.record import PlainRecord, UsageLine
+    from bursar.usage.tracking import TrackingTokens
 
 
 class CostAnswer(msgspec.Struct, omit_defaults=True, gc=False):
@@ -72,8 +75,11 @@ class Rejection:
 class RecordMaker:
     """Makes usage records, each rated by its tenant's prices."""
 
-    def __init__(self, books: PriceBooks, services: Services | None = None) -> None:
+    def __init__(
+        self, books: PriceBooks, services: Services | None = None, tokens: TrackingTokens | None = None
+    ) -> None:
         self.books = books
+        self.tokens: TrackingTokens = NoTokens() if tokens is None else tokens
         self.services: Services = NoServices() if services is None else services
         self.event_ids = EventIds()
 
@@ -99,6 +105,8 @@ class Intake:
     """The caller's, and those that accepted events name."""
     unpriced: int = 0
     """Records whose cost isn't known."""
+    tracked: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """How many records came by each tracking token: tenant and the token's id."""
 
     _short_way: ShortWay = field(init=False)
 
@@ -133,13 +141,24 @@ class Intake:
             reasons = item.reasons
         else:
             try:
-                if self._has_taken(item, index):
+                if item.tracking_token is None:
+                    if self._has_taken(item, index):
+                        return
+                elif self._has_taken_tracked(item, index):
                     return
             except (Invalid, RecursionError):
                 # What could be read just so may be too deep to be written from here.
                 pass
             reasons = self._all_reasons(item)
         self.rejections.append(Rejection(index, reasons, item.event_id))
+
+    def _has_taken_tracked(self, event: UsageEvent, index: int) -> bool:
+        """Add the record of an event that names a tracking token, as `_has_taken` does."""
+        tenant_id = tenant_of_token(event, self.receipt.caller)
+        if name_token(event, self.receipt.caller, self.maker.tokens) or not self._has_taken(event, index):
+            return False
+        self.tracked[tenant_id, event.tracking_token_id or ""] += 1
+        return True
 
     def _has_taken(self, event: UsageEvent, index: int) -> bool:
         """Add the event's record and answer; False or `Invalid` where something is wrong with it."""
@@ -213,6 +232,8 @@ class Intake:
             *check_event(event.tenant_id, micros, receipt),
             *check_json_parts(event, _encoded(event)),
         ]
+        if event.tracking_token is not None:
+            reasons += filter(None, [name_token(event, receipt.caller, self.maker.tokens)])
         declared = None if any(reason.field == "tenant_id" for reason in reasons) else self._declared(event)
         if declared is not None:
             reasons += check_service(event, declared)

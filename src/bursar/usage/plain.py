@@ -98,7 +98,8 @@ class ShortWay:
         receipt, named = self._receipt, event.tenant_id
         return (
             receipt.oldest <= micros <= receipt.newest
-            and event.units is event.usage is event.cost is event.message is event.estimate is None
+            and event.units is event.usage is event.cost is event.message is None
+            and event.estimate is event.tracking_token is None
             and event.event_id is not None
             and event.provider is not None
             and event.model is not None

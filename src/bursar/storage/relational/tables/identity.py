@@ -1,8 +1,19 @@
-"""Tables of who uses a ledger: tenants, their projects and keys, and how long their usage is kept."""
+"""Tables of who uses a ledger: tenants, their projects, keys and tokens, and how long usage is kept."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyConstraint, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 from bursar.storage.relational.tables.metadata import METADATA, UtcMoment
 
@@ -70,6 +81,26 @@ ROLE_BINDINGS = Table(
     Column("granted_by", String, nullable=False),
     Column("granted_at", UtcMoment, nullable=False),
     PrimaryKeyConstraint("tenant_id", "user_id", "role", "project_id"),
+)
+
+TRACKING_TOKENS = Table(
+    "tracking_tokens",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    # No secret: it is shown again, so it is kept as it is.
+    Column("token", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("last_seen_at", UtcMoment),
+    Column("uses", BigInteger, nullable=False),
+    # Another random one after every change but a use: other processes look at their sum.
+    Column("change_number", BigInteger, nullable=False),
+    UniqueConstraint("tenant_id", "token", name="uq_tracking_tokens_token"),
+    UniqueConstraint("tenant_id", "label", name="uq_tracking_tokens_label"),
+    Index("ix_tracking_tokens_order", "tenant_id", "created_at", "id"),
 )
 
 RETENTIONS = Table(

@@ -1,0 +1,64 @@
+"""The tracking token that an event names becomes the id that the event keeps, or a reason against it.
+
+Which tokens there are is `identity/tokens/`' business. Events that name none never come here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from bursar.errors import Reason
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bursar.identity.caller import Caller
+    from bursar.identity.tokens.store import KnownToken
+    from bursar.usage.event import UsageEvent
+
+
+class TrackingTokens(Protocol):
+    """Where the doors learn which tokens there are."""
+
+    def find(self, tenant_id: str, token: str) -> KnownToken | None:
+        """The tenant's token with these characters; None where it has none. Cheap."""
+        ...
+
+    def note_use(self, tenant_id: str, token_id: str, count: int, at: datetime) -> None:
+        """Count events that named a token and are durable."""
+        ...
+
+
+class NoTokens:
+    """Where there are none."""
+
+    def find(self, tenant_id: str, token: str) -> KnownToken | None:
+        """None."""
+
+    def note_use(self, tenant_id: str, token_id: str, count: int, at: datetime) -> None:
+        """Nothing was named, so nothing is counted."""
+
+
+def tenant_of_token(event: UsageEvent, caller: Caller) -> str:
+    """The tenant whose tokens an event may name: the caller's own, whatever else it says of itself."""
+    # Only an operator's event is anybody else's.
+    return event.tenant_id if event.tenant_id is not None and caller.is_operator else caller.tenant_id
+
+
+def name_token(event: UsageEvent, caller: Caller, tokens: TrackingTokens) -> Reason | None:
+    """Put the id of the token that the event names into the event, in the token's place.
+
+    Answers why that can't be, and leaves the event as it was.
+    """
+    found = tokens.find(tenant_of_token(event, caller), event.tracking_token or "")
+    if found is None:
+        text = "There is no tracking token with these characters; `bursar tokens create` makes one."
+        return Reason("tracking_token", "unknown_tracking_token", text)
+    if not found.is_active:
+        text = f"The tracking token {found.id} is not active; `bursar tokens activate` lets it count again."
+        return Reason("tracking_token", "inactive_tracking_token", text)
+    if event.tracking_token_id not in {None, found.id}:
+        text = f"tracking_token is the token {found.id}, but tracking_token_id says another one."
+        return Reason("tracking_token_id", "contradiction", text)
+    event.tracking_token, event.tracking_token_id = None, found.id
+    return None
