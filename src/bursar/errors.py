@@ -4,6 +4,7 @@
     ├── BadRequest            the caller's input is wrong (bad_request)
     │   ├── Malformed         the body can't be read at all (malformed_body)
     │   ├── UnsupportedMedia  a content type or encoding we don't take (unsupported_media_type)
+    │   ├── WrongHost         meant for a host that this isn't (wrong_host)
     │   ├── TooLarge          over a size limit (body_too_large)
     │   └── Invalid           readable, but refused with every reason (invalid)
     ├── Unauthenticated       no usable credential (unauthenticated)
@@ -77,6 +78,13 @@ class TooLarge(BadRequest):
 
     code = "body_too_large"
     title = "The body is larger than the limit"
+
+
+class WrongHost(BadRequest):
+    """Meant for a host that this server isn't."""
+
+    code = "wrong_host"
+    title = "This server doesn't go by the name in the Host header; BURSAR_ALLOWED_HOSTS has its names"
 
 
 class Invalid(BadRequest):

@@ -18,6 +18,7 @@ import structlog
 from bursar.app.build import Platform, build_platform
 from bursar.app.operator_socket import address_of
 from bursar.app.server import Serving, bind_address
+from bursar.app.tls import make_tls
 from bursar.cli.local_server import LocalServer
 from bursar.settings import load_settings
 from tests.support.patience import DEADLINE_SECONDS
@@ -63,7 +64,7 @@ def running_server(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, scheduler=scheduler, **settings)
     tcp = bind_address(chosen.host, chosen.port)
-    serving = Serving(build_platform(chosen), tcp)
+    serving = Serving(build_platform(chosen), tcp, tls=make_tls(chosen))
     server = LocalServer(serving)
     server.start()
     url = str(serving.url)

@@ -6,6 +6,7 @@ fastapi-offline, of which nothing else is used.
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fastapi import APIRouter
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
+from bursar.app.safety_headers import page_policy
 from bursar.errors import NotFound
 
 ASSETS_PATH = "/docs/assets"
@@ -39,23 +41,27 @@ def make_router() -> APIRouter:
     @router.get("/docs")
     async def swagger() -> HTMLResponse:
         """The API to look at and to try."""
-        return get_swagger_ui_html(
-            openapi_url=_SCHEMA,
-            title="Bursar",
-            swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
-            swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
-            swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
+        return with_policy(
+            get_swagger_ui_html(
+                openapi_url=_SCHEMA,
+                title="Bursar",
+                swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
+                swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
+                swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
+            )
         )
 
     @router.get("/redoc")
     async def redoc() -> HTMLResponse:
         """The API to read."""
-        return get_redoc_html(
-            openapi_url=_SCHEMA,
-            title="Bursar",
-            redoc_js_url=f"{ASSETS_PATH}/redoc.standalone.js",
-            redoc_favicon_url=f"{ASSETS_PATH}/favicon.png",
-            with_google_fonts=False,
+        return with_policy(
+            get_redoc_html(
+                openapi_url=_SCHEMA,
+                title="Bursar",
+                redoc_js_url=f"{ASSETS_PATH}/redoc.standalone.js",
+                redoc_favicon_url=f"{ASSETS_PATH}/favicon.png",
+                with_google_fonts=False,
+            )
         )
 
     @router.get(ASSETS_PATH + "/{name}")
@@ -66,6 +72,13 @@ def make_router() -> APIRouter:
         return FileResponse(folder / name, media_type=_FILES[name], headers=_CACHE)
 
     return router
+
+
+def with_policy(page: HTMLResponse) -> HTMLResponse:
+    """The page with a policy that lets the script that stands in it run, and no other but its files."""
+    inline = re.findall(rb"<script>(.*?)</script>", bytes(page.body), re.DOTALL)
+    page.headers["content-security-policy"] = page_policy(inline)
+    return page
 
 
 def _folder() -> Path:

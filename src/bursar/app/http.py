@@ -1,8 +1,9 @@
 """The HTTP app: every route put together, and what stands in front of them.
 
-From outside to inside: the frame (id, log line, numbers, trace), the door for events (raw ASGI), the
-guard (bounds), what undoes compression, and FastAPI with the routers of the features. `make_app` wires
-it to a platform; `make_bare_api` has the same routes and nothing behind them, for the OpenAPI document.
+From outside to inside: the frame (id, log line, numbers, trace), the edge (hosts, origins), the door for
+events (raw ASGI), the guard (bounds), what undoes compression, and FastAPI with the routers of the features.
+`make_app` wires it to a platform; `make_bare_api` has the same routes and nothing behind them, for the
+OpenAPI document.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.billing import months_of, seats_of
 from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
+from bursar.app.edge import edge_of
 from bursar.app.encoded_bodies import Inflating
 from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
@@ -85,7 +87,9 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
     door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(Inflating(api)), metrics.http)
-    return Frame(door, metrics.http, logs_routine=platform.settings.log_level == "debug")
+    edge = edge_of(platform.settings)
+    logs_routine = platform.settings.log_level == "debug"
+    return Frame(edge.around(door), metrics.http, edge.proxies, logs_routine=logs_routine)
 
 
 def make_single_posts(platform: Platform) -> SinglePosts | None:
@@ -93,7 +97,8 @@ def make_single_posts(platform: Platform) -> SinglePosts | None:
     if platform.settings.log_level == "debug":
         return None
     doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity)
-    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http)
+    edge = edge_of(platform.settings)
+    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge)
 
 
 def make_bare_api() -> FastAPI:

@@ -16,9 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from bursar import clock
+from bursar.app.addresses import Proxies, client_address, is_secure
 from bursar.app.auth import CALLER_MARK, OPERATOR_MARK
 from bursar.app.logs import bind_request_id
 from bursar.app.problems import problem_response
+from bursar.app.safety_headers import end_of_head, safety_headers
 from bursar.app.tracing import request_span
 from bursar.errors import Overloaded, TooLarge, Unavailable
 from bursar.identity.caller import Caller
@@ -52,12 +54,6 @@ QUIET_PATHS = frozenset(["/live", "/ready", "/ping", "/health", "/metrics"])
 _ROUTINE_PATHS = QUIET_PATHS | EVENT_PATHS
 _PATHS_WITHOUT_ROUTE = EVENT_PATHS | DOCUMENT_PATHS
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-_SAFETY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-)
-_UNCACHED = (b"cache-control", b"no-store")
 _CLIENT_GONE = 499
 """nginx's word for an answer that nobody waited for; seen in logs and metrics only."""
 _SERVER_FAULT = 500
@@ -68,27 +64,35 @@ _STOPPING = (
 )
 _RESTART_SECONDS = 5
 
-_HEAD_END = b"".join(b"%b: %b\r\n" % one for one in (*_SAFETY_HEADERS, _UNCACHED)) + b"\r\n"
+_HEAD_END = {secure: end_of_head(is_secure=secure) for secure in (False, True)}
 
 log = structlog.get_logger()
 
 
-def head_of(request_id: str, length: int) -> bytes:
+def head_of(request_id: str, length: int, *, is_secure: bool) -> bytes:
     """The headers of a JSON answer with so many bytes as the frame sends them, up to the empty line."""
     return b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b" % (
         length,
         request_id.encode("ascii"),
-        _HEAD_END,
+        _HEAD_END[is_secure],
     )
 
 
 class Frame:
     """The outermost app: whatever happens inside, there is one answer, one log line, one count."""
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, logs_routine: bool = True) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: HttpMetrics,
+        proxies: Proxies | None = None,
+        *,
+        logs_routine: bool = True,
+    ) -> None:
         """`logs_routine`: whether `debug` lines are wanted; making one that isn't takes 10 µs."""
         self._app = app
         self._metrics = metrics
+        self._proxies = proxies or Proxies()
         self._logs_routine = logs_routine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,6 +100,7 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._proxies.mark(scope)
         exchange = _Exchange(scope, send)
         self._metrics.in_flight += 1
         try:
@@ -157,9 +162,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = message.get("headers", ())
-            headers = [*given, (b"x-request-id", self.request_id.encode("ascii")), *_SAFETY_HEADERS]
-            if not [name for name, _ in given if name == b"cache-control"]:
-                headers.append(_UNCACHED)
+            own = (b"x-request-id", self.request_id.encode("ascii"))
+            headers = [*given, own, *safety_headers(given, is_secure=is_secure(self.scope))]
             message = {**message, "headers": headers}
         await self._send(message)
 
@@ -313,5 +317,6 @@ def _log_line(exchange: _Exchange, status: int, seconds: float, *, is_routine: b
         path=path,
         status=status,
         duration_ms=round(seconds * 1000, 2),
+        address=client_address(scope),
         **known,
     )

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bursar.app.ingest_asgi import EVENTS
+from bursar.app.safety_headers import end_of_head, with_safety_headers
 from bursar.app.single_posts import STATUS
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Scope
     from uvicorn._types import ASGI3Application
 
     from bursar.app.single_posts import SinglePosts
@@ -52,9 +54,23 @@ class PostProtocol(HttpToolsProtocol):
             held, self._held = self._held, None
             self._take_or_start(held)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what isn't HTTP."""
+        content = msg.encode("ascii", "replace")
+        own = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n"
+        end = end_of_head(is_secure=self.scheme == "https")
+        parts = [STATUS_LINE[400]]
+        for name, value in self.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        self.transport.write(b"".join((*parts, own % len(content), end, content)))
+        self.transport.close()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # Another app than ours refuses: there are too many connections.
-        if app is not self._app or not _may_be_taken(cycle):
+        if app is not self._app:
+            # uvicorn's own, which refuses: there are too many connections.
+            safe = with_safety_headers(cast("ASGIApp", app), is_secure=self.scheme == "https")
+            super()._start_asgi_task(cycle, cast("ASGI3Application", safe))
+        elif not _may_be_taken(cycle):
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body and self._is_reading:
             self._held = cycle
@@ -67,8 +83,8 @@ class PostProtocol(HttpToolsProtocol):
     def _take_or_start(self, cycle: RequestResponseCycle) -> None:
         # Who doesn't read has to wait before more is written, which only a task can.
         is_short = len(cycle.body) <= self._posts.largest and not self.flow.write_paused
-        headers = cast("list[tuple[bytes, bytes]]", cycle.scope["headers"])
-        if not (is_short and self._posts.take(headers, bytes(cycle.body), partial(self._answer, cycle))):
+        scope = cast("Scope", cycle.scope)
+        if not (is_short and self._posts.take(scope, bytes(cycle.body), partial(self._answer, cycle))):
             super()._start_asgi_task(cycle, self._app)
 
     def _answer(self, cycle: RequestResponseCycle, answer: bytes | None) -> None:

@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -33,6 +34,7 @@ from bursar.app.http import make_app, make_single_posts
 from bursar.app.logs import configure_logging
 from bursar.app.operator_socket import bind_socket, remove_socket
 from bursar.app.post_protocol import PostProtocol
+from bursar.app.tls import make_tls
 from bursar.app.tracing import start_tracing
 from bursar.errors import ConfigurationError
 
@@ -91,6 +93,8 @@ class Serving:
     """None serves only the operator's socket."""
     stop_seconds: float | None = None
     """After so long a stop is cut short by ending the process; None never does that."""
+    tls: ssl.SSLContext | None = None
+    """Encrypts what goes over `tcp`."""
     _listeners: list[_Listener] = field(default_factory=list[_Listener])
 
     def stop(self) -> None:
@@ -107,7 +111,8 @@ class Serving:
         if self.tcp is None:
             return None
         host, port = self.tcp.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def run(self, started: Callable[[Serving], None]) -> None:
         """Serve until stopped; `started` is called once connections are taken."""
@@ -125,9 +130,9 @@ class Serving:
             await self.platform.stop()
 
     async def _listen(self, app: ASGIApp, unix: socket.socket, started: Callable[[Serving], None]) -> None:
-        bound = [(_config(operator_door(app), None), unix)]
+        bound = [(_config(operator_door(app), None, None), unix)]
         if self.tcp is not None:
-            bound.append((_config(app, make_single_posts(self.platform)), self.tcp))
+            bound.append((_config(app, make_single_posts(self.platform), self.tls), self.tcp))
         self._listeners = [_Listener(config) for config, _ in bound]
         running = [
             asyncio.create_task(listener.serve([sock]))
@@ -148,19 +153,20 @@ def run_server(settings: Settings, announce: Announce) -> int:
     `announce` is told what a person at the terminal should see: the address, the folder, a first key.
 
     Raises:
-        ConfigurationError: the address, the folder or a store can't be used.
+        ConfigurationError: the address, the certificate, the folder or a store can't be used.
     """
     configure_logging(settings)
     for name in ("uvicorn.error", "alembic"):
         # What these tell of a good start is told by our own lines, or nobody's business.
         logging.getLogger(name).setLevel(logging.WARNING)
+    tls = make_tls(settings)
     stop_tracing = start_tracing(settings)
     tcp = bind_address(settings.host, settings.port)
     try:
         platform = build_platform(settings)
         _tune_interpreter()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve_until_signalled(Serving(platform, tcp, STOP_SECONDS), announce))
+            runner.run(_serve_until_signalled(Serving(platform, tcp, STOP_SECONDS, tls), announce))
     finally:
         tcp.close()
         stop_tracing()
@@ -239,7 +245,7 @@ def _greet(serving: Serving, announce: Announce) -> None:
     announce(f"Bursar {bursar.__version__} serves {serving.url} (documentation at {serving.url}/docs)")
 
 
-def _config(app: ASGIApp, posts: SinglePosts | None) -> uvicorn.Config:
+def _config(app: ASGIApp, posts: SinglePosts | None, tls: ssl.SSLContext | None) -> uvicorn.Config:
     # uvicorn calls it with keywords, as it would a class.
     protocol: Any = "httptools" if posts is None else partial(PostProtocol, posts)
     return uvicorn.Config(
@@ -250,8 +256,9 @@ def _config(app: ASGIApp, posts: SinglePosts | None) -> uvicorn.Config:
         interface="asgi3",
         log_config=None,
         access_log=False,
-        # The peer's address is what the kernel says, never what a header claims.
+        # It would replace the peer's address by what headers claim; `addresses.py` reads them.
         proxy_headers=False,
+        ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
         server_header=False,
         backlog=BACKLOG,
         limit_concurrency=connections_limit(),

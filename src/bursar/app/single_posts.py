@@ -25,6 +25,9 @@ from bursar.usage.checks import Receipt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.types import Scope
+
+    from bursar.app.edge import Edge
     from bursar.app.ingest_asgi import IngestParts
     from bursar.app.metrics import HttpMetrics
 
@@ -34,14 +37,15 @@ if TYPE_CHECKING:
 STATUS = 202
 _JSON = (None, b"application/json", b"application/json; charset=utf-8")
 """Media types as nearly all clients spell them; the long way reads every spelling."""
-_NEEDS_CARE = frozenset([b"content-encoding", b"idempotency-key", b"ce-specversion"])
+_NEEDS_CARE = frozenset([b"content-encoding", b"idempotency-key", b"ce-specversion", b"origin"])
 
 
 class SinglePosts:
     """Takes single posts. Use from the event loop."""
 
-    def __init__(self, parts: IngestParts, metrics: HttpMetrics) -> None:
-        """Share the parts and the numbers of the long way."""
+    def __init__(self, parts: IngestParts, metrics: HttpMetrics, edge: Edge) -> None:
+        """Share the parts, the numbers and the edge of the long way."""
+        self._edge = edge
         self._ingestor = parts.ingestor
         self._doorkeeper = parts.doorkeeper
         self._rules = parts.rules[DOORS[EVENTS]]
@@ -50,15 +54,16 @@ class SinglePosts:
         self.largest = min(ALWAYS_TAKEN_BYTES, parts.limits.body.max_bytes)
         """Bytes of a body; such ones are always taken, so none of the budget for memory is asked for."""
 
-    def take(self, headers: Headers, body: bytes, answered: Answered) -> bool:
+    def take(self, scope: Scope, body: bytes, answered: Answered) -> bool:
         """Take a whole POST of an event, or return False: then nothing was done.
 
         Args:
-            headers: names in lower case.
+            scope: the request, as ASGI tells of it.
             body: all of it, of at most `largest` bytes.
             answered: called once the event is durable, with the answer as it is sent behind its status;
                 with None where it could not be made durable, for the long way to say why.
         """
+        headers: Headers = scope["headers"]
         found = dict(headers)
         if (
             # A span has a place among the tasks; this has no task.
@@ -66,16 +71,18 @@ class SinglePosts:
             or len(found) != len(headers)
             or found.get(b"content-type") not in _JSON
             or not _NEEDS_CARE.isdisjoint(found)
+            or not self._edge.hosts.takes(found.get(b"host"))
         ):
             return False
         try:
-            return self._take(headers, found, body, answered)
+            return self._take(scope, found, body, answered)
         except (BursarError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             return False
 
-    def _take(self, headers: Headers, found: dict[bytes, bytes], body: bytes, answered: Answered) -> bool:
+    def _take(self, scope: Scope, found: dict[bytes, bytes], body: bytes, answered: Answered) -> bool:
         metrics, started, now = self._metrics, clock.monotonic(), clock.now()
-        caller = self._doorkeeper.recall(headers, now)
+        sender = self._edge.proxies.mark(scope)
+        caller = self._doorkeeper.recall(scope["headers"], now)
         if caller is None or caller.is_suspended or not caller.may(Permission.USAGE_INGEST):
             return False
         receipt = Receipt.of(caller, DOORS[EVENTS], now, self._rules, self._knows_tenant)
@@ -96,5 +103,5 @@ class SinglePosts:
         content = answer_single(taken)
         presented = found.get(b"x-request-id")
         request_id = request_id_for(None if presented is None else presented.decode("latin-1"))
-        answer = head_of(request_id, len(content)) + content
+        answer = head_of(request_id, len(content), is_secure=sender.is_secure) + content
         return True

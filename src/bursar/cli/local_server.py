@@ -16,6 +16,7 @@ import uvloop
 from bursar.app.build import build_platform
 from bursar.app.logs import configure_logging
 from bursar.app.server import Serving, bind_address
+from bursar.app.tls import make_tls
 from bursar.cli.printing import say
 from bursar.errors import BursarError
 
@@ -63,7 +64,7 @@ def _serving(settings: Settings, tcp: socket | None) -> Generator[LocalServer]:
     # A command's own words are what its user reads; of the log only what is wrong.
     configure_logging(settings.model_copy(update={"log_level": "warning"}))
     platform = build_platform(settings)
-    server = LocalServer(Serving(platform, tcp), platform.first_start.generated)
+    server = LocalServer(Serving(platform, tcp, tls=make_tls(settings)), platform.first_start.generated)
     server.start()
     try:
         yield server

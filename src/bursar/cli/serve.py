@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from bursar.cli.options import examples
 EXAMPLES = examples(
     "bursar serve",
     "bursar serve --host 0.0.0.0 --port 8080 --data /srv/bursar",
+    "bursar serve --host 0.0.0.0 --port 8443 --ssl-certfile fullchain.pem --ssl-keyfile privkey.pem",
     "BURSAR_LOG_FORMAT=json bursar serve 2>> bursar.log",
 )
 
@@ -26,6 +28,17 @@ def serve(
         typer.Option(help="Port to listen on; 0 picks a free one. [default: BURSAR_PORT, else 8000]"),
     ] = None,
     data: options.Data = None,
+    ssl_certfile: Annotated[
+        Path | None,
+        typer.Option(help="Certificate (PEM, with its chain): serves HTTPS. [default: BURSAR_SSL_CERTFILE]"),
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Its private key (PEM). [default: BURSAR_SSL_KEYFILE]")
+    ] = None,
+    ssl_ca_certs: Annotated[
+        Path | None,
+        typer.Option(help="Let in only clients certified by one of these. [default: BURSAR_SSL_CA_CERTS]"),
+    ] = None,
 ) -> None:
     """Run the server on a data folder, which is made if it is absent.
 
@@ -35,7 +48,14 @@ def serve(
     from bursar.app.server import run_server
     from bursar.settings import load_settings
 
-    settings = load_settings(host=host, port=port, data_dir=data)
+    settings = load_settings(
+        host=host,
+        port=port,
+        data_dir=data,
+        ssl_certfile=ssl_certfile,
+        ssl_keyfile=ssl_keyfile,
+        ssl_ca_certs=ssl_ca_certs,
+    )
     code = run_server(settings, announce=lambda line: print(line, flush=True))
     print("Stopped. Everything that was acknowledged is on disk.", flush=True)
     raise typer.Exit(code)

@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from bursar.errors import Reason
+from bursar.settings.networks import HOSTS_FORM, NETWORKS_FORM, ORIGINS_FORM, Hosts, Networks, Origins
 
 PREFIX = "BURSAR_"
 KIB, MIB = 2**10, 2**20
@@ -109,6 +110,25 @@ class Settings(BaseModel):
     """Address to listen on. Set it to 0.0.0.0 to be reachable from other machines."""
     port: Annotated[int, Spelling(aliases=("PORT",))] = Field(default=8000, ge=0, le=65535)
     """Port to listen on. 0 picks a free one."""
+    ssl_certfile: Annotated[Annotated[Path, AfterValidator(Path.expanduser)] | None, Spelling("a file")] = (
+        None
+    )
+    """Certificate in PEM form, with the chain behind it. With it the server speaks HTTPS (TLS 1.2+)."""
+    ssl_keyfile: Annotated[Annotated[Path, AfterValidator(Path.expanduser)] | None, Spelling("a file")] = None
+    """The certificate's private key in PEM form. Without it the key is in the certificate's file."""
+    ssl_keyfile_password: Annotated[SecretStr | None, Spelling("any text")] = None
+    """What the private key is encrypted with, if it is."""
+    ssl_ca_certs: Annotated[Annotated[Path, AfterValidator(Path.expanduser)] | None, Spelling("a file")] = (
+        None
+    )
+    """Authorities in PEM form. With it only clients with a certificate signed by one of them get in."""
+    trusted_proxies: Annotated[Networks, Spelling(NETWORKS_FORM)] = ()
+    """Proxies in front of Bursar, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. From anybody
+    else these headers count for nothing."""
+    allowed_hosts: Annotated[Hosts, Spelling(HOSTS_FORM, ("ALLOWED_HOSTS",))] = ()
+    """Names that requests may give as `Host`; others are refused. Without it every name is taken."""
+    cors_origins: Annotated[Origins, Spelling(ORIGINS_FORM, ("CORS_ORIGINS", "ALLOWED_ORIGINS"))] = ()
+    """Web pages of other origins whose scripts may call the API with a key. Without it none may."""
     data_dir: Annotated[Path, AfterValidator(Path.expanduser), Spelling("a folder")] = Path("bursar-data")
     """Folder of all that Bursar keeps: journal, stores, socket. Made if absent. One process owns it."""
     environment: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = "development"
@@ -210,7 +230,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Settings:
-        reasons = (*_unsafe_access(self), *_impossible_limits(self))
+        reasons = (*_unsafe_access(self), *_incomplete_tls(self), *_impossible_limits(self))
         if reasons:
             raise Contradiction(reasons)
         return self
@@ -258,17 +278,17 @@ def _bound(metadata: list[Any], name: str) -> Any:  # noqa: ANN401 -- a bound is
 
 def show_value(field: str, value: object) -> str:
     """The value as text that may be printed: keys and passwords are masked."""
-    if value is None:
-        return ""
-    if _spelling_of(field).form == _KEY_FORM:
-        return "***"
+    if _spelling_of(field).form == _KEY_FORM or isinstance(value, SecretStr):
+        return "" if value is None else "***"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, ByteSize):
         return show_size(value)
     if isinstance(value, float):
         return f"{value:g}"
-    return _mask_password(str(value))
+    if isinstance(value, tuple | list):
+        return ", ".join(str(item) for item in cast("tuple[object, ...]", value))
+    return "" if value is None else _mask_password(str(value))
 
 
 def _is_loopback(host: str) -> bool:
@@ -294,6 +314,14 @@ def _unsafe_access(settings: Settings) -> list[Reason]:
     if settings.ingest_key and settings.ingest_key in {settings.admin_key, settings.api_key}:
         reasons.append(_clash("ingest_key", "must differ from the admin keys, or it would be one"))
     return reasons
+
+
+def _incomplete_tls(settings: Settings) -> list[Reason]:
+    beside = ("ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs")
+    given = (
+        [] if settings.ssl_certfile else [field for field in beside if getattr(settings, field) is not None]
+    )
+    return [_clash(field, "needs BURSAR_SSL_CERTFILE beside it") for field in given]
 
 
 def _impossible_limits(settings: Settings) -> list[Reason]:
