@@ -41,28 +41,12 @@ def make_router() -> APIRouter:
     @router.get("/docs")
     async def swagger() -> HTMLResponse:
         """The API to look at and to try."""
-        return with_policy(
-            get_swagger_ui_html(
-                openapi_url=_SCHEMA,
-                title="Bursar",
-                swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
-                swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
-                swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
-            )
-        )
+        return _with_policy(_swagger())
 
     @router.get("/redoc")
     async def redoc() -> HTMLResponse:
         """The API to read."""
-        return with_policy(
-            get_redoc_html(
-                openapi_url=_SCHEMA,
-                title="Bursar",
-                redoc_js_url=f"{ASSETS_PATH}/redoc.standalone.js",
-                redoc_favicon_url=f"{ASSETS_PATH}/favicon.png",
-                with_google_fonts=False,
-            )
-        )
+        return _with_policy(_redoc())
 
     @router.get(ASSETS_PATH + "/{name}")
     async def asset(name: str) -> FileResponse:
@@ -74,7 +58,27 @@ def make_router() -> APIRouter:
     return router
 
 
-def with_policy(page: HTMLResponse) -> HTMLResponse:
+def _swagger() -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url=_SCHEMA,
+        title="Bursar",
+        swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS_PATH}/favicon.png",
+    )
+
+
+def _redoc() -> HTMLResponse:
+    return get_redoc_html(
+        openapi_url=_SCHEMA,
+        title="Bursar",
+        redoc_js_url=f"{ASSETS_PATH}/redoc.standalone.js",
+        redoc_favicon_url=f"{ASSETS_PATH}/favicon.png",
+        with_google_fonts=False,
+    )
+
+
+def _with_policy(page: HTMLResponse) -> HTMLResponse:
     """The page with a policy that lets the script that stands in it run, and no other but its files."""
     inline = re.findall(rb"<script>(.*?)</script>", bytes(page.body), re.DOTALL)
     page.headers["content-security-policy"] = page_policy(inline)

@@ -17,6 +17,18 @@ EXAMPLES = examples(
     "BURSAR_LOG_FORMAT=json bursar serve 2>> bursar.log",
 )
 
+_Certificate = Annotated[
+    Path | None,
+    typer.Option(help="Certificate (PEM, with its chain): serves HTTPS. [default: BURSAR_SSL_CERTFILE]"),
+]
+_PrivateKey = Annotated[
+    Path | None, typer.Option(help="Its private key (PEM). [default: BURSAR_SSL_KEYFILE]")
+]
+_Authorities = Annotated[
+    Path | None,
+    typer.Option(help="Let in only clients certified by one of these. [default: BURSAR_SSL_CA_CERTS]"),
+]
+
 
 def serve(
     *,
@@ -28,17 +40,9 @@ def serve(
         typer.Option(help="Port to listen on; 0 picks a free one. [default: BURSAR_PORT, else 8000]"),
     ] = None,
     data: options.Data = None,
-    ssl_certfile: Annotated[
-        Path | None,
-        typer.Option(help="Certificate (PEM, with its chain): serves HTTPS. [default: BURSAR_SSL_CERTFILE]"),
-    ] = None,
-    ssl_keyfile: Annotated[
-        Path | None, typer.Option(help="Its private key (PEM). [default: BURSAR_SSL_KEYFILE]")
-    ] = None,
-    ssl_ca_certs: Annotated[
-        Path | None,
-        typer.Option(help="Let in only clients certified by one of these. [default: BURSAR_SSL_CA_CERTS]"),
-    ] = None,
+    ssl_certfile: _Certificate = None,
+    ssl_keyfile: _PrivateKey = None,
+    ssl_ca_certs: _Authorities = None,
 ) -> None:
     """Run the server on a data folder, which is made if it is absent.
 
