@@ -13,6 +13,7 @@ from bursar.app import auth, problems
 from bursar.app.metrics import Metrics
 from bursar.app.middleware import Frame
 from bursar.identity.authenticate import Authenticator
+from bursar.identity.caller import Caller  # noqa: TC001 - FastAPI reads the annotations
 from bursar.identity.keys import Revocation
 from bursar.identity.permissions import Permission, Scope
 from bursar.identity.tenant import DEFAULT_TENANT_ID
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Send
     from starlette.types import Scope as Connection
 
-    from bursar.identity.caller import Caller
     from bursar.identity.keys import KeyTerms
 
 ADMIN = frozenset({Scope.ADMIN})

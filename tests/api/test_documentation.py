@@ -46,7 +46,9 @@ def test_a_wrong_field_is_told_in_plain_words(server: RunningServer) -> None:
     errors = server.client.post("/api/v1/keys", json=body).json()["errors"]
     told = {one["field"]: one["message"] for one in errors}
     assert told == {
-        "scopes.0": "scopes.0 (body): it must be 'ingest', 'read' or 'admin'.",
+        "scopes.0": (
+            "scopes.0 (body): it must be 'ingest', 'read', 'admin' or one permission, such as 'usage:read'."
+        ),
         "expires_at": "expires_at (body): it must be an RFC 3339 time, such as 2026-10-01T00:00:00Z.",
         "owner": "owner (body): there is no such field.",
     }

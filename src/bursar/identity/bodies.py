@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 
 from bursar.identity.keys import ApiKey, IssuedKey, KeyState, KeyTerms, key_state
-from bursar.identity.permissions import Permission, Scope, scope_named
+from bursar.identity.permissions import BUNDLES, Permission
 from bursar.identity.tenant import (
     DEFAULT_ZONE,
     ID_PATTERN,
@@ -34,6 +35,16 @@ def _to_utc(moment: datetime) -> datetime:
         raise ValueError(message) from None
 
 
+def _known_scope(word: str) -> str:
+    if word in _SCOPE_WORDS:
+        return word
+    expected = f"{', '.join(map(repr, map(str, BUNDLES)))} or one permission, such as 'usage:read'"
+    raise PydanticKnownError("enum", {"expected": expected})
+
+
+_SCOPE_WORDS = [*map(str, BUNDLES), *map(str, Permission)]
+ScopeWord = Annotated[str, AfterValidator(_known_scope), Field(json_schema_extra={"enum": [*_SCOPE_WORDS]})]
+"""A bundle of permissions, or a single one."""
 ChosenId = Annotated[str, Field(pattern=ID_PATTERN, examples=["tenant-123"])]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=NAME_LIMIT)]
 Zone = Annotated[str, Field(max_length=64, description="IANA time zone", examples=["Europe/Berlin"])]
@@ -84,7 +95,7 @@ class KeyIn(Strict):
     """An API key to make."""
 
     label: Name
-    scopes: Annotated[list[Scope | Permission], Field(min_length=1)]
+    scopes: Annotated[list[ScopeWord], Field(min_length=1)]
     is_operator: bool = Field(
         default=False, description="May name any tenant; only an operator can make one."
     )
@@ -95,9 +106,7 @@ class KeyIn(Strict):
 
     def terms(self, tenant_id: str) -> KeyTerms:
         """What is asked for, as a key of this tenant."""
-        return KeyTerms(
-            tenant_id, self.label, frozenset(map(str, self.scopes)), self.is_operator, self.expires_at
-        )
+        return KeyTerms(tenant_id, self.label, frozenset(self.scopes), self.is_operator, self.expires_at)
 
 
 class TenantOut(BaseModel):
@@ -140,7 +149,7 @@ class KeyOut(BaseModel):
     tenant_id: str
     label: str
     prefix: str = Field(description="The first characters of the secret, to recognise it by.")
-    scopes: list[Scope | Permission]
+    scopes: list[ScopeWord]
     is_operator: bool
     state: KeyState
     created_at: datetime
@@ -156,7 +165,7 @@ class KeyOut(BaseModel):
             tenant_id=key.terms.tenant_id,
             label=key.terms.label,
             prefix=key.prefix,
-            scopes=[scope_named(word) for word in sorted(key.terms.scopes)],
+            scopes=sorted(key.terms.scopes),
             is_operator=key.terms.is_operator,
             state=key_state(key, now),
             created_at=key.created_at,

@@ -122,15 +122,6 @@ BUNDLES: dict[str, frozenset[Permission]] = {
 """What each bundle grants."""
 
 
-def scope_named(word: str) -> Scope | Permission:
-    """The bundle or the single permission of this name.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    return Scope(word) if word in BUNDLES else Permission(word)
-
-
 def permissions_of_operator(scopes: Iterable[str]) -> frozenset[Permission]:
     """What these scopes grant to the operator: as to anybody, and as much for the platform."""
     scopes = frozenset(scopes)
