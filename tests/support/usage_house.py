@@ -40,14 +40,17 @@ CALLERS = {
 }
 
 
-def caller(permission: Permission) -> Callable[..., Caller]:
+def caller(permission: Permission, *, in_projects: bool = False) -> Callable[..., Caller]:
     """Believes the header: who asks is tested elsewhere."""
 
     def find(request: Request) -> Caller:
         if "who" not in request.headers:
             raise MissingKey
         found = CALLERS[request.headers["who"]]
-        found.require(permission)
+        if in_projects:
+            found.projects_with(permission)
+        else:
+            found.require(permission)
         return found
 
     return find

@@ -215,13 +215,20 @@ _NamedTenant = Annotated[
 
 
 @cache
-def require(permission: Permission) -> Callable[..., Awaitable[Caller]]:
-    """A FastAPI dependency that yields the caller, or refuses one without the permission."""
+def require(permission: Permission, *, in_projects: bool = False) -> Callable[..., Awaitable[Caller]]:
+    """A FastAPI dependency that yields the caller, or refuses one without the permission.
+
+    `in_projects` also lets callers in who have it in some projects only: the endpoint's own questions keep
+    to `Caller.projects_with`.
+    """
 
     async def caller(request: Request, _bearer: _Bearer, _key: _ApiKey, named: _NamedTenant = None) -> Caller:
         doorkeeper = doorkeeper_of(request)
         found = await doorkeeper.identify(request.scope)
-        found.require(permission)
+        if in_projects:
+            found.projects_with(permission)
+        else:
+            found.require(permission)
         return await doorkeeper.act_for(found, named)
 
     return caller

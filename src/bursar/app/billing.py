@@ -14,6 +14,7 @@ from bursar.app.own_usage import LoopDoor
 from bursar.billing.months.summary import Months
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.errors import BursarError, Conflict
+from bursar.identity.permissions import Permission
 from bursar.scheduling.job import Cron, Job, RunContext
 from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.relational.closings import RelationalClosings
@@ -80,6 +81,7 @@ def _closing(months: Months, tenants: Callable[[], Iterable[str]]) -> Job:
         jitter_seconds=300,
         resumes=True,
         for_tenants=True,
+        permission=Permission.BILLING_WRITE,
     )
 
 
@@ -109,6 +111,7 @@ def _seats(
         jitter_seconds=60,
         resumes=True,
         for_tenants=True,
+        permission=Permission.BILLING_WRITE,
     )
 
 

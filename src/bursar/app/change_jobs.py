@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bursar.app.billing import seats_of
 from bursar.app.elsewhere import OtherServers
 from bursar.app.purging import Purger
+from bursar.identity.permissions import Permission
 from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
 from bursar.storage.relational.runs import RelationalRuns
@@ -50,22 +51,33 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         reset, ground.identity, partial(_forget_tenant, ground), suspend_tenant, OtherServers(ground)
     )
     return [
-        _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
+        _job(
+            VOID_JOB,
+            "Takes selected events out of every total.",
+            VoidWork(changes, questions),
+            Permission.USAGE_WRITE,
+        ),
         replace(
             _job(
                 ERASE_JOB,
                 "Takes a person out of everything.",
                 EraseWork(changes, questions, purger, ground.seals.open),
+                Permission.USAGE_ERASE,
             ),
             settled=forget_identifiers,
         ),
         replace(
-            _job(REPRICE_JOB, "Rates selected events by the prices of now.", reprice),
+            _job(
+                REPRICE_JOB,
+                "Rates selected events by the prices of now.",
+                reprice,
+                Permission.PRICES_WRITE,
+            ),
             done=reprice.done,
             settled=reprice.abandon,
         ),
-        _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
-        _job(DELETE_JOB, "Removes a tenant with all it has.", delete),
+        _job(RESET_JOB, "Removes everything that a tenant recorded.", reset, Permission.USAGE_ERASE),
+        _job(DELETE_JOB, "Removes a tenant with all it has.", delete, Permission.TENANTS_WRITE),
     ]
 
 
@@ -85,13 +97,14 @@ def _forget_tenant(ground: JobGround, tenant_id: str) -> None:
     ground.tokens.refresh()
 
 
-def _job(job_id: str, title: str, work: Work) -> Job:
+def _job(job_id: str, title: str, work: Work, permission: Permission) -> Job:
     return Job(
         id=job_id,
         title=title,
         work=work,
         resumes=True,
         for_tenants=True,
+        permission=permission,
         by_request_only=True,
         timeout_seconds=TIMEOUT_SECONDS,
     )

@@ -35,6 +35,7 @@ from bursar.usage.revising.correcting import (
     make_corrections,
     name_event,
 )
+from bursar.usage.sight import sight_of
 from bursar.usage.stored_event import EventVersion
 
 if TYPE_CHECKING:
@@ -174,13 +175,14 @@ def _add_one(router: APIRouter, desk: ChangeDesk) -> None:
 def _add_history(router: APIRouter, desk: ChangeDesk) -> None:
     @router.get("/events/{event_id:path}/history", response_model=HistoryAnswer)
     async def show_history(
-        event_id: str, caller: Annotated[Caller, Depends(require(Permission.EVENTS_READ))]
+        event_id: str, caller: Annotated[Caller, Depends(require(Permission.EVENTS_READ, in_projects=True))]
     ) -> Response:
         """Show every version of an event, the latest first: who ended it, when and why."""
-        asking = desk.platform.questions.ask
-        found = await asking(lambda store: store.history_of(caller.tenant_id, event_id))
-        if not found:
+        sight, asking = sight_of(caller, Permission.EVENTS_READ), desk.platform.questions.ask
+        versions = await asking(lambda store: store.history_of(caller.tenant_id, event_id, sight.projects))
+        if not versions:
             raise NotFound(f"There is no event {event_id[:256]!r}.")
+        found = [replace(one, event=sight.show(one.event)) for one in versions]
         return desk.answer(200, HistoryAnswer(event_id, found[-1].ended is None, list(reversed(found))))
 
 

@@ -35,12 +35,14 @@ from bursar.usage.cost_check import Check, PartExplanation, check_all, shown_uni
 from bursar.usage.known_services import finder_of
 from bursar.usage.providers.normalise import normalise_usage
 from bursar.usage.resolution import ResolvedBy, resolved_by
+from bursar.usage.sight import Sight, sight_of
 from bursar.usage.stored_event import StoredReportedCost
 
 if TYPE_CHECKING:
     from bursar.app.build import Platform
     from bursar.usage.stored_event import EarlierRating, Quantity, StoredCost, StoredEvent
 
+_LOOKER = require(Permission.EVENTS_READ, in_projects=True)
 CHECK_LIMIT = 1000
 """Events that one check may hold."""
 
@@ -75,7 +77,7 @@ class EventExplanation:
     model: str | None
     response_model: str | None
     usage: Any
-    """The provider's own usage object, as it came."""
+    """The provider's own usage object, as it came; null for who may not see metadata."""
     units: dict[str, str]
     """Disjoint quantities, as decimal strings."""
     units_source: str | None
@@ -114,11 +116,10 @@ def make_router(platform: Platform) -> APIRouter:
     router = APIRouter(prefix="/api/v1")
 
     @router.get("/events/{event_id:path}/explain", tags=["events"])
-    async def explain_event(
-        event_id: str, caller: Annotated[Caller, Depends(require(Permission.EVENTS_READ))]
-    ) -> EventExplanation:
+    async def explain_event(event_id: str, caller: Annotated[Caller, Depends(_LOOKER)]) -> EventExplanation:
         """How this event's cost came about: units, rates, amounts, their sum and their source."""
-        return await _explain_event(platform, caller.tenant_id, event_id)
+        sight = sight_of(caller, Permission.EVENTS_READ)
+        return await _explain_event(platform, caller.tenant_id, event_id, sight)
 
     @router.post("/prices/check", tags=["prices"])
     async def check_prices(
@@ -146,10 +147,10 @@ def make_router(platform: Platform) -> APIRouter:
     return router
 
 
-async def _explain_event(platform: Platform, tenant_id: str, event_id: str) -> EventExplanation:
+async def _explain_event(platform: Platform, tenant_id: str, event_id: str, sight: Sight) -> EventExplanation:
     event, earlier = await platform.questions.ask(
         lambda store: (
-            store.find_event(tenant_id, event_id),
+            store.find_event(tenant_id, event_id, sight.projects),
             store.earlier_ratings(tenant_id, event_id),
         )
     )
@@ -158,7 +159,7 @@ async def _explain_event(platform: Platform, tenant_id: str, event_id: str) -> E
     # Its lines and their origin come from the same cards: each is read once.
     load_card = cache(platform.snapshots.load)
     origins = OriginFinder(platform.books.of(tenant_id).book_for(event.project_id), load_card, event)
-    return await run_in_threadpool(lambda: _trace(_explain(event, earlier, load_card), origins))
+    return await run_in_threadpool(lambda: _trace(_explain(event, earlier, load_card, sight), origins))
 
 
 def _trace(explained: EventExplanation, origins: OriginFinder) -> EventExplanation:
@@ -175,7 +176,10 @@ def _trace(explained: EventExplanation, origins: OriginFinder) -> EventExplanati
 
 
 def _explain(
-    event: StoredEvent, earlier: Sequence[EarlierRating], load_card: Callable[[str], str | None]
+    event: StoredEvent,
+    earlier: Sequence[EarlierRating],
+    load_card: Callable[[str], str | None],
+    sight: Sight,
 ) -> EventExplanation:
     units = {name: _steps(name, quantity) for name, quantity in event.units.items()}
     cost = event.cost
@@ -186,7 +190,7 @@ def _explain(
         provider=event.provider,
         model=event.model,
         response_model=event.response_model,
-        usage=_plain(event.usage),
+        usage=_plain(sight.show(event).usage),
         units=shown_units(units),
         units_source=event.units_source,
         notes=_notes_of(event),

@@ -39,6 +39,7 @@ from bursar.usage.exports.columns import EVENT_EXPORT, ExportColumn
 from bursar.usage.exports.pieces import EventPieces, Pieces
 from bursar.usage.exports.reading import ExportAsked, ExportFormat, read_export
 from bursar.usage.query_reader import Asker
+from bursar.usage.sight import sight_of
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Send
@@ -65,6 +66,7 @@ ENDINGS = {
 NEXT_CURSOR = "Bursar-Next-Cursor"
 STALL_SECONDS = 60.0
 """Who has read nothing for so long loses the connection, so that few can't keep all others from exporting."""
+_EXPORTER = require(Permission.USAGE_EXPORT, in_projects=True)
 _MEMORY_SHARE = 4
 """A Parquet file is made with a quarter of the memory that the store in use has."""
 
@@ -83,11 +85,10 @@ def make_router(platform: Platform) -> APIRouter:
         openapi_extra=EXPORT,
         summary="Events and their cost as a file: CSV, JSON, Parquet or FOCUS",
     )
-    async def export(
-        request: Request, caller: Annotated[Caller, Depends(require(Permission.USAGE_EXPORT))]
-    ) -> Response:
+    async def export(request: Request, caller: Annotated[Caller, Depends(_EXPORTER)]) -> Response:
         """Send every event of a window with what it cost, as one moment has them."""
-        asker = Asker(caller.tenant_id, caller.zone, clock.now())
+        sight = sight_of(caller, Permission.USAGE_EXPORT)
+        asker = Asker(caller.tenant_id, caller.zone, clock.now(), sight=sight)
         asked = Asked(query_parameters(request))
         asked.take("tenant_id")  # The caller is already the tenant's.
         return await desk.answer(read_export(asked, asker))

@@ -18,6 +18,7 @@ from bursar.app.change_jobs import change_jobs
 from bursar.app.renewing import Renewals
 from bursar.app.rewritings import Rewritings, await_turn
 from bursar.identity.page import walk_pages
+from bursar.identity.permissions import Permission
 from bursar.scheduling.job import Cron, Every, Job, RunContext
 from bursar.scheduling.runner import JobRunner
 from bursar.scheduling.runner_values import RunnerOptions
@@ -137,6 +138,7 @@ def _retention(ground: JobGround, rewritings: Rewritings) -> Job:
         timeout_seconds=6 * 3600,
         resumes=True,
         for_tenants=True,
+        permission=Permission.USAGE_ERASE,
         check=check_parameters,
     )
 

@@ -25,6 +25,7 @@ from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.query_reader import Asker
 from bursar.usage.revising.repricing import REPRICE_JOB, RepriceAsk, read_reprice, reprice_parameters
+from bursar.usage.sight import sight_of
 
 if TYPE_CHECKING:
     from fastapi.responses import Response
@@ -68,7 +69,12 @@ def make_router(platform: Platform) -> APIRouter:
         asked = Asked(decode_object(await request.body()))
         for_all = _is_for_all(asked)
         caller = await act_for_named(request, caller, asked)
-        ask = read_reprice(asked, Asker(caller.tenant_id, caller.zone, clock.now()))
+        ask = read_reprice(
+            asked,
+            Asker(
+                caller.tenant_id, caller.zone, clock.now(), sight=sight_of(caller, Permission.PRICES_WRITE)
+            ),
+        )
         await desk.wait(desk.platform.changes.durable_seq)
         if for_all:
             return await _ask_for_all(desk, caller, ask)

@@ -145,7 +145,7 @@ def _add_jobs(router: APIRouter, runner: JobRunner) -> None:
         job_id: IdInPath, viewing: Changing, body: Annotated[RunRequest | None, Body()] = None
     ) -> RunOut:
         """Start a job now. The answer is its run, at `/api/v1/scheduler/runs/{id}` from then on."""
-        _visible_job(runner, viewing, job_id)
+        _refuse_without_permission(viewing, _visible_job(runner, viewing, job_id))
         run = runner.trigger(
             job_id,
             tenant_id=viewing.tenant_id,
@@ -180,7 +180,18 @@ def _add_runs(router: APIRouter, runner: JobRunner) -> None:
             if run.asked_by is None:
                 message = "Only the operator may cancel what Bursar does by itself."
                 raise Forbidden(message)
+            _refuse_without_permission(viewing, runner.job(run.job_id))
         return RunOut.of(runner.cancel(run_id, viewing.tenant_id))
+
+
+def _refuse_without_permission(viewing: Viewer, job: Job) -> None:
+    """Let nobody start or stop by a job what they may not do otherwise.
+
+    Raises:
+        Forbidden, MissingScope: the caller lacks what the job's act asks for.
+    """
+    if job.permission is not None:
+        viewing.caller.require(Permission(job.permission))
 
 
 def look_at_scheduler(runner: JobRunner) -> Finding:

@@ -24,6 +24,7 @@ from bursar.usage.api import query_parameters
 from bursar.usage.asked import Asked
 from bursar.usage.query_answer import Amount, WindowShown, show_window
 from bursar.usage.query_reader import Asker
+from bursar.usage.sight import sight_of
 from bursar.usage.unpriced import WouldCost, format_place, rate_as, read_unpriced
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def make_router(platform: Platform) -> APIRouter:
         """Models whose usage has no known cost, why, since when, and what it would be under another name."""
         asked = Asked(query_parameters(request))
         tenant_id = caller.tenant_for(asked.text("tenant_id"))
-        ask = read_unpriced(asked, Asker(tenant_id, caller.zone, clock.now()))
+        ask = read_unpriced(
+            asked, Asker(tenant_id, caller.zone, clock.now(), sight=sight_of(caller, Permission.COST_READ))
+        )
         return await platform.questions.ask(lambda store: answer(store, tenant_id, ask))
 
     return router

@@ -32,6 +32,7 @@ from bursar.usage.revising.voiding import (
     void_record,
 )
 from bursar.usage.selection import SelectionTotals
+from bursar.usage.sight import sight_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,9 @@ def make_router(platform: Platform) -> APIRouter:
         now = clock.now()
         asked = Asked(decode_object(await request.body()))
         caller = await act_for_named(request, caller, asked)
-        ask = read_void(asked, Asker(caller.tenant_id, caller.zone, now))
+        ask = read_void(
+            asked, Asker(caller.tenant_id, caller.zone, now, sight=sight_of(caller, Permission.USAGE_WRITE))
+        )
         return await _answer(desk, caller, ask)
 
     return router

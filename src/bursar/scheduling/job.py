@@ -137,6 +137,8 @@ class Job:
     """Its work may be begun again after a crash, from `saved`; others are marked interrupted."""
     for_tenants: bool = False
     """Its runs belong to a tenant, whose admin may ask for them; others are the operator's."""
+    permission: str | None = None
+    """What starting or cancelling it asks for besides what all jobs do; every job for tenants names one."""
     by_request_only: bool = False
     """It needs parameters that only its own endpoint gives, so it can't be triggered by name."""
     check: ParameterCheck | None = None

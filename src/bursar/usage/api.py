@@ -26,6 +26,7 @@ from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
 from bursar.usage.query_answer import QueryAnswer
 from bursar.usage.query_reader import Asker
 from bursar.usage.reporting import ReportsCosts
+from bursar.usage.sight import Sight, sight_of
 from bursar.usage.store import AsksQuestions, UsageQuestions
 from bursar.usage.stored_event import StoredEvent
 from bursar.usage.views.cost_breakdown import CostBreakdown, read_cost_breakdown_view
@@ -94,7 +95,7 @@ _GETS = (
 
 def make_router(
     questions: AsksQuestions,
-    caller: Callable[[Permission], Callable[..., Any]],
+    caller: Callable[..., Callable[..., Any]],
     reporting: ReportsCosts | None = None,
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
@@ -105,22 +106,24 @@ def make_router(
 
     Args:
         questions: answers them.
-        caller: makes a FastAPI dependency that yields a `Caller` who has the permission.
+        caller: makes a FastAPI dependency that yields a `Caller` who has the permission, with
+            `in_projects=True` also one who has it in some projects only.
         reporting: knows tenants' reporting currencies and exchange rates.
         now: the time that windows such as `30d` are counted back from.
     """
     router = APIRouter(tags=["usage"])
     desk = _Desk(questions, reporting, now)
     for route in _GETS:
-        _add_listing(router, desk, route, Depends(caller(route.permission)))
-    _add_query(router, desk, Depends(caller(Permission.USAGE_READ)))
-    _add_event(router, desk, Depends(caller(Permission.EVENTS_READ)))
+        _add_listing(router, desk, route, Depends(caller(route.permission, in_projects=True)))
+    _add_query(router, desk, Depends(caller(Permission.USAGE_READ, in_projects=True)))
+    _add_event(router, desk, Depends(caller(Permission.EVENTS_READ, in_projects=True)))
     return router
 
 
 def _add_listing(router: APIRouter, desk: _Desk, route: _Route, reader: CallerDependency) -> None:
     async def answer(request: Request, by: Caller = reader) -> Response:
-        return await desk.answer(request, by, query_parameters(request), route.read)
+        sight = sight_of(by, route.permission)
+        return await desk.answer(request, _Looker(by, sight), query_parameters(request), route.read)
 
     router.add_api_route(
         route.path,
@@ -144,7 +147,8 @@ def _add_query(router: APIRouter, desk: _Desk, reader: CallerDependency) -> None
     async def ask_query(request: Request, by: Caller = reader) -> Response:
         """Ask the one question that all other answers about usage are views of."""
         given = {**query_parameters(request), **_decode(await request.body())}
-        return await desk.answer(request, by, given, read_query_view)
+        looker = _Looker(by, sight_of(by, Permission.USAGE_READ))
+        return await desk.answer(request, looker, given, read_query_view)
 
 
 def _add_event(router: APIRouter, desk: _Desk, reader: CallerDependency) -> None:
@@ -160,9 +164,18 @@ def _add_event(router: APIRouter, desk: _Desk, reader: CallerDependency) -> None
 
         def read(asked: Asked, asker: Asker) -> View:
             asked.finish()
-            return EventView(asker.tenant_id, event_id)
+            return EventView(asker.tenant_id, event_id, asker.sight)
 
-        return await desk.answer(request, by, query_parameters(request), read)
+        looker = _Looker(by, sight_of(by, Permission.EVENTS_READ))
+        return await desk.answer(request, looker, query_parameters(request), read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looker:
+    """Who asks, and how far they see."""
+
+    by: Caller
+    sight: Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +186,13 @@ class _Desk:
     reporting: ReportsCosts | None
     now: Callable[[], datetime]
 
-    async def answer(self, request: Request, by: Caller, given: dict[str, Any], read: ReadView) -> Response:
+    async def answer(
+        self, request: Request, looker: _Looker, given: dict[str, Any], read: ReadView
+    ) -> Response:
         """Read the parameters, ask, and write the answer in the form that was asked for."""
-        asked = Asked(given)
-        asker = Asker(by.tenant_for(asked.text("tenant_id")), by.zone, self.now(), self.reporting)
+        asked, by = Asked(given), looker.by
+        tenant_id = by.tenant_for(asked.text("tenant_id"))
+        asker = Asker(tenant_id, by.zone, self.now(), self.reporting, looker.sight)
         named = asked.choice("format", OutputFormat)
         form = choose_format(named, request.headers.get("accept", ""))
         view = read(asked, asker)

@@ -47,6 +47,8 @@ class ExportScope:
     tenant_id: str
     window: Window
     filters: tuple[Filter, ...] = ()
+    shown_along: frozenset[str] | None = None
+    """The projects of which what was sent along with events is shown (`sight.SENT_ALONG`); None: of all."""
 
 
 @dataclass(frozen=True, slots=True)

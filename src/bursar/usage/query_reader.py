@@ -30,6 +30,7 @@ from bursar.usage.query import (
 )
 from bursar.usage.query_dimensions import DIMENSION_ALIASES, DIMENSIONS, PERIOD, Kind, find_dimension
 from bursar.usage.query_measures import find_measure
+from bursar.usage.sight import SEES_ALL, Sight
 from bursar.window import (
     DEFAULT_WINDOW,
     END_NAMES,
@@ -59,6 +60,8 @@ class Asker:
     now: datetime
     reporting: ReportsCosts | None = None
     """Knows in which currency its costs are told."""
+    sight: Sight = SEES_ALL
+    """How far it sees: every window and filter that is read for it stays within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,13 @@ def read_scene(asked: Asked, asker: Asker, default_window: str = DEFAULT_WINDOW)
     Read other parameters first. What is wrong is noted in `asked`; `finish` refuses.
     """
     zone, window = _zone_and_window(asked, asker, default_window)
-    return Scene(window, zone, _filters_of_parameters(asked))
+    return Scene(window, zone, _seen(_filters_of_parameters(asked), asker))
+
+
+def _seen(filters: tuple[Filter, ...], asker: Asker) -> tuple[Filter, ...]:
+    """The filters, and what keeps them within what the asker sees."""
+    by = asker.sight.for_dimensions(one.dimension for one in filters)
+    return (*filters, *asker.sight.filters, *by)
 
 
 def read_json_scene(asked: Asked, asker: Asker, default_window: str = DEFAULT_WINDOW) -> Scene:
@@ -84,7 +93,7 @@ def read_json_scene(asked: Asked, asker: Asker, default_window: str = DEFAULT_WI
     zone = _zone(asked, asker)
     bounds = _bounds_of_json(asked)
     window = asked.collect(lambda: read_window(bounds, zone, asker.now, default_window))
-    return Scene(window or _ANY_WINDOW, zone, _filters_of_json(asked, asked.take("filters")))
+    return Scene(window or _ANY_WINDOW, zone, _seen(_filters_of_json(asked, asked.take("filters")), asker))
 
 
 def read_query(asked: Asked, asker: Asker) -> UsageQuery:
@@ -95,7 +104,9 @@ def read_query(asked: Asked, asker: Asker) -> UsageQuery:
     """
     scene = read_json_scene(asked, asker)
     grain, dimensions = read_group_by(asked)
-    measures = tuple(canonical_measure(name) for name in asked.names("measures")) or DEFAULT_MEASURES
+    measures = tuple(canonical_measure(name) for name in asked.names("measures"))
+    if not measures:
+        measures = tuple(name for name in DEFAULT_MEASURES if asker.sight.sees_costs or name != "cost")
     limit, offset = asked.number("limit", ROWS_DEFAULT), asked.number("offset", 0)
     order = tuple(_order(name) for name in asked.names("order"))
     query = asked.collect(
@@ -103,7 +114,11 @@ def read_query(asked: Asked, asker: Asker) -> UsageQuery:
             window=scene.window,
             measures=measures,
             dimensions=dimensions,
-            filters=scene.filters,
+            filters=(
+                *scene.filters,
+                *asker.sight.for_measures(measures),
+                *asker.sight.for_dimensions(dimensions),
+            ),
             grain=grain,
             zone=scene.zone,
             order=order,

@@ -76,12 +76,19 @@ class UsageQuestions(ExportQuestions, Protocol):
         """One page of single events, newest first."""
         ...
 
-    def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
-        """Every version of an event, the oldest first; a voided one's last has ended. Never a scan."""
+    def history_of(
+        self, tenant_id: str, event_id: str, projects: Collection[str] | None = None
+    ) -> tuple[EventVersion, ...]:
+        """Every version of an event, the oldest first; a voided one's last has ended. Never a scan.
+
+        Only versions in one of the projects, where some are named.
+        """
         ...
 
-    def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
-        """The event of this id, or None if this tenant has none; never a scan."""
+    def find_event(
+        self, tenant_id: str, event_id: str, projects: Collection[str] | None = None
+    ) -> StoredEvent | None:
+        """The event of this id, or None if this tenant has none in these projects; never a scan."""
         ...
 
     def find_person(self, tenant_id: str, identifiers: Collection[str]) -> PersonFound:

@@ -13,7 +13,7 @@ import msgspec
 
 from bursar.money import format_decimal
 from bursar.storage.duckdb.binding import Bound, Statement, aware, naive
-from bursar.storage.duckdb.expressions import conditions_of
+from bursar.storage.duckdb.expressions import conditions_of, in_projects
 from bursar.storage.duckdb.schema import ENDED_COLUMNS, EVENT_COLUMNS
 from bursar.units import TOKEN_TOTALS, UNITS, Quantities, format_steps, scale_of, total_of
 from bursar.usage.stored_event import (
@@ -26,6 +26,7 @@ from bursar.usage.stored_event import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from decimal import Decimal
 
     from bursar.usage.query import EventPage
@@ -95,21 +96,21 @@ def select_events(tenant_id: str, page: EventPage) -> tuple[Statement, Statement
     return count, Statement(text, bound.values)
 
 
-def select_event(tenant_id: str, event_id: str, seq: int) -> Statement:
-    """The event at a position, if it is this tenant's and bears this id."""
+def select_event(
+    tenant_id: str, event_id: str, seq: int, projects: Collection[str] | None = None
+) -> Statement:
+    """The event at a position, if it is this tenant's, bears this id and is of one of the projects."""
     bound = Bound()
-    where = (
-        f"seq = {bound.add(seq)} AND tenant_id = {bound.add(tenant_id)} AND event_id = {bound.add(event_id)}"
-    )
+    where = _is_event(bound, tenant_id, event_id, seq, projects)
     return Statement(f"{_SELECT} WHERE {where}", bound.values)
 
 
-def select_versions(tenant_id: str, event_id: str, seq: int) -> Statement:
+def select_versions(
+    tenant_id: str, event_id: str, seq: int, projects: Collection[str] | None = None
+) -> Statement:
     """Every version of the event at a position, the oldest first; `read_version` reads the rows."""
     bound = Bound()
-    where = (
-        f"seq = {bound.add(seq)} AND tenant_id = {bound.add(tenant_id)} AND event_id = {bound.add(event_id)}"
-    )
+    where = _is_event(bound, tenant_id, event_id, seq, projects)
     columns = ", ".join(f'"{name}"' for name in _COLUMNS)
     nothing = ", ".join(f"NULL AS {name}" for name in _ENDED)
     return Statement(
@@ -118,6 +119,13 @@ def select_versions(tenant_id: str, event_id: str, seq: int) -> Statement:
         " ORDER BY coalesce(revised_seq, 0)",
         bound.values,
     )
+
+
+def _is_event(bound: Bound, tenant_id: str, event_id: str, seq: int, projects: Collection[str] | None) -> str:
+    where = (
+        f"seq = {bound.add(seq)} AND tenant_id = {bound.add(tenant_id)} AND event_id = {bound.add(event_id)}"
+    )
+    return where if projects is None else f"{where} AND {in_projects(bound, projects)}"
 
 
 def read_version(values: tuple[Any, ...]) -> EventVersion:

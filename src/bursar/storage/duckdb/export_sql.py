@@ -12,16 +12,17 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bursar.storage.duckdb.binding import Bound, Statement, naive
-from bursar.storage.duckdb.expressions import conditions_of
+from bursar.storage.duckdb.expressions import conditions_of, in_projects
 from bursar.storage.duckdb.schema import EVENT_COLUMNS, RATING_COLUMNS
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage.export_selection import TextForm
 from bursar.usage.exports.columns import EVENT_EXPORT, ExportColumn, Shape
+from bursar.usage.sight import SENT_ALONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bursar.usage.export_selection import ExportSelection
+    from bursar.usage.export_selection import ExportScope, ExportSelection
 
 _ALL = ", ".join(f'"{name}"' for name in EVENT_COLUMNS)
 _FORMULA = r"'^[=+\-@\t\r\n]'"
@@ -103,12 +104,25 @@ def write_rows(past: AsOf, form: TextForm, after: int, until: int) -> Statement:
     """The lines of the rows between two positions, in the journal's order."""
     bound = Bound()
     rows = selected_rows(past, bound, also=[_among(bound, after, until)])
-    values = ", ".join(f"{_value(column)} AS c{index}" for index, column in enumerate(EVENT_EXPORT))
+    shown = shown_along(past.selection.scope, bound)
+    values = ", ".join(
+        f"{shown(_value(column)) if column.name in SENT_ALONG else _value(column)} AS c{index}"
+        for index, column in enumerate(EVENT_EXPORT)
+    )
     line = _json_line() if form is TextForm.NDJSON else _csv_line(is_raw=form is TextForm.RAW_CSV)
     text = (
         f"SELECT line FROM (SELECT seq, {line} AS line FROM (SELECT seq, {values} FROM {rows})) ORDER BY seq"
     )
     return Statement(text, bound.values)
+
+
+def shown_along(scope: ExportScope, bound: Bound) -> Callable[[str], str]:
+    """What makes a text NULL in rows whose words of the caller's own aren't shown."""
+    projects = scope.shown_along
+    if projects is None:
+        return lambda text: text
+    shown = in_projects(bound, projects)
+    return lambda text: f"CASE WHEN {shown} THEN {text} END"
 
 
 def _among(bound: Bound, after: int, until: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.clock import from_micros, to_micros
 from bursar.money import EXACT
 from bursar.storage.duckdb.binding import Bound, aware
-from bursar.storage.duckdb.export_sql import AsOf, later_ratings, selected_rows
+from bursar.storage.duckdb.export_sql import AsOf, later_ratings, selected_rows, shown_along
 from bursar.units import UNITS
 from bursar.usage.export_selection import (
     ExportScope,
@@ -158,9 +158,10 @@ def read_events(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, a
         bound = Bound()
         among = f"seq > {bound.add(after)} AND seq <= {bound.add(until)}"
         rows = selected_rows(past_of(cursor, selection), bound, also=[_PRICED, among])
+        tags = shown_along(selection.scope, bound)("CAST(to_json(tags) AS VARCHAR)")
         found = cursor.execute(
             f"SELECT time, {', '.join(_DIMENSIONS)}, {', '.join(UNITS)}, custom_units,"
-            f" CAST(parts AS VARCHAR), cost, {', '.join(_OF_EVENTS)}, CAST(to_json(tags) AS VARCHAR), seq"
+            f" CAST(parts AS VARCHAR), cost, {', '.join(_OF_EVENTS)}, {tags}, seq"
             f" FROM {rows} ORDER BY seq LIMIT {EVENTS_PER_PIECE}",
             bound.values,
         ).fetchall()

@@ -18,7 +18,7 @@ from bursar.usage.query_dimensions import Dimension, find_dimension
 from bursar.usage.query_measures import UNIT_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import tzinfo
 
     from bursar.storage.duckdb.binding import Bound
@@ -39,6 +39,11 @@ def column_of(dimension: Dimension, bound: Bound) -> str:
 def conditions_of(filters: Sequence[Filter], bound: Bound) -> list[str]:
     """What a row must fulfil, one condition per filter."""
     return [_condition(one, bound) for one in filters]
+
+
+def in_projects(bound: Bound, projects: Collection[str]) -> str:
+    """That a row is of one of the projects; of none if there are none."""
+    return f"project_id IN (SELECT unnest({bound.add(sorted(projects))}::VARCHAR[]))"
 
 
 def period_label(column: str, grain: Grain, zone: tzinfo, window: Window, bound: Bound) -> str:

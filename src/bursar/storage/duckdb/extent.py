@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bursar import clock
-from bursar.storage.duckdb.binding import aware
+from bursar.storage.duckdb.binding import Bound, aware
+from bursar.storage.duckdb.expressions import conditions_of
 from bursar.window import ALL, Window
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ def narrowed(cursor: duckdb.DuckDBPyConnection, tenant_id: str, query: UsageQuer
     """The query with a window that has an end, if it asks for periods of `all`; others as they are."""
     if query.grain is None or query.window != ALL:
         return query
-    statement = "SELECT min(hour), max(hour) FROM usage_by_hour WHERE tenant_id = ?"
-    first, last = cursor.execute(statement, [tenant_id]).fetchall()[0]
+    bound = Bound()
+    # Who sees some projects only isn't told since when there is usage of others.
+    limits = [one for one in query.filters if one.dimension == "project_id"]
+    where = " AND ".join([f"tenant_id = {bound.add(tenant_id)}", *conditions_of(limits, bound)])
+    statement = f"SELECT min(hour), max(hour) FROM usage_by_hour WHERE {where}"
+    first, last = cursor.execute(statement, bound.values).fetchall()[0]
     now = clock.now().replace(minute=0, second=0, microsecond=0)
     start, end = (now, now) if first is None else (aware(first), max(aware(last), now))
     return replace(query, window=Window(start, end + _HOUR))

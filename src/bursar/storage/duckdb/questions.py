@@ -113,20 +113,24 @@ class CursorQuestions(CursorExports):
         partial = listing_partial(self._horizons_of(tenant_id), page.window.start)
         return EventList(tuple(events), cursor, total, partial)
 
-    def find_event(self, tenant_id: str, event_id: str) -> StoredEvent | None:
+    def find_event(
+        self, tenant_id: str, event_id: str, projects: Collection[str] | None = None
+    ) -> StoredEvent | None:
         """The event of this id, found by its position in the journal and never by a scan."""
         seq = self._position_of(tenant_id, event_id)
-        rows = self._all(select_event(tenant_id, event_id, seq)) if seq is not None else []
+        rows = self._all(select_event(tenant_id, event_id, seq, projects)) if seq is not None else []
         return read_event(rows[0]) if rows else None
 
     def find_person(self, tenant_id: str, identifiers: Collection[str]) -> PersonFound:
         """Where a person stands in this tenant's usage."""
         return find_person(self._cursor, tenant_id, identifiers)
 
-    def history_of(self, tenant_id: str, event_id: str) -> tuple[EventVersion, ...]:
+    def history_of(
+        self, tenant_id: str, event_id: str, projects: Collection[str] | None = None
+    ) -> tuple[EventVersion, ...]:
         """Every version of an event, the oldest first; empty where this tenant has none of that id."""
         seq = self._position_of(tenant_id, event_id)
-        rows = self._all(select_versions(tenant_id, event_id, seq)) if seq is not None else []
+        rows = self._all(select_versions(tenant_id, event_id, seq, projects)) if seq is not None else []
         return tuple(map(read_version, rows))
 
     def earlier_ratings(self, tenant_id: str, event_id: str) -> tuple[EarlierRating, ...]:

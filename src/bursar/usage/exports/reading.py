@@ -19,7 +19,7 @@ from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.usage.asked import must
 from bursar.usage.export_selection import ExportScope, ExportSelection, FocusGrain
 from bursar.usage.exports.pieces import FIRST_PLACE
-from bursar.usage.query import FILTERS_LIMIT, EventPage
+from bursar.usage.query import EventPage
 from bursar.usage.query_reader import read_scene
 from bursar.window import DEFAULT_WINDOW, Window
 
@@ -83,7 +83,9 @@ class ExportAsked:
     def _mark(self) -> int:
         """Differs for exports whose places mean different things."""
         kind = f"focus {self.grain}" if self.format.is_focus else "events"
-        return zlib.crc32(repr((kind, self.scope.tenant_id, self.scope.filters)).encode())
+        shown = self.scope.shown_along
+        seen = () if shown is None else (sorted(shown),)
+        return zlib.crc32(repr((kind, self.scope.tenant_id, self.scope.filters, *seen)).encode())
 
     def fits(self, mark: int) -> bool:
         """Whether a cursor with this mark is one of this export's."""
@@ -119,7 +121,7 @@ def read_export(asked: Asked, asker: Asker) -> ExportAsked:
     asked.collect(lambda: EventPage(scene.window, scene.filters))
     window = scene.window if cursor is None else _window_of(cursor)
     export = ExportAsked(
-        scope=ExportScope(asker.tenant_id, window, scene.filters[:FILTERS_LIMIT]),
+        scope=ExportScope(asker.tenant_id, window, scene.filters, asker.sight.metadata),
         format=form,
         grain=grain or FocusGrain.DAY,
         as_of=None if cursor is None else cursor.as_of,

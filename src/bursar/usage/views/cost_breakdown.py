@@ -94,7 +94,7 @@ def read_cost_breakdown_view(asked: Asked, asker: Asker) -> CostBreakdownView:
             window=scene.window,
             measures=_MEASURES,
             dimensions=dimensions if dimensions or grain else DEFAULT_GROUP,
-            filters=scene.filters,
+            filters=(*scene.filters, *asker.sight.for_dimensions(dimensions)),
             grain=grain,
             zone=scene.zone,
             order=() if grain else (Order("cost", is_descending=True),),

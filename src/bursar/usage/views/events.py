@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bursar.usage.asked import Asked
     from bursar.usage.query import EventPage
+    from bursar.usage.sight import Sight
     from bursar.usage.store import UsageQuestions
 
 
@@ -69,14 +70,16 @@ class EventsView:
     tenant_id: str
     page: EventPage
     zone: tzinfo
+    sight: Sight
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The events and where the next page begins."""
         listed = store.list_events(self.tenant_id, self.page)
+        events = [self.sight.show(event) for event in listed.events]
         cursor = format_cursor(listed.next_cursor) if listed.next_cursor else None
         window = show_window(self.page.window, self.zone)
-        body = EventsAnswer(list(listed.events), cursor, listed.total_count, window, listed.partial)
-        return Shown(body, lambda: events_as_csv(listed.events))
+        body = EventsAnswer(events, cursor, listed.total_count, window, listed.partial)
+        return Shown(body, lambda: events_as_csv(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,14 @@ class UsageListView:
     tenant_id: str
     page: EventPage
     zone: tzinfo
+    sight: Sight
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The events, how many there are in all, and how to go on."""
         listed = store.list_events(self.tenant_id, self.page)
+        events = [self.sight.show(event) for event in listed.events]
         body = UsageListAnswer(
-            events=list(listed.events),
+            events=events,
             total_count=listed.total_count or 0,
             limit=self.page.limit,
             offset=self.page.offset,
@@ -100,7 +105,7 @@ class UsageListView:
             window=show_window(self.page.window, self.zone),
             partial=listed.partial,
         )
-        return Shown(body, lambda: events_as_csv(listed.events))
+        return Shown(body, lambda: events_as_csv(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +114,19 @@ class EventView:
 
     tenant_id: str
     event_id: str
+    sight: Sight
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The event.
 
         Raises:
-            NotFound: this tenant has none of that id, or it isn't applied yet.
+            NotFound: this tenant has none of that id in what may be seen, or it isn't applied yet.
         """
-        event = store.find_event(self.tenant_id, self.event_id)
-        if event is None:
+        found = store.find_event(self.tenant_id, self.event_id, self.sight.projects)
+        if found is None:
             message = "There is no event of this id; one just accepted is visible within a second."
             raise NotFound(message)
+        event = self.sight.show(found)
         return Shown(event, lambda: events_as_csv([event]))
 
 
@@ -130,7 +137,7 @@ def read_events_view(asked: Asked, asker: Asker) -> EventsView:
         Invalid: with every reason.
     """
     page, zone = read_event_page(asked, asker, default_window="all", is_counted=False)
-    return EventsView(asker.tenant_id, page, zone)
+    return EventsView(asker.tenant_id, page, zone, asker.sight)
 
 
 def read_usage_list_view(asked: Asked, asker: Asker) -> UsageListView:
@@ -141,7 +148,7 @@ def read_usage_list_view(asked: Asked, asker: Asker) -> UsageListView:
     """
     asked.flag("include_billing")  # The cost is always included.
     page, zone = read_event_page(asked, asker, default_window=DEFAULT_WINDOW, is_counted=True)
-    return UsageListView(asker.tenant_id, page, zone)
+    return UsageListView(asker.tenant_id, page, zone, asker.sight)
 
 
 def events_as_csv(events: Sequence[StoredEvent]) -> str:

@@ -108,13 +108,13 @@ def read_top_view(asked: Asked, asker: Asker) -> TopView:
     if grain or len(dimensions) > 1:
         asked.refuse("group_by", "out_of_range", "Rank one dimension, such as user_id, model or tag:team.")
     limit, offset = asked.number("limit", DEFAULT_LIMIT), asked.number("offset", 0)
-    scene = read_scene(asked, asker)
+    scene, seen = read_scene(asked, asker), asker.sight
     query = asked.collect(
         lambda: UsageQuery(
             window=scene.window,
             measures=(measure, *(name for name in ("events", "unpriced_events") if name != measure)),
             dimensions=dimensions[:1] or (DEFAULT_DIMENSION,),
-            filters=scene.filters,
+            filters=(*scene.filters, *seen.for_measures((measure,)), *seen.for_dimensions(dimensions)),
             zone=scene.zone,
             order=(Order(measure, is_descending=True),),
             limit=limit,

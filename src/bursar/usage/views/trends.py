@@ -105,13 +105,13 @@ def read_trends_view(asked: Asked, asker: Asker) -> TrendsView:
     if find_measure(metric) is None:
         asked.refuse("metric", "unknown_measure", f"{metric!r:.80} is no measure of usage.")
         metric = DEFAULT_METRIC
-    grain = asked.choice("grain", Grain) or Grain.DAY
+    grain, measure = asked.choice("grain", Grain) or Grain.DAY, canonical_measure(metric)
     scene = read_scene(asked, asker)
     query = asked.collect(
         lambda: UsageQuery(
             window=scene.window,
-            measures=(canonical_measure(metric),),
-            filters=scene.filters,
+            measures=(measure,),
+            filters=(*scene.filters, *asker.sight.for_measures((measure,))),
             grain=grain,
             zone=scene.zone,
             limit=ROWS_LIMIT,
