@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 24 * 3600
 """A change of everything that a large tenant recorded takes hours; after a restart it goes on anyway."""
 
+_PERMISSIONS = {
+    VOID_JOB: Permission.USAGE_WRITE,
+    ERASE_JOB: Permission.USAGE_ERASE,
+    REPRICE_JOB: Permission.PRICES_WRITE,
+    RESET_JOB: Permission.USAGE_ERASE,
+    DELETE_JOB: Permission.TENANTS_WRITE,
+}
+"""What each asks for: what its own endpoint does."""
+
 
 def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
@@ -51,33 +60,22 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
         reset, ground.identity, partial(_forget_tenant, ground), suspend_tenant, OtherServers(ground)
     )
     return [
-        _job(
-            VOID_JOB,
-            "Takes selected events out of every total.",
-            VoidWork(changes, questions),
-            Permission.USAGE_WRITE,
-        ),
+        _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
         replace(
             _job(
                 ERASE_JOB,
                 "Takes a person out of everything.",
                 EraseWork(changes, questions, purger, ground.seals.open),
-                Permission.USAGE_ERASE,
             ),
             settled=forget_identifiers,
         ),
         replace(
-            _job(
-                REPRICE_JOB,
-                "Rates selected events by the prices of now.",
-                reprice,
-                Permission.PRICES_WRITE,
-            ),
+            _job(REPRICE_JOB, "Rates selected events by the prices of now.", reprice),
             done=reprice.done,
             settled=reprice.abandon,
         ),
-        _job(RESET_JOB, "Removes everything that a tenant recorded.", reset, Permission.USAGE_ERASE),
-        _job(DELETE_JOB, "Removes a tenant with all it has.", delete, Permission.TENANTS_WRITE),
+        _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
+        _job(DELETE_JOB, "Removes a tenant with all it has.", delete),
     ]
 
 
@@ -97,14 +95,14 @@ def _forget_tenant(ground: JobGround, tenant_id: str) -> None:
     ground.tokens.refresh()
 
 
-def _job(job_id: str, title: str, work: Work, permission: Permission) -> Job:
+def _job(job_id: str, title: str, work: Work) -> Job:
     return Job(
         id=job_id,
         title=title,
         work=work,
         resumes=True,
         for_tenants=True,
-        permission=permission,
+        permission=_PERMISSIONS[job_id],
         by_request_only=True,
         timeout_seconds=TIMEOUT_SECONDS,
     )

@@ -72,7 +72,8 @@ def _id_of(chunk: Chunk) -> str | None:
 
 
 def _begins(chunk: Chunk) -> bool:
-    return chunk.get("type", chunk.get("event_type")) in _BEGINNINGS or "messageStart" in chunk
+    kind = chunk.get("type", chunk.get("event_type"))
+    return (isinstance(kind, str) and kind in _BEGINNINGS) or "messageStart" in chunk
 
 
 def _is_last_of_ollama(chunk: Chunk) -> bool:
