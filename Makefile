@@ -68,7 +68,7 @@ demo: setup ## Serve with 30 days of invented usage; prints the address, a key a
 	$(BIN)/bursar demo $(ARGS)
 
 # --------------------------------------------------------------------------------------------------- test
-.PHONY: test test-slow chaos coverage bench
+.PHONY: test kills test-slow chaos coverage bench
 test: setup focus ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
 ifdef COVERAGE
 	rm -rf .coverage && mkdir .coverage
@@ -78,6 +78,9 @@ ifdef COVERAGE
 else
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 endif
+
+kills: setup ## Kill -9 at every named moment of upkeep, deletions and rebuilds, and power cuts (minutes; CI runs it too)
+	$(BIN)/pytest -m kills $(PARALLEL) $(ARGS)
 
 test-slow: setup ## Run the tests that take minutes, and properties over many more examples (an hour and more)
 	$(BIN)/pytest -m slow $(ARGS)

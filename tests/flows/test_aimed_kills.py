@@ -28,11 +28,16 @@ LIFECYCLE = ("backup", "expiry", "erasure")
 @pytest.mark.parametrize(
     "aims",
     [
-        [aim for aim in AIMS if aim.chore is None],
-        [aim for aim in AIMS if aim.chore is not None and aim.chore not in LIFECYCLE],
-        [aim for aim in AIMS if aim.chore in LIFECYCLE],
+        pytest.param([aim for aim in AIMS if aim.chore is None], id="of ingest"),
+        pytest.param(
+            [aim for aim in AIMS if aim.chore is not None and aim.chore not in LIFECYCLE],
+            id="of upkeep",
+            marks=pytest.mark.kills,
+        ),
+        pytest.param(
+            [aim for aim in AIMS if aim.chore in LIFECYCLE], id="of lifecycle", marks=pytest.mark.kills
+        ),
     ],
-    ids=["of ingest", "of upkeep", "of lifecycle"],
 )
 def test_nothing_is_lost_or_counted_twice_when_the_kill_comes_between_steps(
     tmp_path: Path, figures: Callable[[str], None], aims: Sequence[Aim]

@@ -119,6 +119,7 @@ def test_rebuilds_under_load_lose_nothing_and_count_nothing_twice(
     figures(f"{found.acknowledged} events acknowledged; applier held for {[f'{one:.3f}' for one in held]} s")
 
 
+@pytest.mark.kills
 @pytest.mark.timeout(300)
 def test_a_kill_at_any_moment_of_a_rebuild_leaves_one_whole_store(tmp_path: Path) -> None:
     with under_load(tmp_path) as load:
