@@ -4,6 +4,7 @@
     ├── BadRequest            the caller's input is wrong (bad_request)
     │   ├── Malformed         the body can't be read at all (malformed_body)
     │   ├── UnsupportedMedia  a content type or encoding we don't take (unsupported_media_type)
+    │   ├── OutgoingRefused   a URL that leads to where nothing may be asked (outgoing_refused)
     │   ├── WrongHost         meant for a host that this isn't (wrong_host)
     │   ├── TooLarge          over a size limit (body_too_large)
     │   └── Invalid           readable, but refused with every reason (invalid)
@@ -16,6 +17,7 @@
     │   └── BookMoved         the price book was updated meanwhile (price_book_moved)
     ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
     │   ├── Overloaded, DiskFull, TimedOut
+    │   └── OutgoingFailed    another server gave no usable answer (outgoing_failed)
     └── ConfigurationError    a setting or a data folder is wrong (configuration)
         └── FolderInUse, NewerFormat
 
@@ -78,6 +80,13 @@ class TooLarge(BadRequest):
 
     code = "body_too_large"
     title = "The body is larger than the limit"
+
+
+class OutgoingRefused(BadRequest):
+    """A URL that leads to where nothing may be asked; `BURSAR_OUTGOING_NETWORKS` allows networks."""
+
+    code = "outgoing_refused"
+    title = "This URL may not be asked from here"
 
 
 class WrongHost(BadRequest):
@@ -209,6 +218,13 @@ class TimedOut(Unavailable):
 
     code = "timed_out"
     title = "The query took too long and was interrupted"
+
+
+class OutgoingFailed(Unavailable):
+    """Somebody else's server gave no answer that could be used."""
+
+    code = "outgoing_failed"
+    title = "The other server did not answer as it should"
 
 
 class ConfigurationError(BursarError):

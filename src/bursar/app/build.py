@@ -35,6 +35,7 @@ from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN, TenantState
 from bursar.identity.tokens.register import TokenRegister
+from bursar.outgoing import Outgoing, Reach
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.keeping.keeper import PriceKeeper
 from bursar.storage.duckdb.ages import DuckDBAges
@@ -106,6 +107,8 @@ class Platform:
     questions: DuckDBQuestions
     horizons: Horizons
     runner: JobRunner
+    outgoing: Outgoing
+    """Asks the URLs that users give; nothing else may."""
     metrics: Metrics
     first_start: Bootstrap
     lock: FolderLock
@@ -255,6 +258,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         questions=_questions(settings, stores, metrics.query),
         horizons=_horizons(settings, engine, stores),
         runner=make_runner(settings, engine, stores.journal.identity.journal_id),
+        outgoing=Outgoing(Reach(settings.outgoing_networks)),
         metrics=metrics,
         first_start=first_start,
         lock=lock,

@@ -129,6 +129,8 @@ class Settings(BaseModel):
     """Names that requests may give as `Host`; others are refused. Without it every name is taken."""
     cors_origins: Annotated[Origins, Spelling(ORIGINS_FORM, ("CORS_ORIGINS", "ALLOWED_ORIGINS"))] = ()
     """Web pages of other origins whose scripts may call the API with a key. Without it none may."""
+    outgoing_networks: Annotated[Networks, Spelling(NETWORKS_FORM)] = ()
+    """Networks of your own that URLs of users may lead to. Without it only public addresses are asked."""
     data_dir: Annotated[Path, AfterValidator(Path.expanduser), Spelling("a folder")] = Path("bursar-data")
     """Folder of all that Bursar keeps: journal, stores, socket. Made if absent. One process owns it."""
     environment: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = "development"
