@@ -107,8 +107,6 @@ class Platform:
     questions: DuckDBQuestions
     horizons: Horizons
     runner: JobRunner
-    outgoing: Outgoing
-    """Asks the URLs that users give; nothing else may."""
     metrics: Metrics
     first_start: Bootstrap
     lock: FolderLock
@@ -157,6 +155,11 @@ class Platform:
         self.stores.close()
         self.engine.dispose()
         self.lock.release()
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """What asks the URLs that users give; nothing else may."""
+        return Outgoing(Reach(self.settings.outgoing_networks))
 
     def time_rules(self) -> dict[str, TimeRules]:
         """Which event times each door takes."""
@@ -258,7 +261,6 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         questions=_questions(settings, stores, metrics.query),
         horizons=_horizons(settings, engine, stores),
         runner=make_runner(settings, engine, stores.journal.identity.journal_id),
-        outgoing=Outgoing(Reach(settings.outgoing_networks)),
         metrics=metrics,
         first_start=first_start,
         lock=lock,
