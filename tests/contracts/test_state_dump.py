@@ -23,6 +23,7 @@ from bursar.pricing.rules.flat import Flat
 from bursar.pricing.rules.rule import BillingRule
 from bursar.pricing.rules.selection import Rates
 from bursar.storage.relational.agreements import RelationalAgreements
+from bursar.storage.relational.audit import RelationalAudit
 from bursar.storage.relational.billing import RelationalBilling
 from bursar.storage.relational.dump import dump_state, restore_state
 from bursar.storage.relational.exchange_rates import RelationalExchangeRates
@@ -33,6 +34,7 @@ from bursar.storage.relational.tables import METADATA
 from bursar.storage.relational.tokens import RelationalTokens
 from bursar.storage.relational.transactions import reading, writing
 from tests.cli.command_line import bursar
+from tests.support.audit import a_deed
 from tests.support.identity import a_project, a_tenant, add_key
 from tests.support.serving import running_server
 
@@ -61,6 +63,7 @@ def filled(state_engine: Engine) -> Engine:
         snapshots.save(f"{number:032d}", json.dumps({"note": "\\u0000 ¢", "n": number}))
     with writing(state_engine) as connection:
         connection.execute(insert(METADATA.tables["runs"]).values(**_a_run()))
+    RelationalAudit(state_engine).append("acme", a_deed("key.create", after={"label": "¢ \0"}), MOMENT)
     _agree(state_engine)
     return state_engine
 

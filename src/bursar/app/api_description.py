@@ -36,6 +36,7 @@ TAGS = (
     ("prices", "What models cost"),
     ("billing", "What months come to, what is paid by the month, currencies and exchange rates"),
     ("identity", "Tenants, projects, API keys and tracking tokens"),
+    ("audit", "Who did what, and whether that log is whole"),
     ("retention", "For how long data is kept"),
     ("scheduler", "Jobs, their runs and their times"),
     ("system", "How Bursar is"),

@@ -22,6 +22,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from bursar import clock
+from bursar.app.audited import announce
 from bursar.errors import BursarError, NotFound, Unauthenticated
 from bursar.identity.caller import Caller
 from bursar.identity.permissions import Permission, Scope, permissions_of, permissions_of_operator
@@ -220,6 +221,8 @@ def require(permission: Permission, *, in_projects: bool = False) -> Callable[..
 
     `in_projects` also lets callers in who have it in some projects only: the endpoint's own questions keep
     to `Caller.projects_with`.
+
+    An act that the audit log records (`audited_acts.py`) is announced there before this yields.
     """
 
     async def caller(request: Request, _bearer: _Bearer, _key: _ApiKey, named: _NamedTenant = None) -> Caller:
@@ -229,7 +232,9 @@ def require(permission: Permission, *, in_projects: bool = False) -> Callable[..
             found.projects_with(permission)
         else:
             found.require(permission)
-        return await doorkeeper.act_for(found, named)
+        acting = await doorkeeper.act_for(found, named)
+        await announce(request, acting, permission)
+        return acting
 
     return caller
 

@@ -31,6 +31,7 @@ from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
 from bursar.billing.registry import Registry
 from bursar.errors import BursarError, ConfigurationError, NotFound
+from bursar.identity.audit.log import AuditLog
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap, ConfiguredKeys, bootstrap
 from bursar.identity.tenant import ID_PATTERN, TenantState
@@ -38,6 +39,7 @@ from bursar.identity.tokens.register import TokenRegister
 from bursar.outgoing import Outgoing, Reach
 from bursar.pricing.books import PriceBooks
 from bursar.pricing.keeping.keeper import PriceKeeper
+from bursar.storage.audit_places import AuditPlaces
 from bursar.storage.duckdb.ages import DuckDBAges
 from bursar.storage.duckdb.asking import AskingLimits, DuckDBQuestions, Outcome
 from bursar.storage.duckdb.connection import DuckDBLimits
@@ -45,6 +47,7 @@ from bursar.storage.duckdb.lookups import stored_costs
 from bursar.storage.folder import DataFolder, FolderLock, claim_folder
 from bursar.storage.journal.reader import JournalReader
 from bursar.storage.journal.writer import JournalLimits, JournalWriter
+from bursar.storage.relational.audit import RelationalAudit
 from bursar.storage.relational.billing import RelationalBilling
 from bursar.storage.relational.engine import StateEngine, make_engine
 from bursar.storage.relational.identity import RelationalIdentityStore
@@ -90,6 +93,7 @@ class Platform:
     engine: StateEngine
     identity: RelationalIdentityStore
     authenticator: Authenticator
+    audit: AuditLog
     snapshots: PriceSnapshotStore
     books: PriceBooks
     tenant_pricing: TenantPricing
@@ -229,8 +233,7 @@ def build_platform(settings: Settings) -> Platform:
 
 
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
-    engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
-    _upgrade(settings, folder, engine)
+    engine = _open_state(settings, folder)
     identity = RelationalIdentityStore(engine)
     first_start = bootstrap(identity, _configured_keys(settings), clock.now())
     snapshots = PriceSnapshotStore(engine)
@@ -246,6 +249,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         engine=engine,
         identity=identity,
         authenticator=Authenticator(identity),
+        audit=AuditLog(RelationalAudit(engine), AuditPlaces(folder.audit_places)),
         snapshots=snapshots,
         books=books,
         tenant_pricing=open_tenant_pricing(engine, books),
@@ -278,13 +282,15 @@ def _prices(engine: StateEngine) -> tuple[PriceKeeper, PriceBooks, Registry]:
     return keeper, books, Registry(RelationalBilling(engine), books.replace_rules)
 
 
-def _upgrade(settings: Settings, folder: DataFolder, engine: StateEngine) -> None:
-    """Bring an older ledger up to date, after a backup."""
+def _open_state(settings: Settings, folder: DataFolder) -> StateEngine:
+    """The state store; an older ledger is brought up to date first, after a backup."""
+    engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
     # Refuses a newer state store before anything of the folder is changed.
     status(engine)
     back_up_before_upgrade(settings, folder, engine, lambda _step, _done: None)
     upgrade_folder(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     upgrade(engine)
+    return engine
 
 
 def _horizons(settings: Settings, engine: StateEngine, stores: UsageStores) -> Horizons:

@@ -31,6 +31,7 @@ from bursar.app import (
     voids,
 )
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
+from bursar.app.audited import Concluding
 from bursar.app.billing import months_of, seats_of
 from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
@@ -48,6 +49,7 @@ from bursar.billing.rules.api import make_router as make_rules_router
 from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.billing.services.api import make_router as make_services_router
 from bursar.identity.api import make_router as make_identity_router
+from bursar.identity.audit.api import make_router as make_audit_router
 from bursar.identity.tokens.api import make_router as make_tokens_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
@@ -86,7 +88,8 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     checked = health.Health(checks_of(platform), is_rebuilding=lambda: platform.rebuilder.is_at_work)
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
-    door = IngestDoor(_ingest_parts(platform, doorkeeper), Guard(Inflating(api)), metrics.http)
+    guarded = Guard(Inflating(Concluding(api, platform.audit)))
+    door = IngestDoor(_ingest_parts(platform, doorkeeper), guarded, metrics.http)
     edge = edge_of(platform.settings)
     logs_routine = platform.settings.log_level == "debug"
     return Frame(edge.around(door), metrics.http, edge.proxies, logs_routine=logs_routine)
@@ -130,6 +133,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
     return [
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
+        make_audit_router(platform.audit, auth.require),
         # Before the prices: one of their routes takes every path of two or more parts.
         make_agreements_router(
             make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bursar.app.rebuilding import Rebuilder
     from bursar.app.usage_stores import UsageStores
     from bursar.billing.registry import Registry
+    from bursar.identity.audit.log import AuditLog
     from bursar.identity.authenticate import Authenticator
     from bursar.identity.tokens.register import TokenRegister
     from bursar.pricing.books import PriceBooks
@@ -44,6 +45,7 @@ class JobGround(Protocol):
     stores: UsageStores
     rebuilder: Rebuilder
     authenticator: Authenticator
+    audit: AuditLog
     books: PriceBooks
     snapshots: PriceSnapshotStore
     journal: JournalWriter

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bursar import clock
 from bursar.app.archive_retention import drop_old_segments
+from bursar.app.audit_retention import audit_retention_job
 from bursar.app.backup_job import backup_job
 from bursar.app.billing import billing_jobs
 from bursar.app.change_jobs import change_jobs
@@ -64,6 +65,7 @@ def jobs_of(ground: JobGround) -> list[Job]:
         _compaction(ground),
         _archive(ground, rewritings),
         _retention(ground, rewritings),
+        audit_retention_job(ground),
         backup_job(ground),
         *billing_jobs(ground, lambda: tenant_ids(ground.identity)),
         *change_jobs(ground, rewritings),

@@ -9,6 +9,7 @@ import typer
 
 from bursar.cli import (
     aliases,
+    audit,
     backup,
     billing,
     billing_rules,
@@ -85,6 +86,7 @@ prices.app.add_typer(overrides.app, name="override", help=overrides.HELP)
 prices.app.add_typer(aliases.app, name="alias", help=aliases.HELP)
 app.add_typer(prices.app, name="prices", help=prices.HELP)
 app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
+app.add_typer(audit.app, name="audit", help=audit.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tokens.app, name="tokens", help=tokens.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Query
 
 from bursar import clock, ids
+from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import (
     IssuedKeyOut,
     KeyIn,
@@ -112,6 +113,7 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
         """Change a tenant's name or reporting time zone, suspend it or let it take part. Operator only."""
         change = TenantChange(body.name, body.zone, body.state)
         refuse_unfit(change)
+        note_before(TenantOut.of(desk.store.tenant(tenant_id)).model_dump(mode="json"))
         tenant = desk.store.change_tenant(tenant_id, change)
         desk.changed()
         return TenantOut.of(tenant)
@@ -145,11 +147,13 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
     @router.patch(one)
     def rename_project(project_id: IdInPath, body: ProjectPatch, caller: Caller = admin) -> ProjectOut:
         """Give a project another name."""
+        note_before({"name": desk.store.project(caller.tenant_id, project_id).name})
         return ProjectOut.of(desk.store.rename_project(caller.tenant_id, project_id, body.name))
 
     @router.delete(one, status_code=HTTPStatus.NO_CONTENT)
     def remove_project(project_id: IdInPath, caller: Caller = admin) -> None:
         """Forget a project; its events keep its id."""
+        note_before({"name": desk.store.project(caller.tenant_id, project_id).name})
         desk.store.remove_project(caller.tenant_id, project_id)
 
 
@@ -185,7 +189,9 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
     def revoke_key(key_id: IdInPath, caller: Caller = admin) -> KeyOut:
         """Revoke an API key: at once in this process, within 5 seconds in others. Twice is harmless."""
         now, tenant_id = desk.now(), caller.tenant_id
-        refuse_revocation(caller, desk.store.key(tenant_id, key_id))
+        held = desk.store.key(tenant_id, key_id)
+        refuse_revocation(caller, held)
+        note_before(KeyOut.of(held, now).model_dump(mode="json"))
         key = desk.store.revoke_key(tenant_id, key_id, now, Revocation.BY_CALLER)
         desk.changed()
         return KeyOut.of(key, now)

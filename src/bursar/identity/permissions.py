@@ -43,6 +43,7 @@ class Permission(StrEnum):
     TENANT_WRITE = "tenant:write"
     ROLES_READ = "roles:read"
     ROLES_WRITE = "roles:write"
+    AUDIT_READ = "audit:read"
     SYSTEM_READ = "system:read"
     TENANTS_READ = "tenants:read"
     TENANTS_WRITE = "tenants:write"
@@ -77,6 +78,7 @@ MEANINGS: dict[Permission, str] = {
     Permission.TENANT_WRITE: "Change the tenant's settings.",
     Permission.ROLES_READ: "See roles, and who has which.",
     Permission.ROLES_WRITE: "Make roles, give and take them, up to what one may do oneself.",
+    Permission.AUDIT_READ: "See the audit log: who did what, from where.",
     Permission.SYSTEM_READ: "See the state of the server, and its metrics.",
     Permission.TENANTS_READ: "See which tenants there are.",
     Permission.TENANTS_WRITE: "Make, change, suspend and delete tenants.",
@@ -113,6 +115,7 @@ _READING = frozenset(one for one in OF_TENANTS if one.endswith(":read")) - {
     Permission.KEYS_READ,
     Permission.JOBS_READ,
     Permission.ROLES_READ,
+    Permission.AUDIT_READ,
 }
 BUNDLES: dict[str, frozenset[Permission]] = {
     Scope.INGEST: frozenset({Permission.USAGE_INGEST}),

@@ -214,6 +214,8 @@ class Settings(BaseModel):
     retention_renew_days: int = Field(default=7, ge=0, le=90)
     """Days after which what has expired is gone from the usage store's file too, by deriving it anew; 0 does
     so every night that something expires. `bursar expire` and a trigger of `retention` do it at once."""
+    audit_retention_days: int = Field(default=0, ge=0, le=36_500)
+    """Days for which entries of the audit log are kept. 0 keeps them forever."""
     billing_grace_days: int = Field(default=5, ge=0, le=90)
     """Days after the end of a month for which late events still belong to it; then it is closed."""
     scheduler: bool = True

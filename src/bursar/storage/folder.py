@@ -77,6 +77,11 @@ class DataFolder:
         return self.path / "tmp"
 
     @property
+    def audit_places(self) -> Path:
+        """Where the audit log's chains ended (`audit_places.py`); no backup has it."""
+        return self.path / "audit-places"
+
+    @property
     def format_file(self) -> Path:
         """The versions of everything in the folder."""
         return self.path / "FORMAT"

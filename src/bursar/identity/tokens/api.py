@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from bursar import clock, ids
+from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut, Strict
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
@@ -102,18 +103,31 @@ def make_router(
     def create_token(body: TokenIn, caller: Caller = writer) -> WholeTokenOut:
         """Make a tracking token; it counts at once in this process, within 5 seconds in others."""
         refuse_unfit(body.label, body.token)
-        characters = body.token or make_token(token_length)
         made = TrackingToken(
-            ids.make_id("tok"), caller.tenant_id, characters, body.label, now(), caller.key_id
+            ids.make_id("tok"),
+            caller.tenant_id,
+            body.token or make_token(token_length),
+            body.label,
+            now(),
+            caller.key_id,
         )
         store.add_token(made, TOKENS_LIMIT)
         register.refresh()
         return WholeTokenOut.whole(made)
 
+    _add_changes(router, register, writer)
+    _add_reading(router, register, Depends(caller(Permission.TOKENS_READ)))
+    return router
+
+
+def _add_changes(router: APIRouter, register: TokenRegister, writer: CallerDependency) -> None:
+    store = register.store
+
     @router.patch("/{token_id}")
     def change_token(token_id: TokenId, body: TokenPatch, caller: Caller = writer) -> TokenOut:
         """Give a token another label, switch it off, or on again."""
         refuse_unfit(body.label)
+        note_before(_told(store.token(caller.tenant_id, token_id)))
         changed = store.change_token(caller.tenant_id, token_id, TokenChange(body.label, body.is_active))
         register.refresh()
         return TokenOut.of(changed)
@@ -121,11 +135,9 @@ def make_router(
     @router.delete("/{token_id}", status_code=HTTPStatus.NO_CONTENT)
     def remove_token(token_id: TokenId, caller: Caller = writer) -> None:
         """Forget a token; its events keep its id."""
+        note_before(_told(store.token(caller.tenant_id, token_id)))
         store.remove_token(caller.tenant_id, token_id)
         register.refresh()
-
-    _add_reading(router, register, Depends(caller(Permission.TOKENS_READ)))
-    return router
 
 
 def _add_reading(router: APIRouter, register: TokenRegister, reader: CallerDependency) -> None:
@@ -146,6 +158,11 @@ def _add_reading(router: APIRouter, register: TokenRegister, reader: CallerDepen
     def get_token(token_id: TokenId, caller: Caller = reader) -> WholeTokenOut:
         """One tracking token, whole."""
         return WholeTokenOut.whole(store.token(caller.tenant_id, token_id))
+
+
+def _told(token: TrackingToken) -> dict[str, Any]:
+    """What the audit log keeps of a token that is changed or removed."""
+    return {"label": token.label, "is_active": token.is_active}
 
 
 def _shown(token: TrackingToken) -> dict[str, Any]:

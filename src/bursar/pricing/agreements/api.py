@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock, ids
+from bursar.identity.audit.noting import note_before
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
 from bursar.identity.page import Position, read_cursor, write_cursor
@@ -243,6 +244,8 @@ def _add_settings(
     @router.put("/billing/settings", tags=["billing"])
     def put_billing_settings(body: SettingsIn, caller: Caller = admin) -> SettingsOut:
         """Choose the reporting currency, and which providers' own figures count before the book's."""
+        before = SettingsOut.of(caller.tenant_id, desk.choices_of(caller.tenant_id))
+        note_before(before.model_dump(mode="json"))
         desk.store.choose(caller.tenant_id, body.choices())
         desk.changed(caller.tenant_id)
         log.info("billing settings were chosen", tenant=caller.tenant_id, key=caller.key_id)

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock
+from bursar.identity.audit.noting import note_before
 from bursar.identity.caller import Caller
 from bursar.identity.permissions import Permission
 from bursar.usage.retention.horizons import Horizons
@@ -81,6 +82,14 @@ def make_router(
     def put_retention(body: RetentionIn, caller: Caller = admin) -> RetentionOut:
         """Choose for how many days data is kept. What is older is removed by the next expiry, for good."""
         choice = RetentionChoice(body.events_days, body.rollups_days, body.quarantine_days)
+        before = horizons.choice_of(caller.tenant_id)
+        note_before(
+            {
+                "events_days": before.events,
+                "rollups_days": before.rollups,
+                "quarantine_days": before.quarantine,
+            }
+        )
         horizons.choose(caller.tenant_id, choice)
         log.info("retention was chosen", tenant=caller.tenant_id, key=caller.key_id, **body.model_dump())
         return _shown(horizons, caller.tenant_id, now())

@@ -1,0 +1,236 @@
+"""The one seam through which requests get into the audit log: announced before, concluded after.
+
+`auth.require` calls `announce` once it knows that the caller may do it, before the endpoint runs: an act
+that can't be written down isn't carried out (503). `Concluding` stands around FastAPI, reads the answer on
+its way out, writes down what came of the act, and only then lets the answer go. What an act is called and
+what is kept of it is in `audited_acts.py`; the log itself in `identity/audit/`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from fastapi.concurrency import run_in_threadpool
+
+from bursar.app.addresses import client_address
+from bursar.app.audited_acts import ACTS, Act
+from bursar.app.problems import problem_response
+from bursar.errors import BursarError, NotFound, Unavailable
+from bursar.identity.audit.deed import Deed, Origin, Outcome, actor_of
+from bursar.identity.audit.entry import PLATFORM
+from bursar.identity.audit.noting import Note, open_note
+from bursar.identity.audit.showing import showable
+from bursar.identity.permissions import OF_PLATFORM, Permission
+
+if TYPE_CHECKING:
+    from fastapi import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from bursar.identity.audit.log import AuditLog
+    from bursar.identity.caller import Caller
+
+LOG_MARK = "bursar.audit"
+"""Key of the ASGI scope under which the audit log is found; absent in apps that keep none."""
+ANNOUNCED_MARK = "bursar.audit.announced"
+"""Key of the ASGI scope under which an act is found that was announced."""
+REQUEST_ID = "request_id"
+ANSWER_LIMIT = 256 * 1024
+"""Bytes of an answer that is read for what it says; of a longer one only that it went out is kept."""
+BODY_LIMIT = 64 * 1024
+"""Bytes of a body that is read for what it asks; of a longer one only how long it is."""
+_REFUSED, _FAILED = 400, 500
+_UNCONCLUDED = (
+    "What was asked may have been done, but the audit log can't say so: it does not answer. Look before you"
+    " ask again."
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An act that is written down and not yet concluded."""
+
+    act: Act
+    owner: str
+    deed: Deed
+    number: int
+    note: Note
+
+
+async def announce(request: Request, caller: Caller, permission: Permission) -> None:
+    """Write down that the caller is about to do this, if it is an act; once per request.
+
+    Raises:
+        Unavailable: it can't be written down; nothing may be done.
+    """
+    scope = request.scope
+    audit: AuditLog | None = scope.get(LOG_MARK)
+    act = ACTS.get(getattr(scope.get("route"), "name", ""))
+    if audit is None or act is None or ANNOUNCED_MARK in scope:
+        return
+    asked = _kept(act, {**request.query_params, **await _body_of(request)})
+    deed = Deed(
+        act.word,
+        Outcome.BEGUN,
+        actor_of(caller),
+        _origin_of(scope),
+        target=_target_of(act, scope["path_params"]),
+        asked=showable(asked) or None,
+    )
+    owner = _owner_of(request, caller, permission)
+    number = await run_in_threadpool(audit.record, owner, deed)
+    scope[ANNOUNCED_MARK] = Announced(act, owner, deed, number, open_note())
+
+
+class Concluding:
+    """Stands around FastAPI: an answer to an act goes out once its conclusion is written down."""
+
+    def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
+        self._app = app
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        scope[LOG_MARK] = self._audit
+        answer = _Answer(scope, send, self._audit)
+        try:
+            await self._app(scope, receive, answer.send)
+        except BaseException:
+            await answer.conclude_failed()
+            raise
+
+
+class _Answer:
+    """An answer on its way out, held back until its act is concluded."""
+
+    def __init__(self, scope: Scope, send: Send, audit: AuditLog) -> None:
+        self._scope = scope
+        self._send = send
+        self._audit = audit
+        self._held: list[Message] = []
+        self._body = b""
+        self._is_concluded = False
+
+    async def send(self, message: Message) -> None:
+        """Hold a part of the answer back, or let everything go that is to."""
+        announced: Announced | None = self._scope.get(ANNOUNCED_MARK)
+        if announced is None or self._is_concluded:
+            await self._send(message)
+            return
+        self._held.append(message)
+        if message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+        if self._is_enough(message):
+            await self._conclude(announced)
+
+    async def conclude_failed(self) -> None:
+        """Say that the act went wrong, if nothing else was said of it."""
+        announced: Announced | None = self._scope.get(ANNOUNCED_MARK)
+        if announced is not None and not self._is_concluded:
+            self._is_concluded = True
+            with suppress(BursarError):
+                await run_in_threadpool(self._audit.record, announced.owner, _concluded(announced, 500, None))
+
+    def _is_enough(self, message: Message) -> bool:
+        """Whether the answer is here as far as it is read; of a stream that is its head."""
+        if message["type"] == "http.response.start":
+            return not _is_short_json(message)
+        return not message.get("more_body", False) or len(self._body) > ANSWER_LIMIT
+
+    async def _conclude(self, announced: Announced) -> None:
+        status: int = self._held[0]["status"]
+        deed = _concluded(announced, status, _fields_of(self._body))
+        try:
+            await run_in_threadpool(self._audit.record, announced.owner, deed)
+        except NotFound:
+            # The tenant was deleted meanwhile, and its chain with it.
+            log.info("an act's tenant is gone", act=deed.act)
+        except Unavailable as error:
+            log.exception("an act could not be concluded in the audit log", act=deed.act, begun=deed.begun)
+            self._held = _refusal(self._scope, error)
+        self._is_concluded = True
+        held, self._held = self._held, []
+        for one in held:
+            await self._send(one)
+
+
+def _concluded(announced: Announced, status: int, answer: dict[str, Any] | None) -> Deed:
+    begun, act = announced.deed, announced.act
+    outcome = Outcome.DONE if status < _REFUSED else Outcome.REFUSED if status < _FAILED else Outcome.FAILED
+    answer = answer or {}
+    is_done = outcome is Outcome.DONE
+    reason = None if is_done else answer.get("code")
+    target = begun.target or announced.note.target or _target_of(act, answer)
+    return Deed(
+        begun.act,
+        outcome,
+        begun.actor,
+        begun.origin,
+        target=target,
+        before=showable(announced.note.before) if is_done else None,
+        after=(showable(_kept(act, answer)) or None) if is_done else None,
+        reason=reason if isinstance(reason, str) else None,
+        begun=announced.number,
+    )
+
+
+def _kept(act: Act, fields: dict[str, Any]) -> dict[str, Any]:
+    return fields if act.keeps is None else {name: fields[name] for name in fields if name in act.keeps}
+
+
+def _target_of(act: Act, fields: dict[str, Any]) -> str | None:
+    target = fields.get(act.target) if act.target else None
+    return str(showable(str(target))) if target is not None else None
+
+
+def _owner_of(request: Request, caller: Caller, permission: Permission) -> str:
+    """Whose chain an act belongs to: what the operator does to no named tenant is the platform's."""
+    if permission in OF_PLATFORM or (caller.is_operator and "tenant_id" not in request.query_params):
+        return PLATFORM
+    return caller.tenant_id
+
+
+def _origin_of(scope: Scope) -> Origin:
+    return Origin(client_address(scope), scope.get(REQUEST_ID))
+
+
+async def _body_of(request: Request) -> dict[str, Any]:
+    """What a body asks, as fields; nothing where it has none or is a file."""
+    if request.method == "GET" or "json" not in request.headers.get("content-type", ""):
+        return {}
+    body = await request.body()
+    if len(body) > BODY_LIMIT:
+        return {"bytes": len(body)}
+    return _fields_of(body) or {}
+
+
+def _fields_of(body: bytes) -> dict[str, Any] | None:
+    """JSON as fields; None where it is none that is read."""
+    if not body or len(body) > ANSWER_LIMIT:
+        return None
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else {"items": found}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _is_short_json(message: Message) -> bool:
+    """Whether an answer is JSON of a known length that is read."""
+    headers = dict(message.get("headers", ()))
+    kind, length = headers.get(b"content-type", b""), headers.get(b"content-length", b"")
+    return b"json" in kind and length.isdigit() and int(length) <= ANSWER_LIMIT
+
+
+def _refusal(scope: Scope, cause: Unavailable) -> list[Message]:
+    error = Unavailable(_UNCONCLUDED, retry_after_seconds=cause.retry_after_seconds)
+    status, headers, body = problem_response(error, scope["path"], scope.get(REQUEST_ID, ""))
+    return [
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    ]

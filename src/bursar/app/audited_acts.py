@@ -1,0 +1,83 @@
+"""Which endpoints are acts that the audit log records, by what words, and what is kept of each.
+
+Every endpoint that isn't a plain read is here: as an act, or as an exemption with its reason; a test walks
+all routes and fails for one that is in neither. A new endpoint adds one line. How an act is recorded is
+in `audited.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is recorded of one endpoint."""
+
+    word: str
+    target: str | None = None
+    """The path's parameter, or the answer's field, that says what was acted on."""
+    keeps: frozenset[str] | None = None
+    """The fields of parameters, body and answer that are kept; None keeps all but secrets.
+
+    What may name a person is not kept: the audit log outlives an erasure."""
+
+
+_ABOUT_USAGE = frozenset({"applied", "dry_run", "format", "from", "to", "run", "id", "state", "count"})
+"""Of acts on events only how much they did: events name people."""
+_ABOUT_RUN = frozenset({"id", "job_id", "tenant_id", "state"})
+"""Of jobs no parameters: some of them name people."""
+
+ACTS: dict[str, Act] = {
+    "create_tenant": Act("tenant.create", "id"),
+    "change_tenant": Act("tenant.change", "tenant_id"),
+    "delete_tenant": Act("tenant.delete", "tenant_id"),
+    "create_project": Act("project.create", "id"),
+    "rename_project": Act("project.change", "project_id"),
+    "remove_project": Act("project.remove", "project_id"),
+    "create_key": Act("key.create", "id"),
+    "revoke_key": Act("key.revoke", "key_id"),
+    "create_token": Act("token.create", "id"),
+    "change_token": Act("token.change", "token_id"),
+    "remove_token": Act("token.remove", "token_id"),
+    "add_override": Act("price.override.add", "id"),
+    "withdraw_override": Act("price.override.withdraw", "override_id"),
+    "add_alias": Act("price.alias.add", "id"),
+    "withdraw_alias": Act("price.alias.withdraw", "alias_id"),
+    "put_billing_settings": Act("billing.settings.change"),
+    "enter_exchange_rates": Act("rate.add"),
+    "withdraw_exchange_rate": Act("rate.withdraw", "rate_id"),
+    "update_prices": Act("book.update", "id"),
+    "trigger_job": Act("job.trigger", "job_id", _ABOUT_RUN),
+    "cancel_run": Act("job.cancel", "run_id", _ABOUT_RUN),
+    "put_retention": Act("retention.change"),
+    "register_service": Act("service.register", "service_type"),
+    "change_service": Act("service.change", "service_type"),
+    "retire_service": Act("service.retire", "service_type"),
+    "add_billing_rule": Act("rule.add", "id"),
+    "withdraw_billing_rule": Act("rule.withdraw", "rule_id"),
+    "finalise_month": Act("month.finalise", "month"),
+    "add_seats": Act("seats.add", "id"),
+    "end_seats": Act("seats.end", "plan_id"),
+    "stop": Act("server.stop"),
+    "rebuild": Act("server.rebuild"),
+    "export": Act("export.download", keeps=_ABOUT_USAGE),
+    "correct_events": Act("event.correct", keeps=_ABOUT_USAGE),
+    "correct_event": Act("event.correct", keeps=_ABOUT_USAGE),
+    "void_events": Act("event.void", keeps=_ABOUT_USAGE),
+    "erase_person": Act("erasure.request", keeps=_ABOUT_USAGE),
+    "reset_usage": Act("usage.reset", keeps=_ABOUT_USAGE),
+    "reprice_events": Act("usage.reprice", keeps=_ABOUT_USAGE),
+    "replay_quarantine": Act("quarantine.replay", keeps=_ABOUT_USAGE),
+}
+"""Acts by the name of their operation."""
+
+EXEMPT: dict[str, str] = {
+    "diff_prices": "compares a file with the price book and changes nothing",
+    "compare_prices": "compares a file with the price book and changes nothing",
+    "check_prices": "says what an event would cost and stores nothing",
+    "try_billing_rule": "says what a rule would bill and stores nothing",
+    "ask_query": "a question, sent as a body because it may be long",
+    "verify": "recounts and changes nothing",
+}
+"""Endpoints with another method than GET that are no acts, and why."""

@@ -1,0 +1,228 @@
+"""The audit log over HTTP: every act is there with who, what, before and after; nobody sees another's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import delete, update
+
+from bursar.app.audited_acts import ACTS, EXEMPT
+from bursar.app.http import make_bare_api
+from bursar.errors import Unavailable
+from bursar.storage.relational.tables.audit import AUDIT_ENTRIES
+from bursar.storage.relational.transactions import writing
+from tests.support.serving import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bursar.identity.audit.deed import Deed
+    from tests.support.serving import RunningServer
+
+AUDIT = "/api/v1/audit"
+
+
+@pytest.fixture
+def tenant(server: RunningServer, request: pytest.FixtureRequest) -> str:
+    """A tenant of this test's own."""
+    tenant_id = f"t{abs(hash(request.node.name)) % 10**12}"
+    server.client.post("/api/v1/tenants", json={"id": tenant_id}).raise_for_status()
+    return tenant_id
+
+
+@pytest.fixture
+def admin(server: RunningServer, tenant: str) -> Iterator[httpx.Client]:
+    """An admin of that tenant."""
+    with httpx.Client(base_url=server.url, headers={"X-API-Key": a_key(server, tenant, "admin")}) as client:
+        yield client
+
+
+def a_key(server: RunningServer, tenant: str, scope: str) -> str:
+    body = {"label": scope, "scopes": [scope], "tenant_id": tenant}
+    return server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"]
+
+
+def listed(client: httpx.Client, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - parameters
+    return client.get(AUDIT, params=params).raise_for_status().json()["items"]
+
+
+def routes_of(api: Any) -> Iterator[APIRoute]:  # noqa: ANN401 - FastAPI's routers or an app
+    for route in api.routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif (included := getattr(route, "original_router", None)) is not None:
+            yield from routes_of(included)
+
+
+def test_every_endpoint_that_is_no_read_is_an_act_or_exempt_with_a_reason() -> None:
+    routes = list(routes_of(make_bare_api()))
+    changing = {route.name for route in routes if (route.methods or set()) - {"GET", "HEAD"}}
+    assert len(changing) > 30
+    assert changing - ACTS.keys() == EXEMPT.keys()
+    # What is listed exists; the only reading act hands out everything.
+    names = {route.name for route in routes}
+    assert names >= ACTS.keys()
+    assert ACTS.keys() - changing == {"export"}
+    assert all(len(reason) > 20 for reason in EXEMPT.values())
+
+
+def test_an_act_is_announced_and_concluded_with_who_what_and_from_where(admin: httpx.Client) -> None:
+    answer = admin.post("/api/v1/projects", json={"id": "p", "name": "One"})
+    assert answer.status_code == 201
+    done, begun = listed(admin)
+    assert (begun["act"], begun["outcome"], begun["number"]) == ("project.create", "begun", 1)
+    assert (done["act"], done["outcome"], done["begun"]) == ("project.create", "done", 1)
+    assert begun["asked"] == {"id": "p", "name": "One"}
+    assert (done["target"], done["after"]["name"]) == ("p", "One")
+    who = admin.get("/api/v1/keys").json()["items"][0]["id"]
+    assert done["actor"] == {"kind": "key", "id": who, "is_operator": False}
+    assert (done["address"], done["request_id"]) == ("127.0.0.1", answer.headers["x-request-id"])
+
+
+def test_a_change_keeps_what_was_before(admin: httpx.Client) -> None:
+    admin.post("/api/v1/projects", json={"id": "p", "name": "One"})
+    admin.patch("/api/v1/projects/p", json={"name": "Two"})
+    admin.put("/api/v1/retention", json={"events_days": 900})
+    admin.put("/api/v1/retention", json={"events_days": 800})
+    admin.delete("/api/v1/projects/p")
+    removed, retained, _, renamed, _ = listed(admin, outcome="done")
+    assert (renamed["before"], renamed["after"]["name"]) == ({"name": "One"}, "Two")
+    assert retained["before"]["events_days"] == 900
+    assert retained["after"]["events_days"] == 800
+    assert (removed["act"], removed["before"], removed["target"]) == ("project.remove", {"name": "Two"}, "p")
+
+
+def test_what_was_refused_has_its_reason_and_changed_nothing(admin: httpx.Client) -> None:
+    assert admin.delete("/api/v1/projects/none").status_code == 404
+    assert admin.post("/api/v1/projects", json={"nonsense": 1}).status_code == 422
+    assert [(one["outcome"], one["reason"], one["before"]) for one in listed(admin, outcome="refused")] == [
+        ("refused", "invalid", None),
+        ("refused", "not_found", None),
+    ]
+
+
+def test_no_secret_gets_into_the_log(server: RunningServer, admin: httpx.Client) -> None:
+    body = {"label": "mine is bur_abcdefghijklmnop", "scopes": ["read"]}
+    made = admin.post("/api/v1/keys", json=body).raise_for_status().json()
+    entries = admin.get(AUDIT).text
+    assert made["id"] in entries
+    assert made["key"] not in entries
+    assert "bur_abcdefghijklmnop" not in entries
+    content = b"".join(path.read_bytes() for path in server.platform.folder.path.glob("state.db*"))
+    assert made["key"].encode() not in content
+
+
+def test_what_names_a_person_is_not_kept(admin: httpx.Client) -> None:
+    body = {"user_id": "max.mustermann", "reason": "asked by max.mustermann", "dry_run": True}
+    admin.post("/api/v1/erasures", json=body)
+    admin.get("/api/v1/export", params={"format": "json", "user_id": "max.mustermann"})
+    admin.put("/api/v1/events/evt-of-max.mustermann", json={"user_id": "max.mustermann"})
+    found = admin.get(AUDIT).text
+    assert "export.download" in found
+    assert "erasure.request" in found
+    assert "mustermann" not in found
+
+
+def test_a_tenant_sees_its_own_entries_only(server: RunningServer, tenant: str, admin: httpx.Client) -> None:
+    mine = listed(admin)
+    server.client.post("/api/v1/projects", json={"id": f"other-{tenant}", "name": "x"}).raise_for_status()
+    assert listed(admin) == mine
+    assert admin.get(AUDIT, params={"tenant_id": "default"}).json()["code"] == "tenant_mismatch"
+    verdict = admin.get(f"{AUDIT}/verify").json()
+    assert [one["tenant_id"] for one in verdict["chains"]] == [tenant]
+
+
+def test_the_operator_sees_the_platforms_entries_and_a_named_tenants(
+    server: RunningServer, tenant: str, admin: httpx.Client
+) -> None:
+    made = next(one for one in listed(server.client, act="tenant.create") if one["target"] == tenant)
+    assert (made["outcome"], made["actor"]["is_operator"]) == ("done", True)
+    body = {"id": "theirs", "name": "x"}
+    named = {"tenant_id": tenant}
+    server.client.patch("/api/v1/projects/none", params=named, json={"name": "x"})
+    server.operator.post("/api/v1/projects", json={**body, "tenant_id": tenant})
+    assert [one["act"] for one in listed(server.client, **named)] == ["project.change"] * 2
+    # The tenant sees that an operator was at work, not from where.
+    assert {(one["actor"]["is_operator"], one["address"]) for one in listed(admin)} == {(True, None)}
+    assert listed(server.client, **named)[0]["address"] == "127.0.0.1"
+    assert listed(server.client, limit=1)[0]["actor"]["kind"] == "socket"
+    assert listed(server.client, limit=2)[1]["asked"]["tenant_id"] == tenant
+
+
+@pytest.mark.parametrize("path", [AUDIT, f"{AUDIT}/verify"])
+def test_reading_the_log_needs_its_own_permission(server: RunningServer, tenant: str, path: str) -> None:
+    for scope, status in (("read", 403), ("ingest", 403), ("audit:read", 200)):
+        key = a_key(server, tenant, scope)
+        assert server.stranger.get(path, headers={"X-API-Key": key}).status_code == status
+    assert server.stranger.get(path).status_code == 401
+
+
+def test_pages_go_on_where_the_one_before_ended(admin: httpx.Client) -> None:
+    for number in range(3):
+        admin.post("/api/v1/projects", json={"id": f"p{number}", "name": "x"})
+    found: list[int] = []
+    params: dict[str, Any] = {"limit": 4}
+    while True:
+        page = admin.get(AUDIT, params=params).json()
+        found += [one["number"] for one in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        params["cursor"] = page["next_cursor"]
+    assert found == [6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"cursor": "x"}, {"cursor": "MA"}, {"outcome": "maybe"}, {"from": "today"}, {"limit": 0}, {"act": "\0"}],
+)
+def test_a_question_that_makes_no_sense_is_refused(admin: httpx.Client, params: dict[str, Any]) -> None:
+    assert admin.get(AUDIT, params=params).status_code == 422
+
+
+def test_verifying_finds_what_was_changed_in_the_store(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        for number in range(3):
+            server.client.post("/api/v1/projects", json={"id": f"p{number}", "name": "x"})
+        whole = server.client.get(f"{AUDIT}/verify").json()
+        assert (whole["is_clean"], whole["chains"][0]["entries"]) == (True, 6)
+        with writing(server.platform.engine) as connection:
+            connection.execute(update(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number == 2).values(hash="0"))
+            connection.execute(delete(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number > 4))
+        found = server.client.get(f"{AUDIT}/verify").json()
+        kinds = {fault["kind"] for fault in found["chains"][0]["faults"]}
+        assert (found["is_clean"], kinds) == (False, {"changed", "cut"})
+
+
+def test_an_act_that_cant_be_written_down_isnt_carried_out(
+    server: RunningServer, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_owner: str, _deed: Deed) -> int:
+        raise Unavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(server.platform.audit, "record", fail)
+        answer = admin.post("/api/v1/projects", json={"id": "p", "name": "One"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert admin.get("/api/v1/projects/p").status_code == 404
+
+
+def test_an_act_whose_conclusion_cant_be_written_down_isnt_acknowledged(
+    server: RunningServer, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = server.platform.audit.record
+
+    def fail_later(owner: str, deed: Deed) -> int:
+        if deed.begun is not None:
+            raise Unavailable
+        return record(owner, deed)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(server.platform.audit, "record", fail_later)
+        answer = admin.post("/api/v1/projects", json={"id": "p", "name": "One"})
+        assert answer.status_code == 503
+        assert "may have been done" in answer.json()["detail"]
+    assert [one["outcome"] for one in listed(admin)] == ["begun"]

@@ -1,0 +1,55 @@
+"""`bursar audit`: lists, verifies and exports the audit log, with and without a server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import delete
+
+from bursar.storage.relational.engine import make_engine
+from bursar.storage.relational.tables.audit import AUDIT_ENTRIES
+from bursar.storage.relational.transactions import writing
+from tests.cli.command_line import bursar
+from tests.support.prepared import prepare_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder without a server in which two keys were made."""
+    folder = tmp_path / "data"
+    prepare_folder(folder)
+    for label in ("one", "two"):
+        assert bursar("keys", "create", "--data", folder, "--label", label, "--scope", "read").code == 0
+    return folder
+
+
+def test_what_commands_did_is_listed_the_latest_first(data: Path) -> None:
+    shown = bursar("audit", "list", "--data", data)
+    assert shown.code == 0
+    assert "key.create" in shown.out
+    assert "socket (operator)" in shown.out
+    found = bursar("audit", "list", "--data", data, "--outcome", "done", "--act", "key.", "--json").json
+    assert [one["after"]["label"] for one in found] == ["two", "one"]
+    assert bursar("audit", "list", "--data", data, "--act", "none").out == "There is no such entry.\n"
+
+
+def test_an_export_has_every_entry_as_a_line(data: Path) -> None:
+    lines = bursar("audit", "export", "--data", data).out.splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [4, 3, 2, 1]
+
+
+def test_verifying_says_that_all_is_whole_and_exits_with_3_when_it_isnt(data: Path) -> None:
+    whole = bursar("audit", "verify", "--data", data)
+    assert (whole.code, "whole" in whole.out) == (0, True)
+    engine = make_engine(f"sqlite:///{data / 'state.db'}")
+    with writing(engine) as connection:
+        connection.execute(delete(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number == 2))
+    engine.dispose()
+    found = bursar("audit", "verify", "--data", data)
+    assert (found.code, "(platform): entry 2: missing" in found.out) == (3, True)
+    assert not bursar("audit", "verify", "--data", data, "--json").json["is_clean"]
