@@ -17,7 +17,8 @@
     │   └── BookMoved         the price book was updated meanwhile (price_book_moved)
     ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
     │   ├── Overloaded, DiskFull, TimedOut
-    │   └── OutgoingFailed    another server gave no usable answer (outgoing_failed)
+    │   ├── OutgoingFailed    another server gave no usable answer (outgoing_failed)
+    │   └── RateLimited       this caller asked too often (rate_limited)
     └── ConfigurationError    a setting or a data folder is wrong (configuration)
         └── FolderInUse, NewerFormat
 
@@ -225,6 +226,13 @@ class OutgoingFailed(Unavailable):
 
     code = "outgoing_failed"
     title = "The other server did not answer as it should"
+
+
+class RateLimited(Unavailable):
+    """This caller asked more often than it may; nothing was done, and others are served."""
+
+    code = "rate_limited"
+    title = "Too many requests; slow down and try again"
 
 
 class ConfigurationError(BursarError):

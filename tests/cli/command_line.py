@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 PROCESS_TIMEOUT_SECONDS = 60
 SERVES = "serves http://"
 """Words of the line that `bursar serve` says once it takes connections."""
-_FOREIGN = ("BURSAR_", "API_KEY", "INGEST_KEY", "DATABASE_URL", "HOST", "PORT", "LOG_LEVEL")
+_FOREIGN = (
+    "BURSAR_",
+    "API_KEY",
+    "INGEST_",
+    "DATABASE_URL",
+    "HOST",
+    "PORT",
+    "LOG_LEVEL",
+    "RATE_LIMIT_",
+    "REDIS_URL",
+)
 
 
 @dataclass(frozen=True, slots=True)

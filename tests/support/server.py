@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from tests.support.small_disk import SmallDisk
 
 _SERVES = "serves "
-_FOREIGN = ("BURSAR_", "API_KEY", "INGEST_KEY", "DATABASE_URL", "HOST", "PORT", "LOG_LEVEL")
+_FOREIGN = (
+    "BURSAR_",
+    "API_KEY",
+    "INGEST_",
+    "DATABASE_URL",
+    "HOST",
+    "PORT",
+    "LOG_LEVEL",
+    "RATE_LIMIT_",
+    "REDIS_URL",
+)
 
 
 class StartRefused(Exception):

@@ -98,8 +98,10 @@ class Doorkeeper:
             Unauthenticated: no credential, an unusable one, or several that differ.
             Unavailable: the store of keys doesn't answer.
         """
-        caller = await self._identify(scope)
-        scope[CALLER_MARK] = caller
+        caller: Caller | None = scope.get(CALLER_MARK)
+        if caller is None:
+            # Asked by rate limits first, then by the endpoint: the answer is the same within a request.
+            caller = scope[CALLER_MARK] = await self._identify(scope)
         return caller
 
     def recall(self, headers: Iterable[tuple[bytes, bytes]], now: datetime) -> Caller | None:

@@ -26,6 +26,7 @@ from bursar.app.changes import JournaledChanges
 from bursar.app.jobs import jobs_of, make_runner
 from bursar.app.metrics import Metrics, QueryMetrics
 from bursar.app.prices_of_tenants import TenantPricing, open_tenant_pricing
+from bursar.app.rate_limits import RateLimits, limits_of
 from bursar.app.rebuilding import Rebuilder
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import UsageStores, open_stores
@@ -114,6 +115,8 @@ class Platform:
     metrics: Metrics
     first_start: Bootstrap
     lock: FolderLock
+    limits: RateLimits | None = None
+    """How often somebody may ask; None where that isn't limited."""
     seat_turns: Lock = field(default_factory=Lock)
     """Held while days of seats are recorded, and while a plan is ended."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
@@ -137,6 +140,8 @@ class Platform:
         # First, for runs use everything else.
         are_runs_done = await asyncio.to_thread(self.runner.stop)
         self.changes.close()
+        if self.limits is not None:
+            await self.limits.close()
         await asyncio.to_thread(self.rebuilder.stop)
         await self.journal.close()
         await self.applier.stop()
@@ -268,10 +273,23 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         metrics=metrics,
         first_start=first_start,
         lock=lock,
+        limits=_rate_limits(settings, metrics),
     )
+    return _with_jobs(platform)
+
+
+def _with_jobs(platform: Platform) -> Platform:
     platform.runner.register(*jobs_of(platform))
     destroy_unneeded_pads(platform)
     return platform
+
+
+def _rate_limits(settings: Settings, metrics: Metrics) -> RateLimits | None:
+    if settings.redis_url is None:
+        return limits_of(settings, metrics.limits)
+    from bursar.storage.redis.buckets import RedisBuckets  # noqa: PLC0415 - its driver is slow to import
+
+    return limits_of(settings, metrics.limits, RedisBuckets(settings.redis_url))
 
 
 def _prices(engine: StateEngine) -> tuple[PriceKeeper, PriceBooks, Registry]:

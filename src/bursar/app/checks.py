@@ -32,6 +32,7 @@ def checks_of(platform: Platform) -> list[Check]:
         Check("usage_store", lambda: _look_at_usage_store(platform)),
         Check("state_store", lambda: _look_at_state_store(platform)),
         Check("scheduler", lambda: look_at_scheduler(platform.runner)),
+        *([Check("rate_limits", lambda: _look_at_rate_limits(platform))] if platform.limits else []),
     ]
 
 
@@ -81,4 +82,12 @@ def _look_at_usage_store(platform: Platform) -> Finding:
 
 def _look_at_state_store(platform: Platform) -> Finding:
     platform.identity.tenant(DEFAULT_TENANT_ID)
+    return HEALTHY
+
+
+def _look_at_rate_limits(platform: Platform) -> Finding:
+    if platform.limits is not None and platform.limits.is_alone:
+        return Finding(
+            HealthWord.DEGRADED, "Redis doesn't answer: this server counts rate limits by itself meanwhile."
+        )
     return HEALTHY

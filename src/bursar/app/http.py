@@ -37,9 +37,10 @@ from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
 from bursar.app.edge import edge_of
 from bursar.app.encoded_bodies import Inflating
-from bursar.app.ingest_asgi import IngestDoor, IngestLimits, IngestParts
+from bursar.app.ingest_asgi import EVENTS, IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
 from bursar.app.prices_of_tenants import make_desk
+from bursar.app.rate_limits import Limiting
 from bursar.app.readings import read_platform
 from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.app.single_posts import SinglePosts
@@ -50,6 +51,7 @@ from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.billing.services.api import make_router as make_services_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.identity.audit.api import make_router as make_audit_router
+from bursar.identity.limits.policy import Use
 from bursar.identity.tokens.api import make_router as make_tokens_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
@@ -89,19 +91,24 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
     guarded = Guard(Inflating(Concluding(api, platform.audit)))
-    door = IngestDoor(_ingest_parts(platform, doorkeeper), guarded, metrics.http)
+    app: ASGIApp = IngestDoor(_ingest_parts(platform, doorkeeper), guarded, metrics.http)
+    if platform.limits is not None:
+        app = Limiting(app, platform.limits, doorkeeper)
     edge = edge_of(platform.settings)
     logs_routine = platform.settings.log_level == "debug"
-    return Frame(edge.around(door), metrics.http, edge.proxies, logs_routine=logs_routine)
+    return Frame(edge.around(app), metrics.http, edge.proxies, logs_routine=logs_routine)
 
 
 def make_single_posts(platform: Platform) -> SinglePosts | None:
-    """What answers single posts without the app; None where each is to have its log line."""
-    if platform.settings.log_level == "debug":
+    """What answers single posts without the app; None where each has its log line, or waits for Redis."""
+    limits = platform.limits
+    if limits is not None and not limits.counts(Use.INGEST, EVENTS):
+        limits = None
+    if platform.settings.log_level == "debug" or (limits is not None and limits.is_shared):
         return None
     doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity)
     edge = edge_of(platform.settings)
-    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge)
+    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge, limits)
 
 
 def make_bare_api() -> FastAPI:

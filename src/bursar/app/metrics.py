@@ -12,6 +12,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +27,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 import bursar
+from bursar.identity.limits.policy import Counted, Use
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 """The text exposition format that `Metrics.text` writes."""
@@ -254,6 +256,28 @@ class QueryMetrics:
         )
 
 
+class LimitMetrics:
+    """What rate limits did."""
+
+    def __init__(self, declare: _Declaration) -> None:
+        self.refused = declare.counter(
+            "bursar_rate_limited",
+            "Requests refused with 429, by what they were for and whose bucket was empty",
+            "use",
+            "counted",
+        )
+        for use, counted in product(Use, Counted):
+            # Known from the start, so that a first refusal is seen as a rise.
+            self.refused.labels(use, counted)
+        self.redis_failures = declare.counter(
+            "bursar_rate_limit_redis_failures", "Questions about rate limits that Redis didn't answer"
+        )
+        self.counted_alone = declare.counter(
+            "bursar_rate_limit_counted_alone",
+            "Requests that this server counted by itself because Redis was away",
+        )
+
+
 class Metrics:
     """One process's metrics, on a registry of their own."""
 
@@ -264,6 +288,7 @@ class Metrics:
         declare = _Declaration(self.registry)
         self.http = HttpMetrics(declare)
         self.query = QueryMetrics(declare)
+        self.limits = LimitMetrics(declare)
         self.applier_delay = declare.histogram(
             "bursar_applier_delay_seconds",
             "Time from durable to queryable, of the oldest record of each transaction",

@@ -69,10 +69,14 @@ _HEAD_END = {secure: end_of_head(is_secure=secure) for secure in (False, True)}
 log = structlog.get_logger()
 
 
-def head_of(request_id: str, length: int, *, is_secure: bool) -> bytes:
-    """The headers of a JSON answer with so many bytes as the frame sends them, up to the empty line."""
-    return b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b" % (
+def head_of(request_id: str, length: int, *, is_secure: bool, more: bytes = b"") -> bytes:
+    """The headers of a JSON answer with so many bytes as the frame sends them, up to the empty line.
+
+    `more` are header lines of its own.
+    """
+    return b"content-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n%b" % (
         length,
+        more,
         request_id.encode("ascii"),
         _HEAD_END[is_secure],
     )

@@ -51,6 +51,7 @@ STATUS_BY_ERROR: tuple[tuple[type[BursarError], int], ...] = (
     (errors.NotFound, 404),
     (errors.Conflict, 409),
     (MethodNotAllowed, 405),
+    (errors.RateLimited, 429),
     (errors.Unavailable, 503),
     (BursarError, 500),
 )
@@ -234,7 +235,7 @@ Every refusal is an RFC 9457 problem document, `application/problem+json`:
 `type` and `code` are stable; decide by them, never by the words of `title` and `detail`. `errors`, where
 it is there, lists every reason found: `field` (a dotted path, `$` for the whole), `code`, `message`.
 `request_id` stands in the answer's `X-Request-ID` and in Bursar's log too. A 401 has
-`WWW-Authenticate`, a 503 has `Retry-After` in seconds, and nothing of a request answered 503 was accepted.
+`WWW-Authenticate`; a 429 or 503 has `Retry-After` in seconds, and nothing of such a request was accepted.
 This page is written by `make docs`; a test fails when it is stale.
 
 | Code | Status | Title | When |

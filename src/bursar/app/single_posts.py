@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bursar.app.edge import Edge
     from bursar.app.ingest_asgi import IngestParts
     from bursar.app.metrics import HttpMetrics
+    from bursar.app.rate_limits import RateLimits
 
     Headers = list[tuple[bytes, bytes]]
     Answered = Callable[[bytes | None], None]
@@ -43,22 +44,25 @@ _NEEDS_CARE = frozenset([b"content-encoding", b"idempotency-key", b"ce-specversi
 class SinglePosts:
     """Takes single posts. Use from the event loop."""
 
-    def __init__(self, parts: IngestParts, metrics: HttpMetrics, edge: Edge) -> None:
-        """Share the parts, the numbers and the edge of the long way."""
+    def __init__(
+        self, parts: IngestParts, metrics: HttpMetrics, edge: Edge, limits: RateLimits | None = None
+    ) -> None:
+        """Share the parts, the numbers, the edge and the limits of the long way."""
         self._edge = edge
         self._ingestor = parts.ingestor
         self._doorkeeper = parts.doorkeeper
         self._rules = parts.rules[DOORS[EVENTS]]
         self._knows_tenant = parts.knows_tenant
         self._metrics = metrics
+        self._limits = limits
         self.largest = min(ALWAYS_TAKEN_BYTES, parts.limits.body.max_bytes)
         """Bytes of a body; such ones are always taken, so none of the budget for memory is asked for."""
 
     def take(self, scope: Scope, body: bytes, answered: Answered) -> bool:
-        """Take a whole POST of an event, or return False: then nothing was done.
+        """Take a whole POST of an event, or return False: then it was counted for rate limits at most.
 
         Args:
-            scope: the request, as ASGI tells of it.
+            scope: the request, as ASGI tells of it; whoever takes it finds there whether it was counted.
             body: all of it, of at most `largest` bytes.
             answered: called once the event is durable, with the answer as it is sent behind its status;
                 with None where it could not be made durable, for the long way to say why.
@@ -96,12 +100,16 @@ class SinglePosts:
             answered(answer)
             metrics.observe("POST", EVENTS, STATUS, clock.monotonic() - started)
 
-        taken = self._ingestor.take_at_once(decode_event(body), receipt, settle)
+        event = decode_event(body)
+        told = b"" if self._limits is None else self._limits.take_post(caller, scope)
+        if told is None:
+            return False
+        taken = self._ingestor.take_at_once(event, receipt, settle)
         if taken is None:
             return False
         metrics.in_flight += 1
         content = answer_single(taken)
         presented = found.get(b"x-request-id")
         request_id = request_id_for(None if presented is None else presented.decode("latin-1"))
-        answer = head_of(request_id, len(content), is_secure=sender.is_secure) + content
+        answer = head_of(request_id, len(content), is_secure=sender.is_secure, more=told) + content
         return True

@@ -99,6 +99,11 @@ DuckdbMemory = Annotated[
 ]
 
 
+# All numbers of the script that counts in Redis stay below 2**53, where Lua's are exact.
+_per_minute: int = Field(default=0, ge=0, le=6_000_000)
+_burst: int = Field(default=0, ge=0, le=1_000_000)
+
+
 class Settings(BaseModel):
     """Everything that can be chosen about one Bursar process."""
 
@@ -202,6 +207,40 @@ class Settings(BaseModel):
     """Threads that DuckDB may use for one query or batch; several queries run beside each other anyway."""
     duckdb_temp_limit: DuckdbSize = "20GB"
     """Disk space that DuckDB may use for spilling, in `tmp/` of the data folder."""
+    rate_limit_rpm: Annotated[int, Spelling(aliases=("RATE_LIMIT_RPM",))] = _per_minute
+    """Requests a minute that one key may make, posts of events apart. 0 means no limit, here and below."""
+    rate_limit_burst: Annotated[int, Spelling(aliases=("RATE_LIMIT_BURST",))] = _burst
+    """How many of them at once. 0 means as many as in a minute, here and below."""
+    rate_limit_tenant_rpm: int = _per_minute
+    """The same for all keys of one tenant together."""
+    rate_limit_tenant_burst: int = _burst
+    """How many of them at once."""
+    rate_limit_address_rpm: int = _per_minute
+    """The same for one address (of IPv6, its /64 network), whatever keys it presents, or none."""
+    rate_limit_address_burst: int = _burst
+    """How many of them at once."""
+    rate_limit_ingest_rpm: Annotated[int, Spelling(aliases=("INGEST_RPM",))] = _per_minute
+    """Posts of events a minute that one key may make, however many events are in one."""
+    rate_limit_ingest_burst: Annotated[int, Spelling(aliases=("INGEST_BURST",))] = _burst
+    """How many of them at once."""
+    rate_limit_ingest_tenant_rpm: int = _per_minute
+    """The same for all keys of one tenant together."""
+    rate_limit_ingest_tenant_burst: int = _burst
+    """How many of them at once."""
+    rate_limit_ingest_address_rpm: int = _per_minute
+    """The same for one address."""
+    rate_limit_ingest_address_burst: int = _burst
+    """How many of them at once."""
+    rate_limit_exempt: Annotated[
+        str, Spelling("paths separated by commas, such as /live,/ready", ("RATE_LIMIT_EXEMPT",))
+    ] = Field(default="/live,/ready,/health,/ping,/metrics", pattern=r"^/[^\s,?#]*(,/[^\s,?#]*)*$")
+    """Paths that no rate limit counts, exactly as written. The data folder's socket is never counted."""
+    redis_url: Annotated[
+        Annotated[str, Field(pattern=r"^(redis|rediss|unix)://\S+$")] | None,
+        Spelling("redis://user:password@host:6379/0, rediss:// or unix://", ("REDIS_URL",)),
+    ] = Field(default=None, repr=False)
+    """Redis (6 or newer) in which several servers count rate limits together. Without it, or while it is
+    away, each counts by itself."""
     retention_events_days: int = Field(default=0, ge=0, le=36_500)
     """Days for which raw events are kept, unless their tenant chooses. 0 keeps them forever."""
     retention_rollups_days: int = Field(default=0, ge=0, le=36_500)
@@ -332,6 +371,12 @@ def _impossible_limits(settings: Settings) -> list[Reason]:
     reasons: list[Reason] = []
     if settings.max_inflated_bytes < settings.max_body_bytes:
         reasons.append(_clash("max_inflated_bytes", "must not be below BURSAR_MAX_BODY_BYTES"))
+    rates = [name for name in type(settings).model_fields if name.endswith("_rpm")]
+    reasons.extend(
+        _clash(burst, f"needs {names_of(rate)[0]}, for without a rate there is no limit")
+        for rate in rates
+        if getattr(settings, burst := rate.replace("_rpm", "_burst")) and not getattr(settings, rate)
+    )
     if settings.pending_bytes_limit < settings.max_inflated_bytes:
         reasons.append(
             _clash(
