@@ -11,26 +11,25 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from bursar.app.bounded_protocol import BoundedProtocol
 from bursar.app.ingest_asgi import EVENTS
-from bursar.app.safety_headers import end_of_head, with_safety_headers
 from bursar.app.single_posts import STATUS
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import Scope
     from uvicorn._types import ASGI3Application
 
     from bursar.app.single_posts import SinglePosts
 
 
-class PostProtocol(HttpToolsProtocol):
+class PostProtocol(BoundedProtocol):
     """One connection."""
 
     def __init__(self, posts: SinglePosts, **given: Any) -> None:  # noqa: ANN401 - uvicorn's own arguments
         """`given` is what uvicorn makes its protocols with."""
         super().__init__(**given)
-        self._app: ASGI3Application = given["config"].loaded_app
         self._posts = posts
         self._held: RequestResponseCycle | None = None
         """A post whose body isn't whole yet."""
@@ -54,23 +53,9 @@ class PostProtocol(HttpToolsProtocol):
             held, self._held = self._held, None
             self._take_or_start(held)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what isn't HTTP."""
-        content = msg.encode("ascii", "replace")
-        own = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n"
-        end = end_of_head(is_secure=self.scheme == "https")
-        parts = [STATUS_LINE[400]]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        self.transport.write(b"".join((*parts, own % len(content), end, content)))
-        self.transport.close()
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if app is not self._app:
-            # uvicorn's own, which refuses: there are too many connections.
-            safe = with_safety_headers(cast("ASGIApp", app), is_secure=self.scheme == "https")
-            super()._start_asgi_task(cycle, cast("ASGI3Application", safe))
-        elif not _may_be_taken(cycle):
+        # Another app than ours refuses: there are too many connections.
+        if app is not self._app or not _may_be_taken(cycle):
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body and self._is_reading:
             self._held = cycle

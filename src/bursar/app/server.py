@@ -29,6 +29,7 @@ import uvloop
 
 import bursar
 from bursar.app.auth import operator_door
+from bursar.app.bounded_protocol import BoundedProtocol
 from bursar.app.build import Platform, build_platform
 from bursar.app.http import make_app, make_single_posts
 from bursar.app.logs import configure_logging
@@ -247,7 +248,7 @@ def _greet(serving: Serving, announce: Announce) -> None:
 
 def _config(app: ASGIApp, posts: SinglePosts | None, tls: ssl.SSLContext | None) -> uvicorn.Config:
     # uvicorn calls it with keywords, as it would a class.
-    protocol: Any = "httptools" if posts is None else partial(PostProtocol, posts)
+    protocol: Any = BoundedProtocol if posts is None else partial(PostProtocol, posts)
     return uvicorn.Config(
         app,
         http=protocol,

@@ -16,6 +16,7 @@ import re
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
@@ -195,10 +196,21 @@ def find_backup(folder: Path) -> BackupManifest | None:
         if isinstance(version, int) and version > BACKUP_VERSION:
             message = f"{path} has format {version}; this Bursar reads up to {BACKUP_VERSION}."
             raise NewerFormat(message)
-        return msgspec.json.decode(content, type=BackupManifest)
+        manifest = msgspec.json.decode(content, type=BackupManifest)
     except msgspec.DecodeError as error:
         message = f"{path} can't be read: {error}. The files beside it may be whole; nothing was changed."
         raise ConfigurationError(message) from error
+    leading_out = [one.place for one in manifest.files if not _is_inside(one.place)]
+    if leading_out:
+        message = f"{path} names {leading_out[0]}, which lies outside of the backup."
+        raise ConfigurationError(message)
+    return manifest
+
+
+def _is_inside(place: str) -> bool:
+    """Whether a relative path stays below the folder that it is meant for."""
+    path = PurePosixPath(place)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def load_backup(folder: Path) -> BackupManifest:

@@ -112,8 +112,13 @@ def read_answers(folder: Path, provider: str | None = None) -> Iterator[tuple[Pa
     `provider` names the provider of bare answers that don't tell it themselves.
     """
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    root = folder.resolve()
     for path in paths:
         try:
+            if not path.resolve().is_relative_to(root):
+                # Somebody else's folder may have links to what is this machine's business alone.
+                yield path, AnswerReading(None, Unread.UNREADABLE_FILE, "It is a link out of the folder.")
+                continue
             if path.stat().st_size > FILE_BYTES_LIMIT:
                 yield path, AnswerReading(None, Unread.UNREADABLE_FILE, "The file is too large.")
                 continue
