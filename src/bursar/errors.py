@@ -11,7 +11,7 @@
     ├── Unauthenticated       no usable credential (unauthenticated)
     │   ├── MissingKey, UnknownKey, ExpiredKey, RevokedKey
     ├── Forbidden             a credential that may not do this (forbidden)
-    │   ├── MissingScope, TenantMismatch, TenantSuspended
+    │   ├── MissingScope, TenantMismatch, TenantSuspended, WrongNetwork
     ├── NotFound              no such thing for this caller (not_found)
     ├── Conflict              it clashes with what is there (conflict)
     │   └── BookMoved         the price book was updated meanwhile (price_book_moved)
@@ -165,6 +165,13 @@ class TenantSuspended(Forbidden):
 
     code = "tenant_suspended"
     title = "This tenant is suspended and takes no usage"
+
+
+class WrongNetwork(Forbidden):
+    """The credential doesn't count from where the request comes."""
+
+    code = "wrong_network"
+    title = "This API key may not be used from this network address"
 
 
 class NotFound(BursarError):

@@ -37,6 +37,7 @@ ACTS: dict[str, Act] = {
     "remove_project": Act("project.remove", "project_id"),
     "create_key": Act("key.create", "id"),
     "revoke_key": Act("key.revoke", "key_id"),
+    "rotate_key": Act("key.rotate", "key_id"),
     "create_token": Act("token.create", "id"),
     "change_token": Act("token.change", "token_id"),
     "remove_token": Act("token.remove", "token_id"),

@@ -22,6 +22,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from bursar import clock
+from bursar.app.addresses import client_address
 from bursar.app.audited import announce
 from bursar.errors import BursarError, NotFound, Unauthenticated
 from bursar.identity.caller import Caller
@@ -96,6 +97,7 @@ class Doorkeeper:
 
         Raises:
             Unauthenticated: no credential, an unusable one, or several that differ.
+            WrongNetwork: its key doesn't count from where the request comes.
             Unavailable: the store of keys doesn't answer.
         """
         caller: Caller | None = scope.get(CALLER_MARK)
@@ -156,6 +158,8 @@ class Doorkeeper:
         caller = self._authenticator.recall(presented, now)
         if caller is None:
             caller = await run_in_threadpool(self._authenticator.authenticate, presented, now)
+        if caller.networks:
+            caller.refuse_elsewhere(client_address(scope))
         return caller
 
     async def _default_caller(

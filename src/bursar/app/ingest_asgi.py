@@ -127,7 +127,7 @@ class IngestDoor:
 
     async def _answer(self, scope: Connection, receive: Receive) -> Answer:
         caller = await self._parts.doorkeeper.identify(scope)
-        caller.require(Permission.USAGE_INGEST)
+        caller.projects_with(Permission.USAGE_INGEST)
         ask = _read_ask(scope)
         caller = await self._parts.doorkeeper.act_for(caller, ask.tenant_id)
         caller.refuse_suspended()
@@ -150,6 +150,7 @@ class IngestDoor:
             # An operator's body may name the same tenant ten thousand times.
             knows_tenant = cache(knows_tenant)
         receipt = Receipt.of(caller, ask.door, clock.now(), parts.rules[ask.door], knows_tenant)
+        receipt.projects = caller.projects_with(Permission.USAGE_INGEST)
         watches: list[Watch] = []
 
         def watch(first_seq: int, count: int) -> None:

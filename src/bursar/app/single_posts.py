@@ -89,6 +89,8 @@ class SinglePosts:
         caller = self._doorkeeper.recall(scope["headers"], now)
         if caller is None or caller.is_suspended or not caller.may(Permission.USAGE_INGEST):
             return False
+        if caller.networks:
+            caller.refuse_elsewhere(sender.address)
         receipt = Receipt.of(caller, DOORS[EVENTS], now, self._rules, self._knows_tenant)
 
         def settle(failure: BursarError | None) -> None:

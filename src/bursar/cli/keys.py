@@ -1,4 +1,4 @@
-"""`bursar keys`: makes, lists and revokes API keys. The rules are the server's (`identity/`)."""
+"""`bursar keys`: makes, lists, rotates and revokes API keys. The rules are the server's (`identity/`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,31 @@ import typer
 from bursar.cli import options
 from bursar.cli.options import examples
 
-HELP = "API keys: make, list, revoke."
-COLUMNS = ("id", "label", "scopes", "state", "prefix", "created_at", "last_used_at", "expires_at")
+HELP = "API keys: make, list, rotate, revoke."
+COLUMNS = (
+    "id",
+    "label",
+    "scopes",
+    "project_id",
+    "state",
+    "prefix",
+    "created_at",
+    "last_used_at",
+    "expires_at",
+)
 PATH = "/api/v1/keys"
 
 app = typer.Typer(no_args_is_help=True)
+
+Project = Annotated[
+    str | None, typer.Option(help="The only project that it may do anything in; all if absent.")
+]
+Networks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CIDR", help="Where it counts from, such as 10.1.0.0/16; repeat. Anywhere if absent."
+    ),
+]
 
 
 @app.command(
@@ -34,6 +54,8 @@ def create(
         str | None,
         typer.Option(metavar="WHEN", help="A number of days (90d) or an RFC 3339 time; never if absent."),
     ] = None,
+    project: Project = None,
+    network: Networks = None,
     operator: Annotated[
         bool, typer.Option("--operator", help="May name any tenant and manage tenants.")
     ] = False,
@@ -50,6 +72,8 @@ def create(
         "is_operator": operator,
         "tenant_id": ledger.tenant,
         "expires_at": _moment(expires) if expires else None,
+        "project_id": project,
+        "networks": network or [],
     }
     with open_ledger(ledger) as client:
         made = client.request("POST", PATH, body=body)
@@ -74,6 +98,49 @@ def list_keys(
     with open_ledger(ledger) as client:
         items = whole_list(client, PATH, ledger.params)
     print_items(items, COLUMNS, as_json=as_json)
+
+
+@app.command(
+    epilog=examples(
+        "bursar keys rotate key_4f0c81d2a97b63e5f1a0c2d4",
+        "bursar keys rotate key_4f0c81d2a97b63e5f1a0c2d4 --overlap 7d",
+        "KEY=$(bursar keys rotate key_4f0c81d2a97b63e5f1a0c2d4 --overlap 0)",
+    )
+)
+@options.naming_ledger
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id as `bursar keys list` shows it.")],
+    *,
+    overlap: Annotated[
+        str, typer.Option(metavar="DURATION", help="For so long the old key still counts: 0, 90m, 24h or 7d.")
+    ] = "24h",
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="End of the new key: a number of days (90d) or an RFC 3339 time; if absent it lives as long"
+            " as the old one was to.",
+        ),
+    ] = None,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Replace an API key by one with the same terms, and print its secret alone on standard output.
+
+    The old key counts until the overlap is over, so that every client can change over meanwhile.
+    """
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.printing import print_json, say
+
+    body = {"overlap_seconds": _seconds(overlap), "expires_at": _moment(expires) if expires else None}
+    with open_ledger(ledger) as client:
+        made = client.request("POST", f"{path_of(PATH, key_id)}/rotate", body=body, params=ledger.params)
+    if as_json:
+        print_json(made)
+        return
+    say(f"Made key {made['id']}; {key_id} counts until {made['replaced_ends_at']}.")
+    say("Keep the secret: it can't be shown again.")
+    print(made["key"])
 
 
 @app.command(epilog=examples("bursar keys revoke key_4f0c81d2a97b63e5f1a0c2d4"))
@@ -105,3 +172,18 @@ def _moment(text: str) -> str:
 
     days = re.fullmatch(r"(\d{1,4})d", text)
     return clock.rfc3339(clock.now() + timedelta(days=int(days[1]))) if days else text
+
+
+def _seconds(text: str) -> int:
+    """A duration in seconds.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    import re
+
+    found = re.fullmatch(r"(\d{1,6})([smhd]?)", text)
+    if found is None or (not found[2] and int(found[1])):
+        message = "must be 0 or a number with its unit, such as 90m, 24h or 7d"
+        raise typer.BadParameter(message, param_hint="--overlap")
+    return int(found[1]) * {"": 0, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]

@@ -26,14 +26,17 @@ from bursar.identity.bodies import (
     ProjectIn,
     ProjectOut,
     ProjectPatch,
+    RotatedKeyOut,
+    RotationIn,
     TenantIn,
     TenantOut,
     TenantPatch,
 )
-from bursar.identity.caller import Caller
+from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.keys import Revocation, hash_key, new_key, refuse_grant, refuse_revocation
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
+from bursar.identity.rotation import rotation_of
 from bursar.identity.store import IdentityStore
 from bursar.identity.tenant import ID_PATTERN, Project, Tenant, TenantChange, refuse_unfit
 
@@ -185,7 +188,26 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
         """One API key of the tenant, without its secret."""
         return KeyOut.of(desk.store.key(caller.tenant_id, key_id), desk.now())
 
-    @router.delete(one)
+    _add_endings_of_keys(router, desk, admin)
+
+
+def _add_endings_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency) -> None:
+    @router.post("/keys/{key_id}/rotate", status_code=HTTPStatus.CREATED)
+    def rotate_key(key_id: IdInPath, body: RotationIn, caller: Caller = admin) -> RotatedKeyOut:
+        """Replace an API key by one with the same terms; the old one still counts for the overlap.
+
+        The answer is the only one that ever shows the new secret.
+        """
+        now, tenant_id = desk.now(), caller.tenant_id
+        held = desk.store.key(tenant_id, key_id)
+        rotation = rotation_of(held, body.ask(), caller, now)
+        note_before(KeyOut.of(held, now).model_dump(mode="json"))
+        issued = new_key(rotation.terms, now, replaces=key_id)
+        replaced = desk.store.rotate_key(issued.key, hash_key(issued.secret), rotation.ends_at)
+        desk.changed()
+        return RotatedKeyOut.rotated(issued, replaced, now)
+
+    @router.delete("/keys/{key_id}")
     def revoke_key(key_id: IdInPath, caller: Caller = admin) -> KeyOut:
         """Revoke an API key: at once in this process, within 5 seconds in others. Twice is harmless."""
         now, tenant_id = desk.now(), caller.tenant_id

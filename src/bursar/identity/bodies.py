@@ -6,14 +6,16 @@ they stand in the OpenAPI document. `Strict`, `Moment` and `PLAIN_TEXT` serve ot
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticKnownError
 
 from bursar.identity.keys import ApiKey, IssuedKey, KeyState, KeyTerms, key_state
+from bursar.identity.networks import NETWORKS_LIMIT, normal_networks
 from bursar.identity.permissions import BUNDLES, Permission
+from bursar.identity.rotation import OVERLAP, OVERLAP_LIMIT, RotationAsk
 from bursar.identity.tenant import (
     DEFAULT_ZONE,
     ID_PATTERN,
@@ -103,10 +105,43 @@ class KeyIn(Strict):
     tenant_id: ChosenId | None = Field(
         default=None, description="The credential's own; an operator may name any."
     )
+    project_id: ChosenId | None = Field(
+        default=None, description="The only project that it may do anything in; all of the tenant if absent."
+    )
+    networks: Annotated[list[str], Field(max_length=NETWORKS_LIMIT, examples=[["10.1.0.0/16"]])] = Field(
+        default=[], description="CIDR networks that it counts from; anywhere if empty."
+    )
 
     def terms(self, tenant_id: str) -> KeyTerms:
-        """What is asked for, as a key of this tenant."""
-        return KeyTerms(tenant_id, self.label, frozenset(self.scopes), self.is_operator, self.expires_at)
+        """What is asked for, as a key of this tenant.
+
+        Raises:
+            Invalid: something among the networks is none.
+        """
+        return KeyTerms(
+            tenant_id,
+            self.label,
+            frozenset(self.scopes),
+            self.is_operator,
+            self.expires_at,
+            project_id=self.project_id,
+            networks=normal_networks(self.networks),
+        )
+
+
+class RotationIn(Strict):
+    """How a key is to be replaced."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=int(OVERLAP_LIMIT.total_seconds()))] = Field(
+        default=int(OVERLAP.total_seconds()), description="For so long the old key still counts."
+    )
+    expires_at: Moment | None = Field(
+        default=None, description="Of the new key; if absent it lives as long as the old one was to."
+    )
+
+    def ask(self) -> RotationAsk:
+        """What is asked for."""
+        return RotationAsk(timedelta(seconds=self.overlap_seconds), self.expires_at)
 
 
 class TenantOut(BaseModel):
@@ -151,6 +186,9 @@ class KeyOut(BaseModel):
     prefix: str = Field(description="The first characters of the secret, to recognise it by.")
     scopes: list[ScopeWord]
     is_operator: bool
+    project_id: str | None = Field(description="The only project that it may do anything in.")
+    networks: list[str] = Field(description="Those that it counts from; anywhere if empty.")
+    replaces: str | None = Field(description="The key that was rotated into this one.")
     state: KeyState
     created_at: datetime
     expires_at: datetime | None
@@ -167,6 +205,9 @@ class KeyOut(BaseModel):
             prefix=key.prefix,
             scopes=sorted(key.terms.scopes),
             is_operator=key.terms.is_operator,
+            project_id=key.terms.project_id,
+            networks=list(key.terms.networks),
+            replaces=key.replaces,
             state=key_state(key, now),
             created_at=key.created_at,
             expires_at=key.terms.expires_at,
@@ -184,6 +225,18 @@ class IssuedKeyOut(KeyOut):
     def issued(cls, issued: IssuedKey, now: datetime) -> IssuedKeyOut:
         """The new key with its secret."""
         return cls(key=issued.secret, **KeyOut.of(issued.key, now).model_dump())
+
+
+class RotatedKeyOut(IssuedKeyOut):
+    """The new API key, its secret, and how long the one before it still counts."""
+
+    replaced_ends_at: datetime
+
+    @classmethod
+    def rotated(cls, issued: IssuedKey, replaced: ApiKey, now: datetime) -> RotatedKeyOut:
+        """The new key with its secret, and the end of the old one."""
+        shown = IssuedKeyOut.issued(issued, now).model_dump()
+        return cls(replaced_ends_at=replaced.terms.expires_at or now, **shown)
 
 
 class ListOut(BaseModel, Generic[Item]):

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bursar.errors import Forbidden, MissingScope, TenantMismatch, TenantSuspended
+from bursar.errors import Forbidden, MissingScope, TenantMismatch, TenantSuspended, WrongNetwork
+from bursar.identity.networks import is_within
 from bursar.identity.permissions import OF_PLATFORM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bursar.identity.networks import Network
     from bursar.identity.permissions import Permission
 
 
@@ -35,6 +37,8 @@ class Caller:
     """Its tenant takes no usage."""
     within: Mapping[Permission, frozenset[str]] = field(default_factory=dict["Permission", frozenset[str]])
     """What else it may do in some of the tenant's projects only, and in which."""
+    networks: tuple[Network, ...] = ()
+    """Those that its key counts from; anywhere where there are none."""
 
     def may(self, permission: Permission) -> bool:
         """Whether this caller may do it in all of its tenant."""
@@ -74,6 +78,15 @@ class Caller:
         if not projects:
             self.require(permission)
         return projects
+
+    def refuse_elsewhere(self, address: str | None) -> None:
+        """Let only requests pass that come from where the key counts.
+
+        Raises:
+            WrongNetwork: it comes from elsewhere.
+        """
+        if self.networks and not is_within(address, self.networks):
+            raise WrongNetwork
 
     def refuse_suspended(self) -> None:
         """Let only usage for a tenant pass that takes part.

@@ -8,7 +8,7 @@ here is pure: `store.py` keeps keys, `authenticate.py` looks them up.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bursar import clock, ids
 from bursar.errors import ExpiredKey, Forbidden, Invalid, MissingScope, Reason, RevokedKey
 from bursar.identity.caller import Caller
+from bursar.identity.networks import parsed_networks
 from bursar.identity.permissions import Scope, permissions_of, permissions_of_operator
 from bursar.identity.tenant import NAME_LIMIT, is_name
 
@@ -59,6 +60,10 @@ class KeyTerms:
     expires_at: datetime | None = None
     from_setting: str | None = None
     """The setting whose value it is, None for a key made on request."""
+    project_id: str | None = None
+    """The only project that it may do anything in; None: all of the tenant."""
+    networks: tuple[str, ...] = ()
+    """Those that it counts from, in normal form; anywhere where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class ApiKey:
     """Written every few seconds, so the latest use may be missing."""
     revoked_at: datetime | None = None
     revocation: Revocation | None = None
+    replaces: str | None = None
+    """The key that was rotated into this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +103,23 @@ class Credential:
         """The caller whom this credential stands for."""
         terms = self.key.terms
         grant = permissions_of_operator if terms.is_operator else permissions_of
+        granted, project_id = grant(terms.scopes), terms.project_id
         return Caller(
             terms.tenant_id,
             self.key.id,
-            grant(terms.scopes),
+            granted if project_id is None else frozenset(),
             self.zone,
             terms.is_operator,
             self.is_suspended,
+            {} if project_id is None else dict.fromkeys(granted, frozenset({project_id})),
+            parsed_networks(terms.networks),
         )
 
 
-def new_key(terms: KeyTerms, now: datetime) -> IssuedKey:
-    """A key with a fresh secret of 256 random bits."""
+def new_key(terms: KeyTerms, now: datetime, *, replaces: str | None = None) -> IssuedKey:
+    """A key with a fresh secret of 256 random bits; `replaces` is the id of the one rotated into it."""
     secret = ids.make_secret(SECRET_WORD)
-    return IssuedKey(key_of(secret, terms, now), secret)
+    return IssuedKey(replace(key_of(secret, terms, now), replaces=replaces), secret)
 
 
 def key_of(secret: str, terms: KeyTerms, now: datetime) -> ApiKey:
@@ -159,7 +169,8 @@ def refuse_grant(creator: Caller, terms: KeyTerms, now: datetime) -> None:
     Raises:
         Forbidden: a key of the operator, asked for by somebody else.
         MissingScope: a scope that the creator lacks.
-        Invalid: no scope at all, a label that isn't one line, or an expiry that is no use.
+        Invalid: no scope at all, a label that isn't one line, an expiry that is no use, or an operator's key
+            for one project.
     """
     if terms.is_operator and not creator.is_operator:
         message = "Only the operator may make a key of the operator."
@@ -168,7 +179,12 @@ def refuse_grant(creator: Caller, terms: KeyTerms, now: datetime) -> None:
     if missing:
         message = f"A key can't grant what its creator lacks: {', '.join(missing)}."
         raise MissingScope(message)
-    reasons = (*_about_scopes(terms), *_about_label(terms), *_about_expiry(terms, now))
+    reasons = (
+        *_about_scopes(terms),
+        *_about_label(terms),
+        *_about_expiry(terms, now),
+        *_about_project(terms),
+    )
     if reasons:
         raise Invalid(reasons=reasons)
 
@@ -200,3 +216,9 @@ def _about_expiry(terms: KeyTerms, now: datetime) -> tuple[Reason, ...]:
     if terms.expires_at is None or now < terms.expires_at <= now + EXPIRY_LIMIT:
         return ()
     return (Reason("expires_at", "out_of_range", "must lie in the future, by at most 100 years"),)
+
+
+def _about_project(terms: KeyTerms) -> tuple[Reason, ...]:
+    if terms.project_id is None or not terms.is_operator:
+        return ()
+    return (Reason("project_id", "not_of_operator", "can't be named: an operator's key is for everything"),)

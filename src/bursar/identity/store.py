@@ -145,6 +145,17 @@ class KeyStore(Protocol):
         """The tenant's keys in order of creation, revoked ones included."""
         ...
 
+    def rotate_key(self, key: ApiKey, secret_hash: str, ends_at: datetime) -> ApiKey:
+        """Keep a new key, and let the one that it replaces end then, if that doesn't end before.
+
+        Answers the replaced key as it is then.
+
+        Raises:
+            NotFound: the tenant has no key of the id that is to be replaced, or it was revoked meanwhile.
+            Conflict: a key with this secret exists (reason `key_exists`).
+        """
+        ...
+
     def revoke_key(self, tenant_id: str, key_id: str, at: datetime, why: Revocation) -> ApiKey:
         """Revoke a key and answer it as it is then.
 

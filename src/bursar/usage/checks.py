@@ -63,6 +63,8 @@ class Receipt:
     newest: int
     knows_tenant: Callable[[str], bool]
     horizon_of: Callable[[str, datetime], datetime | None]
+    projects: frozenset[str] | None = None
+    """Those that events may be of, where the caller may ingest in some of its tenant's only."""
 
     @classmethod
     def of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,10 +28,10 @@ from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRec
 from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
 from bursar.usage.redact import redact_text
 from bursar.usage.respelling import respelled
-from bursar.usage.tracking import NoTokens, name_token, tenant_of_token
+from bursar.usage.tracking import NoTokens, name_project, name_token, tenant_of_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bursar.pricing.books import PriceBooks
     from bursar.pricing.cards import Card
@@ -118,6 +119,8 @@ class Intake:
     def take(self, items: Sequence[Item]) -> None:
         """Make records of the next items of the body."""
         records, record_of = self.records, self._short_way.record_of
+        if self.receipt.projects is not None:
+            record_of = partial(self._record_within, self.receipt.projects)
         for index, item in enumerate(items, self.encoded + len(records) + len(self.rejections)):
             record = None if isinstance(item, Refused) else record_of(item)
             if record is None:
@@ -126,6 +129,10 @@ class Intake:
             records.append(record)
             if self.wants_answers:
                 self.answers.append(_answer_to(item.event_id, record))
+
+    def _record_within(self, projects: frozenset[str], event: UsageEvent) -> PlainRecord | None:
+        """By the short way, of a caller bound to projects."""
+        return None if name_project(event, projects) else self._short_way.record_of(event)
 
     def encode(self) -> UnnumberedLines:
         """The records as lines; they leave `records`, so that their memory is soon used again."""
@@ -141,10 +148,10 @@ class Intake:
             reasons = item.reasons
         else:
             try:
-                if item.tracking_token is None:
+                if item.tracking_token is self.receipt.projects is None:
                     if self._has_taken(item, index):
                         return
-                elif self._has_taken_tracked(item, index):
+                elif self._has_taken_bound(item, index):
                     return
             except (Invalid, RecursionError):
                 # What could be read just so may be too deep to be written from here.
@@ -152,13 +159,24 @@ class Intake:
             reasons = self._all_reasons(item)
         self.rejections.append(Rejection(index, reasons, item.event_id))
 
-    def _has_taken_tracked(self, event: UsageEvent, index: int) -> bool:
-        """Add the record of an event that names a tracking token, as `_has_taken` does."""
-        tenant_id = tenant_of_token(event, self.receipt.caller)
-        if name_token(event, self.receipt.caller, self.maker.tokens) or not self._has_taken(event, index):
+    def _has_taken_bound(self, event: UsageEvent, index: int) -> bool:
+        """Add the record of an event that names a tracking token, or is of a caller bound to projects."""
+        is_tracked, tenant_id = event.tracking_token is not None, tenant_of_token(event, self.receipt.caller)
+        if [*self._binding_reasons(event)] or not self._has_taken(event, index):
             return False
-        self.tracked[tenant_id, event.tracking_token_id or ""] += 1
+        if is_tracked:
+            self.tracked[tenant_id, event.tracking_token_id or ""] += 1
         return True
+
+    def _binding_reasons(self, event: UsageEvent) -> Iterator[Reason]:
+        """Why its token or its project can't be; where they can, the event says both from now on."""
+        receipt = self.receipt
+        if receipt.projects is not None and (reason := name_project(event, receipt.projects)):
+            yield reason
+        if event.tracking_token is not None and (
+            reason := name_token(event, receipt.caller, self.maker.tokens)
+        ):
+            yield reason
 
     def _has_taken(self, event: UsageEvent, index: int) -> bool:
         """Add the event's record and answer; False or `Invalid` where something is wrong with it."""
@@ -232,8 +250,7 @@ class Intake:
             *check_event(event.tenant_id, micros, receipt),
             *check_json_parts(event, _encoded(event)),
         ]
-        if event.tracking_token is not None:
-            reasons += filter(None, [name_token(event, receipt.caller, self.maker.tokens)])
+        reasons += self._binding_reasons(event)
         declared = None if any(reason.field == "tenant_id" for reason in reasons) else self._declared(event)
         if declared is not None:
             reasons += check_service(event, declared)

@@ -1,6 +1,8 @@
-"""The tracking token that an event names becomes the id that the event keeps, or a reason against it.
+"""What an event is bound to: the tracking token that it names, and the project of the caller's key.
 
-Which tokens there are is `identity/tokens/`' business. Events that name none never come here.
+A token becomes the id that the event keeps, an absent project the only one that the key is for, or there is
+a reason against it. Which tokens there are is `identity/tokens/`' business. Events that name none, of callers
+who may ingest in all of their tenant, never come here.
 """
 
 from __future__ import annotations
@@ -61,4 +63,23 @@ def name_token(event: UsageEvent, caller: Caller, tokens: TrackingTokens) -> Rea
         text = f"tracking_token is the token {found.id}, but tracking_token_id says another one."
         return Reason("tracking_token_id", "contradiction", text)
     event.tracking_token, event.tracking_token_id = None, found.id
+    return None
+
+
+def name_project(event: UsageEvent, projects: frozenset[str]) -> Reason | None:
+    """Put the only project that the caller may ingest in into an event that names none.
+
+    Answers why the event can't be, and leaves it as it was: its project is none of the caller's, or it names
+    none and the caller has several.
+    """
+    named = event.project_id
+    if named in projects:
+        return None
+    shown = ", ".join(sorted(projects))
+    if named is not None:
+        text = f"The credential may send usage of these projects only: {shown}."
+        return Reason("project_id", "project_mismatch", text)
+    if len(projects) > 1:
+        return Reason("project_id", "required_field", f"project_id must be one of: {shown}.")
+    (event.project_id,) = projects
     return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.keys import ApiKey, Credential, KeyTerms, Revocation
@@ -39,12 +39,8 @@ class RelationalKeys:
 
     def add_key(self, key: ApiKey, secret_hash: str) -> None:
         """See `KeyStore.add_key`."""
-        taken = Conflict(
-            "There is a key with this secret already.",
-            reasons=(Reason("key", "key_exists", "a secret belongs to one key"),),
-        )
         orphan = no_tenant(key.terms.tenant_id)
-        with writing(self._engine) as connection, refusing(duplicate=taken, orphan=orphan):
+        with writing(self._engine) as connection, refusing(duplicate=_taken(), orphan=orphan):
             connection.execute(insert(API_KEYS).values({**_row_of(key), "secret_hash": secret_hash}))
 
     def key(self, tenant_id: str, key_id: str) -> ApiKey:
@@ -60,6 +56,23 @@ class RelationalKeys:
         question = select(API_KEYS).where(API_KEYS.c.tenant_id == tenant_id)
         with reading(self._engine) as connection:
             return read_page(connection, question, API_KEYS, ask, _key_of)
+
+    def rotate_key(self, key: ApiKey, secret_hash: str, ends_at: datetime) -> ApiKey:
+        """See `KeyStore.rotate_key`."""
+        replaced, expires_at = key.replaces or "", API_KEYS.c.expires_at
+        end = bindparam("end", ends_at, expires_at.type)
+        ended = (
+            update(API_KEYS)
+            .where(_is_key(key.terms.tenant_id, replaced), API_KEYS.c.revoked_at.is_(None))
+            .values(expires_at=case((or_(expires_at.is_(None), expires_at > end), end), else_=expires_at))
+            .returning(API_KEYS)
+        )
+        with writing(self._engine) as connection, refusing(duplicate=_taken()):
+            row = connection.execute(ended).one_or_none()
+            if row is None:
+                raise _no_key(replaced)
+            connection.execute(insert(API_KEYS).values({**_row_of(key), "secret_hash": secret_hash}))
+        return _key_of(row)
 
     def revoke_key(self, tenant_id: str, key_id: str, at: datetime, why: Revocation) -> ApiKey:
         """See `KeyStore.revoke_key`."""
@@ -136,6 +149,13 @@ class RelationalKeys:
             return connection.execute(question).first() is not None
 
 
+def _taken() -> Conflict:
+    return Conflict(
+        "There is a key with this secret already.",
+        reasons=(Reason("key", "key_exists", "a secret belongs to one key"),),
+    )
+
+
 def _no_key(key_id: str) -> NotFound:
     return NotFound(f"There is no API key '{key_id}'.")
 
@@ -159,6 +179,9 @@ def _row_of(key: ApiKey) -> dict[str, object]:
         "revoked_at": key.revoked_at,
         "revocation": key.revocation.value if key.revocation else None,
         "from_setting": terms.from_setting,
+        "project_id": terms.project_id,
+        "networks": " ".join(terms.networks),
+        "replaces": key.replaces,
     }
 
 
@@ -170,6 +193,8 @@ def _key_of(row: Row[Any]) -> ApiKey:
         is_operator=row.is_operator,
         expires_at=row.expires_at,
         from_setting=row.from_setting,
+        project_id=row.project_id,
+        networks=tuple((row.networks or "").split()),
     )
     return ApiKey(
         id=row.id,
@@ -179,4 +204,5 @@ def _key_of(row: Row[Any]) -> ApiKey:
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
         revocation=Revocation(row.revocation) if row.revocation else None,
+        replaces=row.replaces,
     )

@@ -57,6 +57,12 @@ API_KEYS = Table(
     Column("revoked_at", UtcMoment),
     Column("revocation", String),
     Column("from_setting", String),
+    # Empty: all of the tenant.
+    Column("project_id", String),
+    # CIDR, separated by spaces; empty: anywhere.
+    Column("networks", String),
+    # The key that was rotated into this one.
+    Column("replaces", String),
     Index("ix_api_keys_order", "tenant_id", "created_at", "id"),
 )
 
