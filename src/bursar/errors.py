@@ -14,7 +14,8 @@
     │   ├── MissingScope, TenantMismatch, TenantSuspended, WrongNetwork
     ├── NotFound              no such thing for this caller (not_found)
     ├── Conflict              it clashes with what is there (conflict)
-    │   └── BookMoved         the price book was updated meanwhile (price_book_moved)
+    │   ├── BookMoved         the price book was updated meanwhile (price_book_moved)
+    │   └── NoEncryptionKey, SecretUnreadable
     ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
     │   ├── Overloaded, DiskFull, TimedOut
     │   ├── OutgoingFailed    another server gave no usable answer (outgoing_failed)
@@ -193,6 +194,22 @@ class BookMoved(Conflict):
 
     code = "price_book_moved"
     title = "The price book was updated by somebody else meanwhile"
+
+
+class NoEncryptionKey(Conflict):
+    """A secret can't be sealed: the operator has chosen no encryption key. Nothing was kept."""
+
+    code = "no_encryption_key"
+    title = (
+        "Secrets are kept only once the operator has set BURSAR_ENCRYPTION_KEY or BURSAR_ENCRYPTION_KEY_FILE"
+    )
+
+
+class SecretUnreadable(Conflict):
+    """A kept secret can't be opened: its encryption key isn't at hand, or it was damaged."""
+
+    code = "secret_unreadable"
+    title = "A kept secret can't be opened"
 
 
 class Unavailable(BursarError):

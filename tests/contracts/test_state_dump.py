@@ -12,6 +12,9 @@ from sqlalchemy import insert, select
 
 from bursar.billing.registered import RecordedRule, RegisteredService, ServiceVersion
 from bursar.errors import ConfigurationError, NewerFormat
+from bursar.identity.credentials.credential import Author as CredentialAuthor
+from bursar.identity.credentials.credential import ProviderCredential
+from bursar.identity.credentials.envelope import Envelope
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import Role, RoleBinding
 from bursar.identity.tokens.token import TrackingToken
@@ -25,6 +28,7 @@ from bursar.pricing.rules.selection import Rates
 from bursar.storage.relational.agreements import RelationalAgreements
 from bursar.storage.relational.audit import RelationalAudit
 from bursar.storage.relational.billing import RelationalBilling
+from bursar.storage.relational.credentials import RelationalCredentials
 from bursar.storage.relational.dump import dump_state, restore_state
 from bursar.storage.relational.exchange_rates import RelationalExchangeRates
 from bursar.storage.relational.identity import RelationalIdentityStore
@@ -65,6 +69,7 @@ def filled(state_engine: Engine) -> Engine:
         connection.execute(insert(METADATA.tables["runs"]).values(**_a_run()))
     RelationalAudit(state_engine).append("acme", a_deed("key.create", after={"label": "¢ \0"}), MOMENT)
     _agree(state_engine)
+    _entrust(state_engine)
     return state_engine
 
 
@@ -101,6 +106,13 @@ def _agree(engine: Engine) -> None:
     )
     services.add_rule(RecordedRule(tenant_id="acme", rule=rule))
     services.withdraw_rule("acme", "rul_1", MOMENT, "key_1")
+
+
+def _entrust(engine: Engine) -> None:
+    """A credential, sealed."""
+    author = CredentialAuthor("key_1", MOMENT)
+    credential = ProviderCredential("crd_1", "acme", "openai", "ädmin", "wxyz", "mk_1", author)
+    RelationalCredentials(engine).add_credential(credential, Envelope("mk_1", "d3JhcA==", "c2VhbA=="))
 
 
 def _a_run() -> dict[str, Any]:

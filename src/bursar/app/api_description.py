@@ -35,7 +35,7 @@ TAGS = (
     ("usage", "Questions about usage and spend"),
     ("prices", "What models cost"),
     ("billing", "What months come to, what is paid by the month, currencies and exchange rates"),
-    ("identity", "Tenants, projects, API keys and tracking tokens"),
+    ("identity", "Tenants, projects, API keys, tracking tokens and credentials for providers"),
     ("audit", "Who did what, and whether that log is whole"),
     ("retention", "For how long data is kept"),
     ("scheduler", "Jobs, their runs and their times"),

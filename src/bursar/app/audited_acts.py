@@ -41,6 +41,10 @@ ACTS: dict[str, Act] = {
     "create_token": Act("token.create", "id"),
     "change_token": Act("token.change", "token_id"),
     "remove_token": Act("token.remove", "token_id"),
+    "create_credential": Act("credential.create", "id"),
+    "replace_credential_secret": Act("credential.replace", "credential_id"),
+    "revoke_credential": Act("credential.revoke", "credential_id"),
+    "rotate_secrets": Act("secrets.rotate"),
     "add_override": Act("price.override.add", "id"),
     "withdraw_override": Act("price.override.withdraw", "override_id"),
     "add_alias": Act("price.alias.add", "id"),
@@ -79,6 +83,7 @@ EXEMPT: dict[str, str] = {
     "check_prices": "says what an event would cost and stores nothing",
     "try_billing_rule": "says what a rule would bill and stores nothing",
     "ask_query": "a question, sent as a body because it may be long",
+    "check_secrets": "opens every secret, hands out none and changes nothing",
     "verify": "recounts and changes nothing",
 }
 """Endpoints with another method than GET that are no acts, and why."""

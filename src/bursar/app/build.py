@@ -23,6 +23,7 @@ from bursar.app.applier import Applier
 from bursar.app.before_upgrade import back_up_before_upgrade
 from bursar.app.change_jobs import destroy_unneeded_pads
 from bursar.app.changes import JournaledChanges
+from bursar.app.encryption import open_vault
 from bursar.app.jobs import jobs_of, make_runner
 from bursar.app.metrics import Metrics, QueryMetrics
 from bursar.app.prices_of_tenants import TenantPricing, open_tenant_pricing
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from bursar.identity.credentials.vault import Vault
     from bursar.scheduling.runner import JobRunner
     from bursar.settings import Settings
     from bursar.usage.intake import CostAnswer
@@ -95,6 +97,8 @@ class Platform:
     identity: RelationalIdentityStore
     authenticator: Authenticator
     audit: AuditLog
+    vault: Vault
+    """Keeps the secrets that tenants entrust."""
     snapshots: PriceSnapshotStore
     books: PriceBooks
     tenant_pricing: TenantPricing
@@ -241,6 +245,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = _open_state(settings, folder)
     identity = RelationalIdentityStore(engine)
     first_start = bootstrap(identity, _configured_keys(settings), clock.now())
+    vault = open_vault(settings, folder, engine)
     snapshots = PriceSnapshotStore(engine)
     keeper, books, registry = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
@@ -255,6 +260,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         identity=identity,
         authenticator=Authenticator(identity),
         audit=AuditLog(RelationalAudit(engine), AuditPlaces(folder.audit_places)),
+        vault=vault,
         snapshots=snapshots,
         books=books,
         tenant_pricing=open_tenant_pricing(engine, books),

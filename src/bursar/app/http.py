@@ -51,6 +51,7 @@ from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.billing.services.api import make_router as make_services_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.identity.audit.api import make_router as make_audit_router
+from bursar.identity.credentials.api import make_router as make_credentials_router
 from bursar.identity.limits.policy import Use
 from bursar.identity.tokens.api import make_router as make_tokens_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
@@ -141,6 +142,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         make_audit_router(platform.audit, auth.require),
+        make_credentials_router(platform.vault, auth.require),
         # Before the prices: one of their routes takes every path of two or more parts.
         make_agreements_router(
             make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require

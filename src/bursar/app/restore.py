@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from bursar import clock
 from bursar.app.backup import STATE
 from bursar.app.build import duckdb_limits
+from bursar.app.encryption import keys_of
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import open_stores
 from bursar.errors import ConfigurationError, DiskFull
@@ -29,6 +30,7 @@ from bursar.storage.folder import DataFolder, claim_folder
 from bursar.storage.folder_format import CURRENT, refuse_newer
 from bursar.storage.journal.adopting import adopt_copy
 from bursar.storage.keyindex.trust import adopt_index
+from bursar.storage.relational.credentials import RelationalCredentials
 from bursar.storage.relational.dump import restore_state
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.migrate import upgrade
@@ -58,6 +60,8 @@ class RestoreReport:
     last_seq: int
     """Of the backup's last record."""
     recount: Recount
+    missing_keys: tuple[str, ...] = ()
+    """Encryption keys that its secrets need and that aren't at hand here; no backup has any."""
 
 
 def restore_backup(backup: Path, settings: Settings, tell: Progress) -> RestoreReport:
@@ -71,12 +75,13 @@ def restore_backup(backup: Path, settings: Settings, tell: Progress) -> RestoreR
     manifest = load_backup(backup)
     refuse_newer(manifest.versions, backup)
     target = settings.data_dir
+    at_hand = {key.id for key in keys_of(settings, DataFolder(target))}
     _refuse_used_folder(target)
     with _place_beside(target) as place:
         _copy_files(backup, manifest, place, tell)
         journal_id = _adopt(place, manifest)
         url = settings.database_url or f"sqlite:///{DataFolder(place).state}"
-        _restore_state(url, place / STATE, manifest.journal_id, journal_id)
+        needed = _restore_state(url, place / STATE, manifest.journal_id, journal_id)
         _move(place, target)
     recount = _recount(DataFolder(target), settings, tell)
     return RestoreReport(
@@ -86,6 +91,7 @@ def restore_backup(backup: Path, settings: Settings, tell: Progress) -> RestoreR
         journal_id=journal_id,
         last_seq=manifest.last_seq,
         recount=recount,
+        missing_keys=tuple(sorted(needed - at_hand)),
     )
 
 
@@ -155,7 +161,8 @@ def _adopt(place: Path, manifest: BackupManifest) -> str:
     return identity.journal_id
 
 
-def _restore_state(url: str, dump: Path, from_journal_id: str, journal_id: str) -> None:
+def _restore_state(url: str, dump: Path, from_journal_id: str, journal_id: str) -> frozenset[str]:
+    """Fill the state store; answers the ids of the encryption keys that its secrets need."""
     engine = make_engine(url)
     try:
         restore_state(engine, dump)
@@ -163,9 +170,11 @@ def _restore_state(url: str, dump: Path, from_journal_id: str, journal_id: str) 
         # Often it is just such a run that the restore is to undo: a reset or a void must not go on by itself.
         RelationalRuns(engine).interrupt_open(clock.now(), _INTERRUPTED)
         adopt_runs(engine, from_journal_id, journal_id)
+        needed = frozenset(RelationalCredentials(engine).sealed_by())
     finally:
         engine.dispose()
     dump.unlink()
+    return needed
 
 
 def _move(place: Path, target: Path) -> None:

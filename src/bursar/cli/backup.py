@@ -94,6 +94,10 @@ def restore(
             f"Restored {report.data_dir} as of {report.made_at}: {report.recount.events:,} events, journal"
             f" {report.journal_id} (from {report.from_journal_id}, up to {report.last_seq})."
         )
+        if report.missing_keys:
+            from bursar.identity.credentials.master_keys import missing_key
+
+            print(missing_key(report.missing_keys, ()))
         print(_next_steps(settings) if report.recount.is_clean else "It doesn't tie out: `bursar verify`.")
     if not report.recount.is_clean:
         raise typer.Exit(ExitCode.DIFFERENCES)
@@ -148,7 +152,7 @@ def _show_backup(report: Mapping[str, Any], *, as_json: bool) -> None:
         f" {show_bytes(report['copied_bytes'])} copied, {show_bytes(report['reused_bytes'])} there already;"
         f" complete up to {report['last_seq']}."
     )
-    print("Settings and the keys in them are in no backup; keep them elsewhere.")
+    print("Settings, the keys in them and `encryption.key` are in no backup; keep them elsewhere.")
 
 
 def _check(target: Path, *, as_json: bool) -> None:

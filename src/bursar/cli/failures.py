@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line itself is wrong; typer's own."""
     DIFFERENCES = 3
-    """`bursar verify` found something that doesn't tie out, or `bursar erase-user` left something behind."""
+    """`verify` or `secrets check` found something wrong, or `erase-user` left something behind."""
 
 
 class CommandFailed(Exception):

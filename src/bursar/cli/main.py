@@ -15,6 +15,7 @@ from bursar.cli import (
     billing_rules,
     billing_settings,
     correct,
+    credentials,
     db,
     demo,
     doctor,
@@ -34,6 +35,7 @@ from bursar.cli import (
     retention,
     scheduler,
     seats,
+    secrets,
     serve,
     services,
     tenants,
@@ -53,7 +55,8 @@ Start here:
 
 \b
 Exit codes:
-  0 done   1 failed   2 wrong command line   3 `verify` found differences, `erase-user` left some
+  0 done   1 failed   2 wrong command line
+  3 `verify` found differences, `erase-user` left some, `secrets check` found one that doesn't open
 """
 
 app = typer.Typer(
@@ -89,6 +92,8 @@ app.add_typer(quarantine.app, name="quarantine", help=quarantine.HELP)
 app.add_typer(audit.app, name="audit", help=audit.HELP)
 app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tokens.app, name="tokens", help=tokens.HELP)
+app.add_typer(credentials.app, name="credentials", help=credentials.HELP)
+app.add_typer(secrets.app, name="secrets", help=secrets.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
 billing.app.command("settings", epilog=billing_settings.EXAMPLES)(billing_settings.settings)

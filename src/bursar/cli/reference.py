@@ -32,7 +32,8 @@ talk to a server elsewhere. Results go to standard output, everything else to st
 | 0 | done |
 | 1 | failed; one line on stderr says why and what to do |
 | 2 | the command line itself is wrong |
-| 3 | `bursar verify` found differences; `bursar erase-user` left something that holds an identifier |
+| 3 | `bursar verify` found differences; `bursar erase-user` left something that holds an identifier;\
+ `bursar secrets check` found a secret that doesn't open |
 """
 
 

@@ -95,7 +95,7 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
     @router.get("/tenants", dependencies=[reader])
     def list_tenants(asked: Asked) -> ListOut[TenantOut]:
         """All tenants in order of creation. Operator only."""
-        return _shown(desk.store.tenants(asked), TenantOut.of)
+        return shown(desk.store.tenants(asked), TenantOut.of)
 
     @router.post("/tenants", status_code=HTTPStatus.CREATED, dependencies=[admin])
     def create_tenant(body: TenantIn) -> TenantOut:
@@ -129,7 +129,7 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
     @router.get("/projects")
     def list_projects(asked: Asked, caller: Caller = reader) -> ListOut[ProjectOut]:
         """The tenant's projects in order of creation."""
-        return _shown(desk.store.projects(caller.tenant_id, asked), ProjectOut.of)
+        return shown(desk.store.projects(caller.tenant_id, asked), ProjectOut.of)
 
     @router.post("/projects", status_code=HTTPStatus.CREATED)
     def create_project(body: ProjectIn, caller: Caller = admin) -> ProjectOut:
@@ -169,7 +169,7 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
         """The tenant's API keys in order of creation, without secrets, revoked ones included."""
         now = desk.now()
         page = desk.store.keys(caller.tenant_id, asked)
-        return _shown(page, lambda key: KeyOut.of(key, now))
+        return shown(page, lambda key: KeyOut.of(key, now))
 
     @router.post("/keys", status_code=HTTPStatus.CREATED)
     def create_key(body: KeyIn, caller: Caller = admin) -> IssuedKeyOut:
@@ -219,6 +219,7 @@ def _add_endings_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency
         return KeyOut.of(key, now)
 
 
-def _shown(page: Page[Item], show: Callable[[Item], Shown]) -> ListOut[Shown]:
+def shown(page: Page[Item], show: Callable[[Item], Shown]) -> ListOut[Shown]:
+    """A page of a list as it is answered, each item as `show` shows it."""
     cursor = write_cursor(page.next) if page.next else None
     return ListOut(items=[show(item) for item in page.items], next_cursor=cursor)

@@ -39,6 +39,8 @@ class Permission(StrEnum):
     KEYS_WRITE = "keys:write"
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"
+    SECRETS_READ = "secrets:read"
+    SECRETS_WRITE = "secrets:write"
     TENANT_READ = "tenant:read"
     TENANT_WRITE = "tenant:write"
     ROLES_READ = "roles:read"
@@ -74,6 +76,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.KEYS_WRITE: "Make and revoke API keys.",
     Permission.TOKENS_READ: "See tracking tokens and how much they are used.",
     Permission.TOKENS_WRITE: "Make, switch off and delete tracking tokens.",
+    Permission.SECRETS_READ: "See which credentials for providers there are (never their secrets).",
+    Permission.SECRETS_WRITE: "Entrust, replace and revoke credentials for providers.",
     Permission.TENANT_READ: "See the tenant's settings.",
     Permission.TENANT_WRITE: "Change the tenant's settings.",
     Permission.ROLES_READ: "See roles, and who has which.",
@@ -116,6 +120,7 @@ _READING = frozenset(one for one in OF_TENANTS if one.endswith(":read")) - {
     Permission.JOBS_READ,
     Permission.ROLES_READ,
     Permission.AUDIT_READ,
+    Permission.SECRETS_READ,
 }
 BUNDLES: dict[str, frozenset[Permission]] = {
     Scope.INGEST: frozenset({Permission.USAGE_INGEST}),

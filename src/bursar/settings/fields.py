@@ -65,6 +65,13 @@ def _check_key(key: SecretStr) -> SecretStr:
     return key
 
 
+def _check_sealing_keys(keys: SecretStr) -> SecretStr:
+    if not re.fullmatch(f"({_SEALING_KEY}[\\s,]+)*{_SEALING_KEY}[\\s,]*", keys.get_secret_value()):
+        message = "not usable encryption keys"
+        raise ValueError(message)
+    return keys
+
+
 def _to_psycopg(url: str) -> str:
     """The same database through psycopg, whichever driver the URL was written for."""
     scheme, separator, rest = url.partition("://")
@@ -87,7 +94,11 @@ def _check_memory(size: str) -> str:
 
 
 _KEY_FORM = "8 to 256 printable ASCII characters without spaces"
+_SEALING_FORM = "32 random bytes in base64 (`openssl rand -base64 32`) or hexadecimal; several with commas"
+_SECRET_FORMS = frozenset({_KEY_FORM, _SEALING_FORM})
+_SEALING_KEY = r"([0-9A-Za-z+/_-]{43}=?|[0-9A-Fa-f]{64})"
 Key = Annotated[SecretStr, AfterValidator(_check_key)]
+SealingKeys = Annotated[SecretStr, AfterValidator(_check_sealing_keys)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _duckdb_size = Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
 DuckdbSize = Annotated[str, _duckdb_size, Spelling("a size with its unit, such as 512MB or 4GiB")]
@@ -146,6 +157,13 @@ class Settings(BaseModel):
     """An admin key of the tenant `default`, valid for as long as it is set."""
     ingest_key: Annotated[Key | None, Spelling(_KEY_FORM, ("INGEST_KEY",))] = None
     """An ingest-only key of the tenant `default`, valid for as long as it is set."""
+    encryption_key: Annotated[SealingKeys | None, Spelling(_SEALING_FORM, ("ENCRYPTION_KEY",))] = None
+    """Seals the secrets that tenants entrust. Of several keys the first one seals, all of them open."""
+    encryption_key_file: Annotated[
+        Annotated[Path, AfterValidator(Path.expanduser)] | None, Spelling("a file", ("ENCRYPTION_KEY_FILE",))
+    ] = None
+    """File with encryption keys, one a line, behind those of `BURSAR_ENCRYPTION_KEY`. Without any key the
+    first secret makes one, `encryption.key` in the data folder; not in production nor with PostgreSQL."""
     anonymous_loopback: bool = False
     """Lets callers on this very machine in without a key, as the tenant `default`. Refused in production."""
     database_url: Annotated[
@@ -321,7 +339,8 @@ def _bound(metadata: list[Any], name: str) -> Any:  # noqa: ANN401 -- a bound is
 
 def show_value(field: str, value: object) -> str:
     """The value as text that may be printed: keys and passwords are masked."""
-    if _spelling_of(field).form == _KEY_FORM or isinstance(value, SecretStr):
+    is_secret = isinstance(value, SecretStr) or _spelling_of(field).form in _SECRET_FORMS
+    if value is None or is_secret:
         return "" if value is None else "***"
     if isinstance(value, bool):
         return str(value).lower()

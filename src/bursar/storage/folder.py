@@ -72,6 +72,11 @@ class DataFolder:
         return self.path / "pads"
 
     @property
+    def encryption_key(self) -> Path:
+        """The master key of sealed secrets where the operator chose none; no backup has it."""
+        return self.path / "encryption.key"
+
+    @property
     def scratch(self) -> Path:
         """Files that no one misses after a stop."""
         return self.path / "tmp"
