@@ -243,8 +243,7 @@ def build_platform(settings: Settings) -> Platform:
 
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = _open_state(settings, folder)
-    identity = RelationalIdentityStore(engine)
-    first_start = bootstrap(identity, _configured_keys(settings), clock.now())
+    identity, first_start = _identity(settings, engine)
     vault = open_vault(settings, folder, engine)
     snapshots = PriceSnapshotStore(engine)
     keeper, books, registry = _prices(engine)
@@ -282,6 +281,12 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         limits=_rate_limits(settings, metrics),
     )
     return _with_jobs(platform)
+
+
+def _identity(settings: Settings, engine: StateEngine) -> tuple[RelationalIdentityStore, Bootstrap]:
+    """Tenants and keys, those that settings name among them."""
+    identity = RelationalIdentityStore(engine)
+    return identity, bootstrap(identity, _configured_keys(settings), clock.now())
 
 
 def _with_jobs(platform: Platform) -> Platform:
