@@ -28,6 +28,7 @@ from pydantic import (
 
 from bursar.errors import Reason
 from bursar.settings.networks import HOSTS_FORM, NETWORKS_FORM, ORIGINS_FORM, Hosts, Networks, Origins
+from bursar.settings.secret_values import KEY_FORM, SEALING_FORM, SECRET_FORMS, Key, SealingKeys
 
 PREFIX = "BURSAR_"
 KIB, MIB = 2**10, 2**20
@@ -58,20 +59,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _check_key(key: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]{8,256}", key.get_secret_value()):
-        message = "not a usable key"
-        raise ValueError(message)
-    return key
-
-
-def _check_sealing_keys(keys: SecretStr) -> SecretStr:
-    if not re.fullmatch(f"({_SEALING_KEY}[\\s,]+)*{_SEALING_KEY}[\\s,]*", keys.get_secret_value()):
-        message = "not usable encryption keys"
-        raise ValueError(message)
-    return keys
-
-
 def _to_psycopg(url: str) -> str:
     """The same database through psycopg, whichever driver the URL was written for."""
     scheme, separator, rest = url.partition("://")
@@ -93,12 +80,6 @@ def _check_memory(size: str) -> str:
     return size
 
 
-_KEY_FORM = "8 to 256 printable ASCII characters without spaces"
-_SEALING_FORM = "32 random bytes in base64 (`openssl rand -base64 32`) or hexadecimal; several with commas"
-_SECRET_FORMS = frozenset({_KEY_FORM, _SEALING_FORM})
-_SEALING_KEY = r"([0-9A-Za-z+/_-]{43}=?|[0-9A-Fa-f]{64})"
-Key = Annotated[SecretStr, AfterValidator(_check_key)]
-SealingKeys = Annotated[SecretStr, AfterValidator(_check_sealing_keys)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 _duckdb_size = Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")
 DuckdbSize = Annotated[str, _duckdb_size, Spelling("a size with its unit, such as 512MB or 4GiB")]
@@ -151,13 +132,13 @@ class Settings(BaseModel):
     """Folder of all that Bursar keeps: journal, stores, socket. Made if absent. One process owns it."""
     environment: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = "development"
     """`production` refuses what is only convenient on a developer's machine."""
-    admin_key: Annotated[Key | None, Spelling(_KEY_FORM)] = None
+    admin_key: Annotated[Key | None, Spelling(KEY_FORM)] = None
     """The operator's key, valid while it is set. While there is none, one is made and printed once."""
-    api_key: Annotated[Key | None, Spelling(_KEY_FORM, ("API_KEY",))] = None
+    api_key: Annotated[Key | None, Spelling(KEY_FORM, ("API_KEY",))] = None
     """An admin key of the tenant `default`, valid for as long as it is set."""
-    ingest_key: Annotated[Key | None, Spelling(_KEY_FORM, ("INGEST_KEY",))] = None
+    ingest_key: Annotated[Key | None, Spelling(KEY_FORM, ("INGEST_KEY",))] = None
     """An ingest-only key of the tenant `default`, valid for as long as it is set."""
-    encryption_key: Annotated[SealingKeys | None, Spelling(_SEALING_FORM, ("ENCRYPTION_KEY",))] = None
+    encryption_key: Annotated[SealingKeys | None, Spelling(SEALING_FORM, ("ENCRYPTION_KEY",))] = None
     """Seals the secrets that tenants entrust. Of several keys the first one seals, all of them open."""
     encryption_key_file: Annotated[
         Annotated[Path, AfterValidator(Path.expanduser)] | None, Spelling("a file", ("ENCRYPTION_KEY_FILE",))
@@ -339,7 +320,7 @@ def _bound(metadata: list[Any], name: str) -> Any:  # noqa: ANN401 -- a bound is
 
 def show_value(field: str, value: object) -> str:
     """The value as text that may be printed: keys and passwords are masked."""
-    is_secret = isinstance(value, SecretStr) or _spelling_of(field).form in _SECRET_FORMS
+    is_secret = isinstance(value, SecretStr) or _spelling_of(field).form in SECRET_FORMS
     if value is None or is_secret:
         return "" if value is None else "***"
     if isinstance(value, bool):
