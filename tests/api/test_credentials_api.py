@@ -233,8 +233,8 @@ def test_without_its_key_a_secret_stays_shut_and_everything_says_which_key_is_mi
     with running_server(tmp_path / "data", encryption_key=first) as server:
         tenant = Tenant(server, "acme")
         made = tenant.entrust()
-    for chosen in ({"encryption_key": second}, {}):
-        with running_server(tmp_path / "data", **chosen) as server:
+    for chosen in (second, None):
+        with running_server(tmp_path / "data", encryption_key=chosen) as server:
             assert any(first_id in str(line) for line in logged)
             with pytest.raises(SecretUnreadable, match=first_id):
                 server.platform.vault.reveal("acme", made["id"], "a test")
