@@ -7,6 +7,7 @@
     │   ├── OutgoingRefused   a URL that leads to where nothing may be asked (outgoing_refused)
     │   ├── WrongHost         meant for a host that this isn't (wrong_host)
     │   ├── TooLarge          over a size limit (body_too_large)
+    │   ├── TargetTooLong, TooManyParameters
     │   └── Invalid           readable, but refused with every reason (invalid)
     ├── Unauthenticated       no usable credential (unauthenticated)
     │   ├── MissingKey, UnknownKey, ExpiredKey, RevokedKey
@@ -96,6 +97,20 @@ class WrongHost(BadRequest):
 
     code = "wrong_host"
     title = "This server doesn't go by the name in the Host header; BURSAR_ALLOWED_HOSTS has its names"
+
+
+class TargetTooLong(BadRequest):
+    """The request's path and query are over their limit; nothing was done."""
+
+    code = "target_too_long"
+    title = "Path and query are longer than the limit"
+
+
+class TooManyParameters(BadRequest):
+    """The query has more parameters than are read; nothing was done."""
+
+    code = "too_many_parameters"
+    title = "The query has more parameters than the limit"
 
 
 class Invalid(BadRequest):

@@ -42,6 +42,7 @@ from bursar.app.middleware import Frame, Guard
 from bursar.app.prices_of_tenants import make_desk
 from bursar.app.rate_limits import Limiting
 from bursar.app.readings import read_platform
+from bursar.app.request_heads import HeadBounds
 from bursar.app.scheduler_api import make_router as make_scheduler_router
 from bursar.app.single_posts import SinglePosts
 from bursar.app.strange_parameters import refuse_strange_parameters
@@ -97,7 +98,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
         app = Limiting(app, platform.limits, doorkeeper)
     edge = edge_of(platform.settings)
     logs_routine = platform.settings.log_level == "debug"
-    return Frame(edge.around(app), metrics.http, edge.proxies, logs_routine=logs_routine)
+    return Frame(edge.around(HeadBounds(app)), metrics.http, edge.proxies, logs_routine=logs_routine)
 
 
 def make_single_posts(platform: Platform) -> SinglePosts | None:

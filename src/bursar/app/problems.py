@@ -44,6 +44,7 @@ class MethodNotAllowed(BursarError):
 STATUS_BY_ERROR: tuple[tuple[type[BursarError], int], ...] = (
     (errors.UnsupportedMedia, 415),
     (errors.TooLarge, 413),
+    (errors.TargetTooLong, 414),
     (errors.Invalid, 422),
     (errors.BadRequest, 400),
     (errors.Unauthenticated, 401),
