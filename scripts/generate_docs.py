@@ -16,7 +16,7 @@ from bursar.app.metrics import Metrics
 from bursar.cli import reference
 from bursar.described import field_words
 from bursar.settings import Settings, form_of, names_of
-from scripts import usage_pages
+from scripts import access_page, usage_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +102,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/events.md": event_page,
     "docs/reference/query.md": query_page,
     "docs/reference/errors.md": errors_page,
+    "docs/reference/permissions.md": access_page.permissions_page,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/openapi.json": openapi_file,
 }

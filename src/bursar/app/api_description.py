@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from fastapi.openapi.utils import get_openapi
 
+from bursar.app.declared import EXTENSION, declare_permissions
 from bursar.app.event_openapi import event_paths, event_schemas
 from bursar.app.problems import MEDIA_TYPE, TYPE_PREFIX
+from bursar.identity.permissions import Permission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +70,10 @@ def describe(api: FastAPI) -> Json:
         tags=api.openapi_tags,
         license_info=api.license_info,
     )
+    declare_permissions(api, found)
     for path, operations in event_paths().items():
-        found["paths"].setdefault(path, {}).update(operations)
+        declared = {method: {**one, EXTENSION: Permission.USAGE_INGEST} for method, one in operations.items()}
+        found["paths"].setdefault(path, {}).update(declared)
     schemas: Json = found["components"]["schemas"]
     # FastAPI's own error form, which no answer of ours has.
     schemas.pop("HTTPValidationError", None)

@@ -27,6 +27,7 @@ from bursar.app import (
     quarantine,
     reprices,
     resets,
+    roles,
     unpriced,
     voids,
 )
@@ -140,6 +141,7 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
+        roles.make_router(platform.identity, platform.authenticator.forget),
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         make_audit_router(platform.audit, auth.require),

@@ -33,6 +33,7 @@ from bursar.cli import (
     rates,
     reprice,
     retention,
+    roles,
     scheduler,
     seats,
     secrets,
@@ -94,6 +95,7 @@ app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tokens.app, name="tokens", help=tokens.HELP)
 app.add_typer(credentials.app, name="credentials", help=credentials.HELP)
 app.add_typer(secrets.app, name="secrets", help=secrets.HELP)
+app.add_typer(roles.app, name="roles", help=roles.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
 billing.app.command("settings", epilog=billing_settings.EXAMPLES)(billing_settings.settings)

@@ -99,7 +99,7 @@ def read_top_view(asked: Asked, asker: Asker) -> TopView:
     Raises:
         Invalid: with every reason.
     """
-    metric = asked.text("metric") or DEFAULT_METRIC
+    metric = asked.text("metric") or (DEFAULT_METRIC if asker.sight.sees_costs else "events")
     if find_measure(metric) is None:
         asked.refuse("metric", "unknown_measure", f"{metric!r:.80} is no measure of usage.")
         metric = DEFAULT_METRIC

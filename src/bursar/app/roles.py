@@ -1,0 +1,259 @@
+"""Roles over HTTP: `/api/v1/roles`, who has which (`/api/v1/role-bindings`), and what the caller may do.
+
+Nobody makes, changes, gives or takes a role that grants more than they may do themselves. Rules are in
+`identity/roles.py`; a change counts at once in this process, within 5 seconds in others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Security
+from pydantic import BaseModel, Field
+
+from bursar import clock
+from bursar.app.auth import API_KEY, BEARER, doorkeeper_of, require
+from bursar.errors import NotFound
+from bursar.identity.bodies import PLAIN_TEXT, ChosenId, Strict
+from bursar.identity.caller import Caller
+from bursar.identity.permissions import MEANINGS, Permission
+from bursar.identity.roles import (
+    BUILT_IN,
+    DESCRIPTION_LIMIT,
+    ROLE_NAME,
+    Role,
+    RoleBinding,
+    refuse_built_in,
+    refuse_more_than_own,
+    refuse_unfit_role,
+)
+from bursar.identity.tenant import ID_PATTERN
+
+if TYPE_CHECKING:
+    from bursar.identity.role_store import RoleStore
+
+_Reader = Annotated[Caller, Depends(require(Permission.ROLES_READ))]
+_Admin = Annotated[Caller, Depends(require(Permission.ROLES_WRITE))]
+_RoleName = Annotated[str, Path(pattern=ROLE_NAME)]
+_Description = Annotated[str, Field(max_length=DESCRIPTION_LIMIT, pattern=PLAIN_TEXT)]
+_Permissions = Annotated[list[Permission], Field(min_length=1, max_length=len(Permission))]
+
+
+class RoleIn(Strict):
+    """A role to make."""
+
+    name: Annotated[str, Field(pattern=ROLE_NAME, examples=["billing"])]
+    permissions: _Permissions
+    description: _Description = ""
+
+
+class RolePut(Strict):
+    """What a role grants from now on."""
+
+    permissions: _Permissions
+    description: _Description = ""
+
+
+class RoleOut(BaseModel):
+    """A role: what it grants to who has it."""
+
+    name: str
+    description: str
+    is_built_in: bool
+    permissions: list[Permission]
+
+    @classmethod
+    def of(cls, role: Role) -> RoleOut:
+        """The role as it is shown."""
+        return cls(
+            name=role.name,
+            description=role.description,
+            is_built_in=role.name in BUILT_IN,
+            permissions=sorted(role.permissions),
+        )
+
+
+class RolesOut(BaseModel):
+    """Every role of a tenant."""
+
+    items: list[RoleOut]
+
+
+class BindingIn(Strict):
+    """A role to give to somebody."""
+
+    user_id: ChosenId
+    role: Annotated[str, Field(pattern=ROLE_NAME)]
+    project_id: ChosenId | None = Field(default=None, description="In the whole tenant if absent.")
+
+
+class BindingOut(BaseModel):
+    """Somebody's role."""
+
+    user_id: str
+    role: str
+    project_id: str | None = Field(description="Null: in the whole tenant.")
+    granted_by: str = Field(description="The key or user that gave it.")
+    granted_at: datetime
+
+    @classmethod
+    def of(cls, binding: RoleBinding) -> BindingOut:
+        """The binding as it is shown."""
+        return cls(
+            user_id=binding.user_id,
+            role=binding.role,
+            project_id=binding.project_id,
+            granted_by=binding.granted_by,
+            granted_at=binding.granted_at,
+        )
+
+
+class BindingsOut(BaseModel):
+    """Who has which role, in the order in which they were given."""
+
+    items: list[BindingOut]
+
+
+class PermissionOut(BaseModel):
+    """One thing that can be allowed, and whether it is to the caller."""
+
+    name: Permission
+    meaning: str
+    is_granted: bool = Field(description="In all of the tenant.")
+    projects: list[str] = Field(description="Where else, if not in all of the tenant.")
+
+
+class PermissionsOut(BaseModel):
+    """What the caller may do."""
+
+    tenant_id: str
+    is_operator: bool
+    permissions: list[PermissionOut]
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    store: RoleStore
+    changed: Callable[[], None]
+
+
+def make_router(store: RoleStore, changed: Callable[[], None]) -> APIRouter:
+    """The endpoints over this store; `changed` is called after each change that callers must feel."""
+    router = APIRouter(prefix="/api/v1", tags=["identity"])
+    desk = _Desk(store, changed)
+    _add_own(router)
+    _add_roles(router, desk)
+    _add_changes(router, desk)
+    _add_bindings(router, desk)
+    return router
+
+
+async def _anybody(
+    request: Request,
+    _bearer: Annotated[object, Security(BEARER)],
+    _key: Annotated[object, Security(API_KEY)],
+) -> Caller:
+    """Whoever presents a credential that counts."""
+    return await doorkeeper_of(request).identify(request.scope)
+
+
+def _add_own(router: APIRouter) -> None:
+    @router.get("/auth/permissions")
+    async def list_permissions(caller: Annotated[Caller, Depends(_anybody)]) -> PermissionsOut:
+        """What there is to be allowed, and what of it the caller may do."""
+        shown = [
+            PermissionOut(
+                name=one,
+                meaning=MEANINGS[one],
+                is_granted=caller.may(one),
+                projects=[] if caller.may(one) else sorted(caller.within.get(one, ())),
+            )
+            for one in Permission
+        ]
+        return PermissionsOut(tenant_id=caller.tenant_id, is_operator=caller.is_operator, permissions=shown)
+
+
+def _add_roles(router: APIRouter, desk: _Desk) -> None:
+    @router.get("/roles")
+    def list_roles(caller: _Reader) -> RolesOut:
+        """Every role of the tenant: the built-in ones, then its own."""
+        return RolesOut(items=[RoleOut.of(role) for role in desk.store.roles(caller.tenant_id).values()])
+
+    @router.post("/roles", status_code=HTTPStatus.CREATED)
+    def create_role(body: RoleIn, caller: _Admin) -> RoleOut:
+        """Make a role of the tenant's own."""
+        role = Role(body.name, frozenset(body.permissions), body.description)
+        refuse_unfit_role(caller, role)
+        desk.store.add_role(caller.tenant_id, role)
+        desk.changed()
+        return RoleOut.of(role)
+
+    @router.get("/roles/{name}")
+    def get_role(name: _RoleName, caller: _Reader) -> RoleOut:
+        """One role of the tenant."""
+        return RoleOut.of(desk.store.role(caller.tenant_id, name))
+
+
+def _add_changes(router: APIRouter, desk: _Desk) -> None:
+    @router.put("/roles/{name}")
+    def change_role(name: _RoleName, body: RolePut, caller: _Admin) -> RoleOut:
+        """Let a role of the tenant's own grant something else, to everybody who has it."""
+        refuse_built_in(name)
+        refuse_more_than_own(caller, desk.store.role(caller.tenant_id, name))
+        role = Role(name, frozenset(body.permissions), body.description)
+        refuse_unfit_role(caller, role)
+        desk.store.change_role(caller.tenant_id, role)
+        desk.changed()
+        return RoleOut.of(role)
+
+    @router.delete("/roles/{name}", status_code=HTTPStatus.NO_CONTENT)
+    def remove_role(name: _RoleName, caller: _Admin) -> None:
+        """Forget a role of the tenant's own that nobody has."""
+        refuse_built_in(name)
+        refuse_more_than_own(caller, desk.store.role(caller.tenant_id, name))
+        desk.store.remove_role(caller.tenant_id, name)
+
+
+def _add_bindings(router: APIRouter, desk: _Desk) -> None:
+    @router.get("/role-bindings")
+    def list_bindings(
+        caller: _Reader,
+        user_id: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only this person's.")] = None,
+    ) -> BindingsOut:
+        """Who has which role, in the whole tenant or in a project."""
+        return BindingsOut(
+            items=[BindingOut.of(one) for one in desk.store.bindings(caller.tenant_id, user_id)]
+        )
+
+    @router.post("/role-bindings", status_code=HTTPStatus.CREATED)
+    def give_role(body: BindingIn, caller: _Admin) -> BindingOut:
+        """Give somebody a role; one that they have stays as it was given."""
+        refuse_more_than_own(caller, desk.store.role(caller.tenant_id, body.role))
+        binding = _binding(caller, body)
+        desk.store.bind(binding)
+        desk.changed()
+        return BindingOut.of(binding)
+
+    @router.delete("/role-bindings", status_code=HTTPStatus.NO_CONTENT)
+    def take_role(
+        caller: _Admin,
+        user_id: Annotated[str, Query(pattern=ID_PATTERN)],
+        role: Annotated[str, Query(pattern=ROLE_NAME)],
+        project_id: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    ) -> None:
+        """Take a role from somebody, in the whole tenant or in the project that is named."""
+        body = BindingIn(user_id=user_id, role=role, project_id=project_id)
+        refuse_more_than_own(caller, desk.store.role(caller.tenant_id, body.role))
+        if not desk.store.unbind(_binding(caller, body)):
+            where = f" in the project '{body.project_id}'" if body.project_id else ""
+            message = f"'{body.user_id}' doesn't have the role '{body.role}'{where}."
+            raise NotFound(message)
+        desk.changed()
+
+
+def _binding(caller: Caller, body: BindingIn) -> RoleBinding:
+    return RoleBinding(caller.tenant_id, body.user_id, body.role, body.project_id, caller.key_id, clock.now())

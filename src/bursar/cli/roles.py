@@ -1,0 +1,148 @@
+"""`bursar roles`: what roles grant, and who has which. The rules are the server's (`identity/roles.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from bursar.cli import options
+from bursar.cli.options import examples
+
+HELP = "Roles of people: list, make, change, remove; give, take, see who has which."
+PATH = "/api/v1/roles"
+BINDINGS = "/api/v1/role-bindings"
+COLUMNS = ("name", "description", "is_built_in", "permissions")
+BINDING_COLUMNS = ("user_id", "role", "project_id", "granted_by", "granted_at")
+
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="ROLE", help="The role's name.")]
+User = Annotated[str, typer.Argument(metavar="USER_ID", help="The user's id.")]
+Allowed = Annotated[
+    list[str],
+    typer.Option("--permission", help="What it grants, such as cost:read; repeat. The reference lists all."),
+]
+Description = Annotated[str, typer.Option(help="What the role is for, in your words.")]
+Project = Annotated[str | None, typer.Option(help="Only in this project; in the whole tenant if absent.")]
+
+
+@app.command("list", epilog=examples("bursar roles list", "bursar roles list --tenant acme --json"))
+@options.naming_ledger
+def list_roles(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
+    """List a tenant's roles, built-in ones first, with what each grants."""
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_items
+
+    with open_ledger(ledger) as client:
+        items = client.request("GET", PATH, params=ledger.params)["items"]
+    print_items(items, COLUMNS, as_json=as_json)
+
+
+@app.command(epilog=examples("bursar roles create billing --permission cost:read --permission billing:read"))
+@options.naming_ledger
+def create(
+    name: Name,
+    *,
+    permission: Allowed,
+    description: Description = "",
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a role of the tenant's own. Nobody makes one that grants more than they have."""
+    body = {"name": name, "permissions": permission, "description": description}
+    _tell(_change(ledger, "POST", PATH, body), f"Made the role {name}.", as_json=as_json)
+
+
+@app.command(epilog=examples("bursar roles change billing --permission cost:read"))
+@options.naming_ledger
+def change(
+    name: Name,
+    *,
+    permission: Allowed,
+    description: Description = "",
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Let a role grant exactly this, to everybody who has it, within 5 seconds."""
+    from bursar.cli.connection import path_of
+
+    body = {"permissions": permission, "description": description}
+    _tell(_change(ledger, "PUT", path_of(PATH, name), body), f"Changed the role {name}.", as_json=as_json)
+
+
+@app.command(epilog=examples("bursar roles remove billing"))
+@options.naming_ledger
+def remove(name: Name, *, ledger: options.Ledger) -> None:
+    """Forget a role of the tenant's own that nobody has."""
+    from bursar.cli.connection import open_ledger, path_of
+
+    with open_ledger(ledger) as client:
+        client.request("DELETE", path_of(PATH, name), params=ledger.params)
+    print(f"Removed the role {name}.")
+
+
+@app.command(
+    epilog=examples(
+        "bursar roles give usr_4f0c81 analyst", "bursar roles give usr_4f0c81 member --project search"
+    )
+)
+@options.naming_ledger
+def give(
+    user_id: User,
+    role: Name,
+    *,
+    project: Project = None,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Give somebody a role, in the whole tenant or in one project, effective within 5 seconds."""
+    body = {"user_id": user_id, "role": role, "project_id": project}
+    _tell(_change(ledger, "POST", BINDINGS, body), f"{user_id} has the role {role} now.", as_json=as_json)
+
+
+@app.command(epilog=examples("bursar roles take usr_4f0c81 member --project search"))
+@options.naming_ledger
+def take(user_id: User, role: Name, *, project: Project = None, ledger: options.Ledger) -> None:
+    """Take a role from somebody, effective within 5 seconds."""
+    from bursar.cli.connection import open_ledger
+
+    named = {"user_id": user_id, "role": role, **({} if project is None else {"project_id": project})}
+    with open_ledger(ledger) as client:
+        client.request("DELETE", BINDINGS, params={**ledger.params, **named})
+    print(f"{user_id} doesn't have the role {role} any more.")
+
+
+@app.command(epilog=examples("bursar roles holders", "bursar roles holders --user usr_4f0c81"))
+@options.naming_ledger
+def holders(
+    *,
+    user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show who has which role where, who gave it and when."""
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_items
+
+    named = {} if user is None else {"user_id": user}
+    with open_ledger(ledger) as client:
+        items = client.request("GET", BINDINGS, params={**ledger.params, **named})["items"]
+    print_items(items, BINDING_COLUMNS, as_json=as_json)
+
+
+def _change(ledger: options.Ledger, method: str, path: str, body: dict[str, Any]) -> Mapping[str, Any]:
+    from bursar.cli.connection import open_ledger
+
+    with open_ledger(ledger) as client:
+        return client.request(method, path, body=body, params=ledger.params)
+
+
+def _tell(made: Mapping[str, Any], said: str, *, as_json: bool) -> None:
+    from bursar.cli.printing import print_json
+
+    if as_json:
+        print_json(made)
+    else:
+        print(said)
