@@ -10,6 +10,7 @@ reading of these headers is off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 SENDER_MARK = "bursar.sender"
 """Key of the ASGI scope under which `Proxies.mark` leaves what it found."""
 Address = IPv4Address | IPv6Address
+_REMEMBERED = 4_096
+"""Addresses read lately; reading one takes some microseconds."""
 _HOPS_LIMIT = 32
 """No chain of proxies is as long; further hops are not looked at."""
 
@@ -54,7 +57,7 @@ class Proxies:
         is_secure = scope.get("scheme") == "https"
         if client and not self._trusted and ":" not in client[0]:
             # What nearly every request is; the kernel writes addresses in their normal form.
-            return Sender(client[0], is_secure)
+            return _plain_sender(client[0], is_secure)
         peer = _address_of(client[0]) if client else None
         if peer is None:
             return Sender(None, is_secure)
@@ -79,6 +82,11 @@ class Proxies:
         return any(address in network for network in self._trusted)
 
 
+@lru_cache(_REMEMBERED)
+def _plain_sender(address: str, is_secure: bool) -> Sender:  # noqa: FBT001 - a cache's key
+    return Sender(address, is_secure)
+
+
 def client_address(scope: Scope) -> str | None:
     """The client's IP address, of a request that `Proxies.mark` has seen; None for the folder's socket."""
     sender: Sender | None = scope.get(SENDER_MARK)
@@ -91,6 +99,7 @@ def is_secure(scope: Scope) -> bool:
     return sender is not None and sender.is_secure
 
 
+@lru_cache(_REMEMBERED)
 def _address_of(text: str) -> Address | None:
     """The address in its normal form: an IPv4 client of a socket for both kinds is an IPv4 address."""
     try:
