@@ -188,13 +188,22 @@ def test_verifying_finds_what_was_changed_in_the_store(tmp_path: Path) -> None:
         for number in range(3):
             server.client.post("/api/v1/projects", json={"id": f"p{number}", "name": "x"})
         whole = server.client.get(f"{AUDIT}/verify").json()
-        assert (whole["is_clean"], whole["chains"][0]["entries"]) == (True, 6)
+        # The operator's key of the settings comes first.
+        assert (whole["is_clean"], whole["chains"][0]["entries"]) == (True, 8)
         with writing(server.platform.engine) as connection:
             connection.execute(update(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number == 2).values(hash="0"))
-            connection.execute(delete(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number > 4))
+            connection.execute(delete(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number > 6))
         found = server.client.get(f"{AUDIT}/verify").json()
         kinds = {fault["kind"] for fault in found["chains"][0]["faults"]}
         assert (found["is_clean"], kinds) == (False, {"changed", "cut"})
+
+
+def test_keys_that_a_start_makes_are_in_the_log(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        done, begun = listed(server.client)
+    assert (begun["act"], begun["outcome"], begun["actor"]["kind"]) == ("key.create", "begun", "system")
+    assert begun["asked"] == {"label": "from BURSAR_ADMIN_KEY", "scopes": ["admin"], "is_operator": True}
+    assert (done["outcome"], done["begun"], done["target"]) == ("done", 1, begun["target"])
 
 
 def test_an_act_that_cant_be_written_down_isnt_carried_out(

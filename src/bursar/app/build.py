@@ -243,7 +243,7 @@ def build_platform(settings: Settings) -> Platform:
 
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = _open_state(settings, folder)
-    identity, first_start = _identity(settings, engine)
+    identity, audit, first_start = _identity(settings, folder, engine)
     vault = open_vault(settings, folder, engine)
     snapshots = PriceSnapshotStore(engine)
     keeper, books, registry = _prices(engine)
@@ -258,7 +258,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         engine=engine,
         identity=identity,
         authenticator=Authenticator(identity),
-        audit=AuditLog(RelationalAudit(engine), AuditPlaces(folder.audit_places)),
+        audit=audit,
         vault=vault,
         snapshots=snapshots,
         books=books,
@@ -283,10 +283,14 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     return _with_jobs(platform)
 
 
-def _identity(settings: Settings, engine: StateEngine) -> tuple[RelationalIdentityStore, Bootstrap]:
-    """Tenants and keys, those that settings name among them."""
+def _identity(
+    settings: Settings, folder: DataFolder, engine: StateEngine
+) -> tuple[RelationalIdentityStore, AuditLog, Bootstrap]:
+    """Tenants and keys, those that settings name among them, and the log of what is done to them."""
     identity = RelationalIdentityStore(engine)
-    return identity, bootstrap(identity, _configured_keys(settings), clock.now())
+    audit = AuditLog(RelationalAudit(engine), AuditPlaces(folder.audit_places))
+    done = bootstrap(identity, _configured_keys(settings), clock.now(), audit.record_own)
+    return identity, audit, done
 
 
 def _with_jobs(platform: Platform) -> Platform:

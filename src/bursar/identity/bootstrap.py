@@ -9,11 +9,14 @@ one is made and handed to the caller to be printed once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bursar import clock
 from bursar.errors import ConfigurationError, Conflict
+from bursar.identity.audit.deed import BURSAR, Deed, Outcome
 from bursar.identity.keys import (
     SECRET_LENGTH_LIMIT,
     KeyTerms,
@@ -26,10 +29,14 @@ from bursar.identity.permissions import Scope
 from bursar.identity.tenant import DEFAULT_TENANT_ID, DEFAULT_ZONE, Tenant
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from datetime import datetime
 
     from bursar.identity.keys import ApiKey
     from bursar.identity.store import IdentityStore
+
+Record: TypeAlias = Callable[[Deed], int]
+"""Writes one deed into the platform's audit log; answers the entry's number."""
 
 ADMIN_SETTING = "BURSAR_ADMIN_KEY"
 API_SETTING = "API_KEY"
@@ -60,10 +67,13 @@ class Bootstrap:
     """What a person should know, one sentence each."""
 
 
-def bootstrap(store: IdentityStore, configured: ConfiguredKeys, now: datetime) -> Bootstrap:
+def bootstrap(
+    store: IdentityStore, configured: ConfiguredKeys, now: datetime, record: Record = lambda _deed: 0
+) -> Bootstrap:
     """Leave a store in which the default tenant exists and the operator can get in.
 
-    Safe to run at every start, and by several processes at once.
+    Safe to run at every start, and by several processes at once. `record` writes into the audit log which
+    keys are made and revoked, before and after; it answers the entry's number.
 
     Raises:
         ConfigurationError: two settings name the same key, or one names a key that can't be its.
@@ -75,10 +85,10 @@ def bootstrap(store: IdentityStore, configured: ConfiguredKeys, now: datetime) -
             _find_fitting(store, setting, secret)
         _make_default_tenant(store, now)
         keys = {
-            setting: _follow_setting(store, setting, secret, now)
+            setting: _follow_setting(store, setting, secret, now, record)
             for setting, secret in configured.by_setting().items()
         }
-        generated = None if store.has_operator_key(now) else _make_operator_key(store, now)
+        generated = None if store.has_operator_key(now) else _make_operator_key(store, now, record)
     return Bootstrap(generated, _warnings(keys))
 
 
@@ -120,24 +130,37 @@ def _find_fitting(store: IdentityStore, setting: str, secret: str) -> ApiKey | N
     return found.key
 
 
-def _follow_setting(store: IdentityStore, setting: str, secret: str, now: datetime) -> ApiKey:
+def _follow_setting(store: IdentityStore, setting: str, secret: str, now: datetime, record: Record) -> ApiKey:
     """Make the setting's key the only one from that setting that counts, and answer it."""
     named = _find_fitting(store, setting, secret)
     if named is None:
         named = key_of(secret, _terms_of(setting), now)
-        store.add_key(named, hash_key(secret))
+        with _recorded(record, "key.create", named):
+            store.add_key(named, hash_key(secret))
     elif named.revocation is not Revocation.BY_CALLER and _fits(named, _terms_of(setting)):
         store.adopt_key(named.terms.tenant_id, named.id, setting)
     for key in store.keys_from_setting(DEFAULT_TENANT_ID, setting):
         if key.revoked_at is None and key.id != named.id:
-            store.revoke_key(key.terms.tenant_id, key.id, now, Revocation.SETTING_CHANGED)
+            with _recorded(record, "key.revoke", key):
+                store.revoke_key(key.terms.tenant_id, key.id, now, Revocation.SETTING_CHANGED)
     return named
 
 
-def _make_operator_key(store: IdentityStore, now: datetime) -> str:
+def _make_operator_key(store: IdentityStore, now: datetime, record: Record) -> str:
     issued = new_key(_operator_terms("made at the first start"), now)
-    store.add_key(issued.key, hash_key(issued.secret))
+    with _recorded(record, "key.create", issued.key):
+        store.add_key(issued.key, hash_key(issued.secret))
     return issued.secret
+
+
+@contextmanager
+def _recorded(record: Record, act: str, key: ApiKey) -> Generator[None]:
+    """Announce in the audit log what is done to a key, and conclude it."""
+    terms = key.terms
+    asked = {"label": terms.label, "scopes": sorted(terms.scopes), "is_operator": terms.is_operator}
+    number = record(Deed(act, Outcome.BEGUN, BURSAR, target=key.id, asked=asked))
+    yield
+    record(Deed(act, Outcome.DONE, BURSAR, target=key.id, begun=number))
 
 
 def _warnings(keys: dict[str, ApiKey]) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from bursar.identity.caller import Caller
 
+USER_PREFIX = "usr_"
+"""How the ids of people begin; their callers carry them where others carry a key's."""
 SYSTEM = "system"
 """Kind of actor: Bursar itself."""
 
@@ -37,6 +39,10 @@ class Actor(msgspec.Struct, frozen=True):
     """`key`, `user`, `socket` (the operator on this machine), `anonymous` or `system`."""
     id: str
     is_operator: bool = False
+
+
+BURSAR = Actor(SYSTEM, "bursar")
+"""Who does what nobody asked for."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -71,4 +77,6 @@ class Deed(msgspec.Struct, frozen=True):
 def actor_of(caller: Caller) -> Actor:
     """The caller of a request as an actor."""
     kind = caller.key_id if caller.key_id in {"socket", "anonymous"} else "key"
+    if caller.key_id.startswith(USER_PREFIX):
+        kind = "user"
     return Actor(kind, caller.key_id, caller.is_operator)

@@ -14,7 +14,7 @@ import structlog
 
 from bursar import clock
 from bursar.errors import NotFound
-from bursar.identity.audit.deed import SYSTEM, Actor, Deed, Outcome
+from bursar.identity.audit.deed import BURSAR, Deed, Outcome
 from bursar.identity.audit.entry import PLATFORM
 from bursar.identity.audit.store import Remembered
 from bursar.identity.audit.verify import TRIM, ChainReport, refuse_replaced, verify_chain
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from bursar.identity.audit.entry import Entry, Head
     from bursar.identity.audit.store import AuditAsk, AuditStore, Witness
-
-BURSAR = Actor(SYSTEM, "bursar")
-"""Who does what nobody asked for."""
 
 log = structlog.get_logger()
 
@@ -51,6 +48,10 @@ class AuditLog:
             Unavailable: the store doesn't answer; nothing was recorded.
         """
         return self._tell(self._store.append(owner, deed, self._now()))
+
+    def record_own(self, deed: Deed) -> int:
+        """As `record`, to the platform's chain."""
+        return self.record(PLATFORM, deed)
 
     def entries(self, ask: AuditAsk) -> Sequence[Entry]:
         """See `AuditStore.entries`."""
