@@ -17,10 +17,10 @@ import structlog
 from fastapi.concurrency import run_in_threadpool
 
 from bursar.app.addresses import client_address
-from bursar.app.audited_acts import ACTS, Act
+from bursar.app.audited_acts import ACTS, OPEN_ACTS, Act, OpenAct
 from bursar.app.problems import problem_response
 from bursar.errors import BursarError, NotFound, Unavailable
-from bursar.identity.audit.deed import Deed, Origin, Outcome, actor_of
+from bursar.identity.audit.deed import Actor, Deed, Origin, Outcome, actor_of
 from bursar.identity.audit.entry import PLATFORM
 from bursar.identity.audit.noting import Note, open_note
 from bursar.identity.audit.showing import showable
@@ -37,7 +37,11 @@ LOG_MARK = "bursar.audit"
 """Key of the ASGI scope under which the audit log is found; absent in apps that keep none."""
 ANNOUNCED_MARK = "bursar.audit.announced"
 """Key of the ASGI scope under which an act is found that was announced."""
+NOTE_MARK = "bursar.audit.note"
+"""Key of the ASGI scope under which is found what the endpoint notes."""
+CALLER_MARK = "bursar.caller"
 REQUEST_ID = "request_id"
+"""Keys that `auth.py` and `middleware.py` set."""
 ANSWER_LIMIT = 256 * 1024
 """Bytes of an answer that is read for what it says; of a longer one only that it went out is kept."""
 BODY_LIMIT = 64 * 1024
@@ -70,7 +74,7 @@ async def announce(request: Request, caller: Caller, permission: Permission) -> 
     """
     scope = request.scope
     audit: AuditLog | None = scope.get(LOG_MARK)
-    act = ACTS.get(getattr(scope.get("route"), "name", ""))
+    act = ACTS.get(_operation_of(scope))
     if audit is None or act is None or ANNOUNCED_MARK in scope:
         return
     asked = _kept(act, {**request.query_params, **await _body_of(request)})
@@ -84,7 +88,7 @@ async def announce(request: Request, caller: Caller, permission: Permission) -> 
     )
     owner = _owner_of(request, caller, permission)
     number = await run_in_threadpool(audit.record, owner, deed)
-    scope[ANNOUNCED_MARK] = Announced(act, owner, deed, number, open_note())
+    scope[ANNOUNCED_MARK] = Announced(act, owner, deed, number, scope[NOTE_MARK])
 
 
 class Concluding:
@@ -96,7 +100,7 @@ class Concluding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        scope[LOG_MARK] = self._audit
+        scope[LOG_MARK], scope[NOTE_MARK] = self._audit, open_note()
         answer = _Answer(scope, send, self._audit)
         try:
             await self._app(scope, receive, answer.send)
@@ -118,15 +122,14 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         """Hold a part of the answer back, or let everything go that is to."""
-        announced: Announced | None = self._scope.get(ANNOUNCED_MARK)
-        if announced is None or self._is_concluded:
+        if self._is_concluded or not self._is_act():
             await self._send(message)
             return
         self._held.append(message)
         if message["type"] == "http.response.body":
             self._body += message.get("body", b"")
         if self._is_enough(message):
-            await self._conclude(announced)
+            await self._conclude()
 
     async def conclude_failed(self) -> None:
         """Say that the act went wrong, if nothing else was said of it."""
@@ -134,7 +137,9 @@ class _Answer:
         if announced is not None and not self._is_concluded:
             self._is_concluded = True
             with suppress(BursarError):
-                await run_in_threadpool(self._audit.record, announced.owner, _concluded(announced, 500, None))
+                await run_in_threadpool(
+                    self._audit.record, announced.owner, _concluded(announced, _FAILED, {})
+                )
 
     def _is_enough(self, message: Message) -> bool:
         """Whether the answer is here as far as it is read; of a stream that is its head."""
@@ -142,29 +147,41 @@ class _Answer:
             return not _is_short_json(message)
         return not message.get("more_body", False) or len(self._body) > ANSWER_LIMIT
 
-    async def _conclude(self, announced: Announced) -> None:
+    def _is_act(self) -> bool:
+        return ANNOUNCED_MARK in self._scope or _operation_of(self._scope) in OPEN_ACTS
+
+    async def _conclude(self) -> None:
         status: int = self._held[0]["status"]
-        deed = _concluded(announced, status, _fields_of(self._body))
+        owner, deed = self._outcome(status, _fields_of(self._body) or {})
         try:
-            await run_in_threadpool(self._audit.record, announced.owner, deed)
+            if deed is not None:
+                await run_in_threadpool(self._audit.record, owner, deed)
         except NotFound:
             # The tenant was deleted meanwhile, and its chain with it.
-            log.info("an act's tenant is gone", act=deed.act)
+            log.info("an act's tenant is gone", owner=owner)
         except Unavailable as error:
-            log.exception("an act could not be concluded in the audit log", act=deed.act, begun=deed.begun)
+            log.exception("an act could not be concluded in the audit log", owner=owner)
             self._held = _refusal(self._scope, error)
         self._is_concluded = True
         held, self._held = self._held, []
         for one in held:
             await self._send(one)
 
+    def _outcome(self, status: int, answer: dict[str, Any]) -> tuple[str, Deed | None]:
+        """Into whose chain goes what; nothing of what goes well too often to be told."""
+        announced: Announced | None = self._scope.get(ANNOUNCED_MARK)
+        if announced is not None:
+            return announced.owner, _concluded(announced, status, answer)
+        act = OPEN_ACTS[_operation_of(self._scope)]
+        if status < _REFUSED and not act.records_success:
+            return PLATFORM, None
+        return _concluded_open(self._scope, act, status, answer)
 
-def _concluded(announced: Announced, status: int, answer: dict[str, Any] | None) -> Deed:
+
+def _concluded(announced: Announced, status: int, answer: dict[str, Any]) -> Deed:
     begun, act = announced.deed, announced.act
-    outcome = Outcome.DONE if status < _REFUSED else Outcome.REFUSED if status < _FAILED else Outcome.FAILED
-    answer = answer or {}
+    outcome = _outcome_of(status)
     is_done = outcome is Outcome.DONE
-    reason = None if is_done else answer.get("code")
     target = begun.target or announced.note.target or _target_of(act, answer)
     return Deed(
         begun.act,
@@ -174,9 +191,39 @@ def _concluded(announced: Announced, status: int, answer: dict[str, Any] | None)
         target=target,
         before=showable(announced.note.before) if is_done else None,
         after=(showable(_kept(act, answer)) or None) if is_done else None,
-        reason=reason if isinstance(reason, str) else None,
+        reason=_reason_of(outcome, answer),
         begun=announced.number,
     )
+
+
+def _concluded_open(scope: Scope, act: OpenAct, status: int, answer: dict[str, Any]) -> tuple[str, Deed]:
+    """What somebody did who wasn't known before, or who leaves; and whose chain that belongs to."""
+    outcome, note = _outcome_of(status), scope[NOTE_MARK]
+    caller: Caller | None = scope.get(CALLER_MARK)
+    user: dict[str, Any] = answer.get("user") or {}
+    owner, actor = PLATFORM, Actor("anonymous", "anonymous")
+    if caller is not None:
+        owner, actor = caller.tenant_id, actor_of(caller)
+    elif outcome is Outcome.DONE and user:
+        owner, actor = str(user["tenant_id"]), Actor("user", str(user["id"]))
+    origin, reason = _origin_of(scope), _reason_of(outcome, answer)
+    return owner, Deed(act.word, outcome, actor, origin, asked=showable(note.asked), reason=reason)
+
+
+def _outcome_of(status: int) -> Outcome:
+    if status < _REFUSED:
+        return Outcome.DONE
+    return Outcome.REFUSED if status < _FAILED else Outcome.FAILED
+
+
+def _reason_of(outcome: Outcome, answer: dict[str, Any]) -> str | None:
+    code = None if outcome is Outcome.DONE else answer.get("code")
+    return code if isinstance(code, str) else None
+
+
+def _operation_of(scope: Scope) -> str:
+    name: object = getattr(scope.get("route"), "name", "")
+    return name if isinstance(name, str) else ""
 
 
 def _kept(act: Act, fields: dict[str, Any]) -> dict[str, Any]:

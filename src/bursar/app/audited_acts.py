@@ -82,6 +82,24 @@ ACTS: dict[str, Act] = {
 }
 """Acts by the name of their operation."""
 
+
+@dataclass(frozen=True, slots=True)
+class OpenAct:
+    """What is recorded of an endpoint that anybody may ask: one entry, once it is known what came of it."""
+
+    word: str
+    records_success: bool = True
+
+
+OPEN_ACTS: dict[str, OpenAct] = {
+    "log_in": OpenAct("login"),
+    "log_in_by_form": OpenAct("login"),
+    "refresh_login": OpenAct("login.renew", records_success=False),
+    "log_out": OpenAct("logout"),
+}
+"""Ways in and out by the name of their operation. What succeeds is in the tenant's chain; what fails is in
+the platform's, whatever tenant was named, so that it takes the same time and work for any."""
+
 EXEMPT: dict[str, str] = {
     "diff_prices": "compares a file with the price book and changes nothing",
     "compare_prices": "compares a file with the price book and changes nothing",

@@ -1,7 +1,7 @@
-"""How an endpoint tells the audit log what was there before: one call, wherever the endpoint lives.
+"""How an endpoint tells the audit log what it alone knows: one call, wherever the endpoint lives.
 
-What was asked and what came of it are known without (`app/audited.py`); only what a change replaced is
-known to the endpoint alone. Outside of an audited request a note is dropped.
+That is what a change replaced, and who wants to get in. What was asked and what came of it are known
+without (`app/audited.py`). Outside of a request a note is dropped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ class Note:
     """What an endpoint said while it worked."""
 
     before: Any = None
+    asked: Any = None
     target: str | None = None
 
 
@@ -27,6 +28,13 @@ def open_note() -> Note:
     note = Note()
     _note.set(note)
     return note
+
+
+def note_asked(asked: object) -> None:
+    """Say what is asked for at an open door, as JSON-like values without secrets."""
+    note = _note.get()
+    if note is not None:
+        note.asked = asked
 
 
 def note_before(before: object, target: str | None = None) -> None:
