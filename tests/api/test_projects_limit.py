@@ -19,11 +19,14 @@ from bursar.usage.export_selection import ExportScope, TextForm
 from bursar.usage.exports.reading import read_export
 from bursar.usage.query_reader import Asker
 from bursar.usage.sight import sight_of
+from tests.support.access import ask
 from tests.support.rounds import rounds
 from tests.support.usage_house import CALLERS, NOW, House, open_house, usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.serving import RunningServer
 
 SEARCH = frozenset({"search"})
 SEARCHER = Caller("acme", "usr_1", frozenset(), within=dict.fromkeys(IN_PROJECTS, SEARCH))
@@ -158,3 +161,30 @@ def test_whatever_projects_somebody_sees_the_answer_is_of_these(
     asked = "&".join(f"project_id={one}" for one in sorted(projects))
     meant = house.get(f"{path}{'&' if '?' in path else '?'}{asked}").text
     assert house.get(path, who="searcher").text == meant
+
+
+def test_a_key_of_a_project_exports_and_explains_that_project_alone(server: RunningServer) -> None:
+    tenant_id = str(server.client.post("/api/v1/tenants", json={}).json()["id"])
+    admin = server.client.post(
+        "/api/v1/keys", json={"label": "a", "scopes": ["admin"], "tenant_id": tenant_id}
+    ).json()["key"]
+    for name in ("search", "ads"):
+        ask(server, admin, "POST", "/api/v1/projects", json={"id": name, "name": name}).raise_for_status()
+        event = {"event_id": name, "project_id": name, "model": "gpt-4o-mini", "input_tokens": 1000}
+        sent = ask(server, admin, "POST", "/api/v1/events", json=event, params={"wait": "applied"})
+        assert sent.status_code == 200, sent.text
+    body = {"label": "b", "scopes": ["read"], "project_id": "search"}
+    key = ask(server, admin, "POST", "/api/v1/keys", json=body).raise_for_status().json()["key"]
+    for form in ("csv", "focus"):
+        exported = ask(server, key, "GET", f"/api/v1/export?format={form}")
+        assert exported.status_code == 200, exported.text
+        assert "search" in exported.text
+        assert "ads" not in exported.text
+        assert exported.headers["Bursar-Events"] == "1"
+    found = {
+        (name, ask(server, key, "GET", f"/api/v1/events/{name}{part}").status_code)
+        for name in ("search", "ads")
+        for part in ("", "/explain", "/history")
+    }
+    assert found == {("search", 200), ("ads", 404)}
+    assert ask(server, key, "GET", "/api/v1/prices").status_code == 403
