@@ -80,6 +80,14 @@ def test_an_entrusted_secret_is_masked_in_every_answer_and_revealed_for_a_purpos
     assert used["last_used_for"] == "collecting costs"
     assert used["last_used_at"] is not None
     assert SECRET not in repr(vault.reveal(tenant.name, made["id"], "a test"))
+    entries = tenant.ask("GET", "/api/v1/audit").json()["items"]
+    acts = sorted(entry["act"] for entry in entries if entry.get("outcome") == "done")
+    assert [act for act in acts if act.startswith("credential")] == [
+        "credential.create",
+        *["credential.use"] * 2,
+    ]
+    assert "collecting costs" in str(entries)
+    assert SECRET not in str(entries)
 
 
 def test_a_secret_is_replaced_and_revoked_and_both_are_told_with_who_and_when(server: RunningServer) -> None:

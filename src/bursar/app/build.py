@@ -244,7 +244,7 @@ def build_platform(settings: Settings) -> Platform:
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = _open_state(settings, folder)
     identity, audit, first_start = _identity(settings, folder, engine)
-    vault = open_vault(settings, folder, engine)
+    vault = open_vault(settings, folder, engine, audit)
     snapshots = PriceSnapshotStore(engine)
     keeper, books, registry = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)

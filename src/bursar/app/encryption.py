@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bursar.errors import ConfigurationError, SecretUnreadable
+from bursar.identity.audit.deed import Deed, Outcome
+from bursar.identity.audit.log import BURSAR
 from bursar.identity.credentials.master_keys import (
     KEY_BYTES,
     KeyRing,
@@ -30,7 +32,9 @@ from bursar.storage.relational.credentials import RelationalCredentials
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bursar.identity.audit.log import AuditLog
     from bursar.identity.credentials.master_keys import MasterKey
+    from bursar.identity.credentials.vault import Use
     from bursar.settings import Settings
     from bursar.storage.folder import DataFolder
     from bursar.storage.relational.engine import StateEngine
@@ -43,7 +47,7 @@ _HEAD = """\
 log = structlog.get_logger()
 
 
-def open_vault(settings: Settings, folder: DataFolder, engine: StateEngine) -> Vault:
+def open_vault(settings: Settings, folder: DataFolder, engine: StateEngine, audit: AuditLog) -> Vault:
     """The vault over the state store, with every key at hand; looks at the folder, makes nothing yet.
 
     Raises:
@@ -62,7 +66,15 @@ def open_vault(settings: Settings, folder: DataFolder, engine: StateEngine) -> V
     ring = KeyRing(keys_of(settings, folder), make if may_make else None)
     if missing := store.sealed_by().keys() - set(ring.ids):
         log.warning("there are secrets that can't be opened", why=missing_key(missing, ring.ids))
-    return Vault(store, ring)
+    return Vault(store, ring, lambda use: _record(audit, use))
+
+
+def _record(audit: AuditLog, use: Use) -> None:
+    """Write a use into the tenant's chain of the audit log; a secret isn't handed out without."""
+    asked = {"purpose": use.purpose}
+    audit.record(
+        use.tenant_id, Deed("credential.use", Outcome.DONE, BURSAR, target=use.credential_id, asked=asked)
+    )
 
 
 def keys_of(settings: Settings, folder: DataFolder) -> list[MasterKey]:

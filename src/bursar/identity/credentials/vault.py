@@ -48,6 +48,15 @@ class NewCredential:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """A secret that is about to be handed out."""
+
+    tenant_id: str
+    credential_id: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyInUse:
     """A master key, and what it seals."""
 
@@ -91,11 +100,16 @@ class Vault:
     """Keeps the secrets of all tenants. Use from any thread."""
 
     def __init__(
-        self, store: CredentialStore, ring: KeyRing, now: Callable[[], datetime] = clock.now
+        self,
+        store: CredentialStore,
+        ring: KeyRing,
+        record: Callable[[Use], None],
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
-        """Keep them in `store`, sealed by the keys of `ring`."""
+        """Keep them in `store`, sealed by the keys of `ring`; `record` hears of each use before it is one."""
         self._store = store
         self._ring = ring
+        self._record = record
         self._now = now
 
     @property
@@ -158,10 +172,12 @@ class Vault:
             Conflict: it is revoked.
             SecretUnreadable: its key isn't at hand, or it was damaged.
             Invalid: the purpose isn't one line.
+            Unavailable: the use can't be recorded; nothing is handed out.
         """
         if not is_name(purpose):
             raise Invalid(reasons=(Reason("purpose", "invalid_name", "must be one line"),))
         found = self._store.use_credential(tenant_id, credential_id, self._now(), purpose)
+        self._record(Use(tenant_id, credential_id, purpose))
         log.info("a credential was used", tenant=tenant_id, id=credential_id, purpose=purpose)
         return SecretStr(self._open(found))
 
