@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from bench import (
     dedupe,
     filling,
+    flood,
     footprint,
     ingest,
     latency,
@@ -48,6 +49,7 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {
     "batches": Scenario(ingest.run, "3 million events in bodies of 1,000: durable and applied a second"),
     "singles": Scenario(singles.run, "single posts over 256 connections, alone and beside gzip bodies"),
+    "flood": Scenario(flood.run, "one tenant's posts while another floods, with and without a limit"),
     "latency": Scenario(latency.run, "received to queryable, checkpoints included, at 20,000 events/s"),
     "queries": Scenario(queries.run, "questions and look-ups on 10 million events, quiet and under load"),
     "reprice": Scenario(reprice.run, "a million events rated again at a discount, beside a stream"),

@@ -16,11 +16,14 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from bursar import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY = "bur_benchmark_admin_key"
 HEADERS = {"X-API-Key": KEY}
@@ -32,7 +35,8 @@ LOOK_SECONDS = 0.1
 class BenchServer:
     """`bursar serve` on a free port, with a data folder that goes away afterwards unless it is named."""
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self, data: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` are environment variables that the server gets beside its own."""
         self._scratch = None if data is not None else Path(tempfile.mkdtemp(prefix="bursar-bench-"))
         self.data = data or (self._scratch or Path()) / "data"
         with socket.socket() as free:
@@ -45,7 +49,7 @@ class BenchServer:
         """The most anonymous memory that was seen so far, looked at ten times a second."""
         self._ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch_memory, daemon=True)
-        environment = {**os.environ, "BURSAR_ADMIN_KEY": KEY, "BURSAR_LOG_LEVEL": "error"}
+        environment = {**os.environ, "BURSAR_ADMIN_KEY": KEY, "BURSAR_LOG_LEVEL": "error", **(settings or {})}
         command = [
             sys.executable,
             "-m",

@@ -26,7 +26,8 @@ class Flooded:
     admitted_by_url: list[int]
     refused: int
     shortest_seconds: float
-    """From the first answer to the sending of the last request: buckets were asked for at least so long."""
+    """From the first refusal to the sending of the last request: the bucket was empty then, so that nothing
+    which came back was too much for it, as it might be while a flood begins slowly."""
     longest_seconds: float
     """From the sending of the first request to the last answer: and for no longer than this."""
 
@@ -89,7 +90,8 @@ async def _flood(
     ]
     refused = sum(1 for _, status, _, _ in seen if status == 429)
     assert sum(admitted) + refused == len(seen), {status for _, status, _, _ in seen}
-    first, last = min(one[3] for one in seen), max(one[2] for one in seen)
+    first = min(answered for _, status, _, answered in seen if status == 429)
+    last = max(one[2] for one in seen)
     return Flooded(admitted, refused, last - first, max(one[3] for one in seen) - min(one[2] for one in seen))
 
 
