@@ -11,6 +11,7 @@
     │   └── Invalid           readable, but refused with every reason (invalid)
     ├── Unauthenticated       no usable credential (unauthenticated)
     │   ├── MissingKey, UnknownKey, ExpiredKey, RevokedKey
+    │   ├── WrongLogin, BadToken, ExpiredToken, EndedSession
     ├── Forbidden             a credential that may not do this (forbidden)
     │   ├── MissingScope, TenantMismatch, TenantSuspended, WrongNetwork
     ├── NotFound              no such thing for this caller (not_found)
@@ -153,6 +154,37 @@ class RevokedKey(Unauthenticated):
 
     code = "revoked_key"
     title = "This API key has been revoked"
+
+
+class WrongLogin(Unauthenticated):
+    """The address, the password or the moment is wrong; which of them is not said."""
+
+    code = "wrong_login"
+    title = (
+        "The e-mail address or the password is wrong, or there were too many wrong ones lately; after five,"
+        " wait a minute or more"
+    )
+
+
+class BadToken(Unauthenticated):
+    """The access or refresh token was not made here, or was changed."""
+
+    code = "bad_token"
+    title = "This access token is not one of ours"
+
+
+class ExpiredToken(Unauthenticated):
+    """The access token's minutes are over; its refresh token brings the next."""
+
+    code = "expired_token"
+    title = "This access token has expired; get the next with its refresh token"
+
+
+class EndedSession(Unauthenticated):
+    """The session was ended, or is too old."""
+
+    code = "session_ended"
+    title = "This session has ended; log in again"
 
 
 class Forbidden(BursarError):

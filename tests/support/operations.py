@@ -7,7 +7,11 @@ as every kind of caller and holds the answers against this.
 from __future__ import annotations
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
-    "any": ("GET /api/v1/auth/permissions",),
+    "any": (
+        "GET /api/v1/auth/me",
+        "GET /api/v1/auth/permissions",
+        "POST /api/v1/auth/logout",
+    ),
     "audit:read": (
         "GET /api/v1/audit",
         "GET /api/v1/audit/verify",
@@ -71,6 +75,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "GET /live",
         "GET /ping",
         "GET /ready",
+        "POST /api/v1/auth/login",
+        "POST /api/v1/auth/refresh",
+        "POST /api/v1/auth/token",
     ),
     "prices:read": (
         "GET /api/v1/billing/exchange-rates",

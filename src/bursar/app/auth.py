@@ -1,10 +1,11 @@
 """Who asks: from a request to its `Caller`, for raw ASGI and for FastAPI alike.
 
 A credential comes as `Authorization: Bearer`, `X-API-Key` or `X-Ingest-Key`; which header it is in
-makes no difference, its scopes decide. Requests through the socket in the data folder need none: the
-file's mode (0600) is their credential. They are known by a mark that `operator_door` puts into the
-ASGI scope of that one listener, which nothing that a client sends can reach. Keys themselves are
-judged in `identity/authenticate.py`.
+makes no difference, its scopes decide. People present the access token of their session in the same
+places. Requests through the socket in the data folder need none: the file's mode (0600) is their
+credential. They are known by a mark that `operator_door` puts into the ASGI scope of that one
+listener, which nothing that a client sends can reach. Keys themselves are judged in
+`identity/authenticate.py`, access tokens in `identity/logins/people.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from bursar.app.addresses import client_address
 from bursar.app.audited import announce
 from bursar.errors import BursarError, NotFound, Unauthenticated
 from bursar.identity.caller import Caller
+from bursar.identity.logins.access_token import is_token
+from bursar.identity.logins.api import Whoever
 from bursar.identity.permissions import Permission, Scope, permissions_of, permissions_of_operator
 from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantState
 
@@ -36,12 +39,15 @@ if TYPE_CHECKING:
     from starlette.types import Scope as Connection
 
     from bursar.identity.authenticate import Authenticator
+    from bursar.identity.logins.people import People
     from bursar.identity.store import TenantStore
 
 OPERATOR_MARK = "bursar.operator"
 """Key of the ASGI scope that marks requests through the data folder's socket."""
 CALLER_MARK = "bursar.caller"
 """Key of the ASGI scope under which the caller is found once it is known."""
+SESSION_MARK = "bursar.session"
+"""Key of the ASGI scope under which the session is found of a person who is known by its token."""
 SOCKET_KEY_ID = "socket"
 ANONYMOUS_KEY_ID = "anonymous"
 _NO_TENANT = "There is no such tenant."
@@ -85,10 +91,19 @@ class Doorkeeper:
     """Finds out who asks. Use from the event loop."""
 
     def __init__(
-        self, authenticator: Authenticator, tenants: TenantStore, *, anonymous_loopback: bool = False
+        self,
+        authenticator: Authenticator,
+        tenants: TenantStore,
+        people: People | None = None,
+        *,
+        anonymous_loopback: bool = False,
     ) -> None:
-        """`anonymous_loopback` lets programs on this machine read and ingest without a key."""
+        """Without `people` nobody is known by an access token.
+
+        `anonymous_loopback` lets programs on this machine read and ingest without a key.
+        """
         self._authenticator = authenticator
+        self._people = people
         self._tenants = tenants
         self._anonymous_loopback = anonymous_loopback
 
@@ -116,14 +131,16 @@ class Doorkeeper:
         return None if presented is None else self._authenticator.recall(presented, now)
 
     def recheck(self, scope: Connection) -> None:
-        """Refuse a request whose key stopped counting since it was identified.
+        """Refuse a request whose key or session stopped counting since it was identified.
 
         Raises:
-            ExpiredKey, RevokedKey, TenantSuspended: as known by now.
+            ExpiredKey, RevokedKey, EndedSession, TenantSuspended: as known by now.
         """
         presented = credential_of(scope["headers"])
         if presented is not None and scope.get(OPERATOR_MARK) is not True:
-            caller = self._authenticator.recall(presented, clock.now())
+            people = self._people if is_token(presented) else None
+            known = people or self._authenticator
+            caller = known.recall(presented, clock.now())
             if caller is not None and not caller.is_operator:
                 caller.refuse_suspended()
 
@@ -156,6 +173,8 @@ class Doorkeeper:
             return await self._default_caller(ANONYMOUS_KEY_ID, permissions_of((Scope.INGEST, Scope.READ)))
         now = clock.now()
         caller = self._authenticator.recall(presented, now)
+        if caller is None and self._people is not None and presented is not None and is_token(presented):
+            return await _identify_person(self._people, scope, presented, now)
         if caller is None:
             caller = await run_in_threadpool(self._authenticator.authenticate, presented, now)
         if caller.networks:
@@ -168,6 +187,14 @@ class Doorkeeper:
         tenant = await run_in_threadpool(self._tenants.tenant, DEFAULT_TENANT_ID)
         is_suspended = tenant.state is TenantState.SUSPENDED
         return Caller(tenant.id, key_id, permissions, tenant.zone, is_operator, is_suspended)
+
+
+async def _identify_person(people: People, scope: Connection, token: str, now: datetime) -> Caller:
+    caller = people.recall(token, now)
+    if caller is None:
+        caller = await run_in_threadpool(people.authenticate, token, now)
+    scope[SESSION_MARK] = people.claims_of(token, now).session_id
+    return caller
 
 
 def _is_local(client: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -205,7 +232,9 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-BEARER = HTTPBearer(scheme_name="Bearer", description="`Authorization: Bearer <API key>`", auto_error=False)
+BEARER = HTTPBearer(
+    scheme_name="Bearer", description="`Authorization: Bearer <API key or access token>`", auto_error=False
+)
 API_KEY = APIKeyHeader(
     name="X-API-Key", scheme_name="X-API-Key", description="The same keys, in a header", auto_error=False
 )
@@ -243,6 +272,12 @@ def require(permission: Permission, *, in_projects: bool = False) -> Callable[..
         return acting
 
     return caller
+
+
+async def whoever(request: Request, _bearer: _Bearer, _key: _ApiKey) -> Whoever:
+    """A FastAPI dependency that yields whoever asks, whatever they may do, and a person's session."""
+    caller = await doorkeeper_of(request).identify(request.scope)
+    return Whoever(caller, request.scope.get(SESSION_MARK))
 
 
 async def caller_if_any(request: Request, _bearer: _Bearer, _key: _ApiKey) -> Caller | None:

@@ -25,6 +25,7 @@ from bursar.app.change_jobs import destroy_unneeded_pads
 from bursar.app.changes import JournaledChanges
 from bursar.app.encryption import open_vault
 from bursar.app.jobs import jobs_of, make_runner
+from bursar.app.logins import open_logins
 from bursar.app.metrics import Metrics, QueryMetrics
 from bursar.app.prices_of_tenants import TenantPricing, open_tenant_pricing
 from bursar.app.rate_limits import RateLimits, limits_of
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from bursar.identity.credentials.vault import Vault
+    from bursar.identity.logins.logins import Logins
     from bursar.scheduling.runner import JobRunner
     from bursar.settings import Settings
     from bursar.usage.intake import CostAnswer
@@ -99,6 +101,7 @@ class Platform:
     audit: AuditLog
     vault: Vault
     """Keeps the secrets that tenants entrust."""
+    logins: Logins
     snapshots: PriceSnapshotStore
     books: PriceBooks
     tenant_pricing: TenantPricing
@@ -244,7 +247,6 @@ def build_platform(settings: Settings) -> Platform:
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = _open_state(settings, folder)
     identity, audit, first_start = _identity(settings, folder, engine)
-    vault = open_vault(settings, folder, engine, audit)
     snapshots = PriceSnapshotStore(engine)
     keeper, books, registry = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
@@ -259,7 +261,8 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         identity=identity,
         authenticator=Authenticator(identity),
         audit=audit,
-        vault=vault,
+        vault=open_vault(settings, folder, engine, audit),
+        logins=open_logins(settings, folder, engine, identity),
         snapshots=snapshots,
         books=books,
         tenant_pricing=open_tenant_pricing(engine, books),
@@ -294,6 +297,7 @@ def _identity(
 
 
 def _with_jobs(platform: Platform) -> Platform:
+    platform.authenticator.tell(platform.logins.people.forget)
     platform.runner.register(*jobs_of(platform))
     destroy_unneeded_pads(platform)
     return platform

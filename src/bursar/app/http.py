@@ -31,6 +31,7 @@ from bursar.app import (
     unpriced,
     voids,
 )
+from bursar.app.addresses import client_address
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.audited import Concluding
 from bursar.app.billing import months_of, seats_of
@@ -55,6 +56,8 @@ from bursar.identity.api import make_router as make_identity_router
 from bursar.identity.audit.api import make_router as make_audit_router
 from bursar.identity.credentials.api import make_router as make_credentials_router
 from bursar.identity.limits.policy import Use
+from bursar.identity.logins.api import Asking
+from bursar.identity.logins.api import make_router as make_logins_router
 from bursar.identity.tokens.api import make_router as make_tokens_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
@@ -88,6 +91,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     doorkeeper = auth.Doorkeeper(
         platform.authenticator,
         platform.identity,
+        platform.logins.people,
         anonymous_loopback=platform.settings.anonymous_loopback,
     )
     checked = health.Health(checks_of(platform), is_rebuilding=lambda: platform.rebuilder.is_at_work)
@@ -109,7 +113,7 @@ def make_single_posts(platform: Platform) -> SinglePosts | None:
         limits = None
     if platform.settings.log_level == "debug" or (limits is not None and limits.is_shared):
         return None
-    doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity)
+    doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity, platform.logins.people)
     edge = edge_of(platform.settings)
     return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge, limits)
 
@@ -146,6 +150,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         make_audit_router(platform.audit, auth.require),
         make_credentials_router(platform.vault, auth.require),
+        make_logins_router(platform.logins, Asking(auth.whoever, client_address)),
         # Before the prices: one of their routes takes every path of two or more parts.
         make_agreements_router(
             make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require

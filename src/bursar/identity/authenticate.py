@@ -18,6 +18,7 @@ from bursar.identity.keys import SECRET_LENGTH_LIMIT, hash_key, refuse_unusable
 from bursar.identity.store import KeyUse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from bursar.identity.caller import Caller
@@ -72,6 +73,11 @@ class Authenticator:
         self._era = 0
         self._second = 0
         self._lookups = 0
+        self._listeners: list[Callable[[], None]] = []
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call the listener too whenever nothing from before is to be believed."""
+        self._listeners.append(listener)
 
     def recall(self, presented: str | None, now: datetime) -> Caller | None:
         """The caller, if that is known without asking the store; None means: call `authenticate`.
@@ -108,6 +114,8 @@ class Authenticator:
         """Believe nothing from before: a change of keys or tenants in this process counts from here on."""
         with self._lock:
             self._era += 1
+        for listener in self._listeners:
+            listener()
 
     def refresh(self, now: datetime) -> None:
         """Read again every key that was used lately, so that requests rarely wait for the store.

@@ -22,17 +22,24 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    TypeAdapter,
     model_validator,
 )
 
 from bursar.errors import Reason
+from bursar.settings.forms import check_memory, to_psycopg
 from bursar.settings.networks import HOSTS_FORM, NETWORKS_FORM, ORIGINS_FORM, Hosts, Networks, Origins
-from bursar.settings.secret_values import KEY_FORM, SEALING_FORM, SECRET_FORMS, Key, SealingKeys
+from bursar.settings.secret_values import (
+    KEY_FORM,
+    SEALING_FORM,
+    SECRET_FORM,
+    SECRET_FORMS,
+    Key,
+    SealingKeys,
+    Secret,
+)
 
 PREFIX = "BURSAR_"
 KIB, MIB = 2**10, 2**20
-SMALLEST_DUCKDB_MEMORY_BYTES = 256_000_000
 SHORTEST_PRODUCTION_KEY = 16
 """A configured key shorter than this can be guessed; generated keys carry 256 random bits."""
 
@@ -59,25 +66,8 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _to_psycopg(url: str) -> str:
-    """The same database through psycopg, whichever driver the URL was written for."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme.partition("+")[0] not in {"postgres", "postgresql"} or not rest:
-        message = "not a PostgreSQL URL"
-        raise ValueError(message)
-    return f"postgresql+psycopg://{rest}"
-
-
 def _mask_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
-
-
-def _check_memory(size: str) -> str:
-    """A new usage store is derived within a quarter of it: batch, buffers and rollups need some 40 MB."""
-    if TypeAdapter(ByteSize).validate_python(size) < SMALLEST_DUCKDB_MEMORY_BYTES:
-        message = "too little memory to derive a usage store in"
-        raise ValueError(message)
-    return size
 
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -86,7 +76,7 @@ DuckdbSize = Annotated[str, _duckdb_size, Spelling("a size with its unit, such a
 DuckdbMemory = Annotated[
     str,
     _duckdb_size,
-    AfterValidator(_check_memory),
+    AfterValidator(check_memory),
     Spelling("a size of 256MB at least with its unit, such as 512MB or 4GiB"),
 ]
 
@@ -145,10 +135,20 @@ class Settings(BaseModel):
     ] = None
     """File with encryption keys, one a line, behind those of `BURSAR_ENCRYPTION_KEY`. Without any key the
     first secret makes one, `encryption.key` in the data folder; not in production nor with PostgreSQL."""
+    secret_key: Annotated[Secret | None, Spelling(SECRET_FORM, ("SECRET_KEY",))] = None
+    """Signs people's logins. Without it the data folder keeps one; servers on one database need the same."""
+    secret_key_previous: Annotated[Secret | None, Spelling(SECRET_FORM, ("SECRET_KEY_PREVIOUS",))] = None
+    """The one before, whose signatures still count while it is set: change both, and unset this one later."""
+    jwt_expire_minutes: Annotated[int, Spelling(aliases=("JWT_EXPIRE_MINUTES",))] = Field(
+        default=15, ge=1, le=1440
+    )
+    """Minutes for which an access token counts before its refresh token must bring the next."""
+    session_days: int = Field(default=30, ge=1, le=365)
+    """Days after a login when somebody must log in again."""
     anonymous_loopback: bool = False
     """Lets callers on this very machine in without a key, as the tenant `default`. Refused in production."""
     database_url: Annotated[
-        Annotated[str, AfterValidator(_to_psycopg)] | None,
+        Annotated[str, AfterValidator(to_psycopg)] | None,
         Spelling("postgresql://user:password@host:5432/name", ("DATABASE_URL",)),
     ] = Field(default=None, repr=False)
     """PostgreSQL for tenants, keys and prices. Without it they live in SQLite inside the data folder."""
@@ -356,6 +356,10 @@ def _unsafe_access(settings: Settings) -> list[Reason]:
             reasons.append(_clash(field, f"needs {SHORTEST_PRODUCTION_KEY} characters or more in production"))
     if settings.ingest_key and settings.ingest_key in {settings.admin_key, settings.api_key}:
         reasons.append(_clash("ingest_key", "must differ from the admin keys, or it would be one"))
+    if settings.secret_key and settings.secret_key == settings.secret_key_previous:
+        reasons.append(
+            _clash("secret_key_previous", "must be the one before BURSAR_SECRET_KEY, not the same")
+        )
     return reasons
 
 

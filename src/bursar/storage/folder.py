@@ -77,6 +77,11 @@ class DataFolder:
         return self.path / "encryption.key"
 
     @property
+    def secret_key(self) -> Path:
+        """What logins are signed with where no setting says so; no backup has it."""
+        return self.path / "secret.key"
+
+    @property
     def scratch(self) -> Path:
         """Files that no one misses after a stop."""
         return self.path / "tmp"

@@ -12,6 +12,7 @@ from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.runs import OPEN_STATES
 from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, ROLE_BINDINGS, TENANTS
 from bursar.storage.relational.tables.jobs import RUNS
+from bursar.storage.relational.tables.users import LOGIN_ATTEMPTS
 from bursar.storage.relational.transactions import reading, refusing, writing
 from bursar.usage.revising.resetting import DELETE_JOB
 
@@ -87,6 +88,7 @@ class RelationalTenants:
                 raise no_tenant(tenant_id)
             keys = connection.execute(delete(API_KEYS).where(API_KEYS.c.tenant_id == tenant_id)).rowcount
             projects = connection.execute(delete(PROJECTS).where(PROJECTS.c.tenant_id == tenant_id)).rowcount
+            connection.execute(delete(LOGIN_ATTEMPTS).where(LOGIN_ATTEMPTS.c.tenant_id == tenant_id))
             # A run at work hears of it at its next `save`: it isn't there any more.
             others = RUNS.c.tenant_id == tenant_id, RUNS.c.id != (by_run or "")
             connection.execute(delete(RUNS).where(*others))

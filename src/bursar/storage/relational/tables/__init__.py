@@ -6,7 +6,16 @@ statement on it names one. Each module here has the tables of one idea; `METADAT
 
 from __future__ import annotations
 
-from bursar.storage.relational.tables import agreements, audit, billing, credentials, identity, jobs, prices
+from bursar.storage.relational.tables import (
+    agreements,
+    audit,
+    billing,
+    credentials,
+    identity,
+    jobs,
+    prices,
+    users,
+)
 from bursar.storage.relational.tables.metadata import METADATA
 
-__all__ = ["METADATA", "agreements", "audit", "billing", "credentials", "identity", "jobs", "prices"]
+__all__ = ["METADATA", "agreements", "audit", "billing", "credentials", "identity", "jobs", "prices", "users"]

@@ -1,0 +1,76 @@
+"""What is kept of users, as questions and changes; `storage/relational` implements it.
+
+Each method is one transaction and bound to the tenant that it names: another tenant's user is as unknown as
+one that doesn't exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bursar.identity.page import Page, PageAsk
+    from bursar.identity.users.user import User, UserChange
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLogin:
+    """What somebody's password is compared with."""
+
+    user: User
+    password_hash: str | None = field(repr=False)
+    """None: they have no password yet."""
+
+
+class UserStore(Protocol):
+    """Keeps users."""
+
+    def add_user(self, user: User) -> None:
+        """Keep a new user, without a password.
+
+        Raises:
+            Conflict: the tenant has one with this address (reason `user_exists`).
+            NotFound: there is no such tenant.
+        """
+        ...
+
+    def user(self, tenant_id: str, user_id: str) -> User:
+        """The tenant's user of this id.
+
+        Raises:
+            NotFound: the tenant has none.
+        """
+        ...
+
+    def users(self, tenant_id: str, ask: PageAsk) -> Page[User]:
+        """The tenant's users in order of creation; none for an unknown tenant."""
+        ...
+
+    def kept_login(self, tenant_id: str, email: str) -> KeptLogin | None:
+        """The tenant's user with this address, and what is kept of the password."""
+        ...
+
+    def change_user(self, tenant_id: str, user_id: str, change: UserChange, at: datetime) -> User:
+        """Change what the change names and answer the user as they are then.
+
+        Whoever is suspended by it has no session any more, and no link.
+
+        Raises:
+            NotFound: the tenant has no such user.
+        """
+        ...
+
+    def set_password(self, tenant_id: str, user_id: str, password_hash: str, at: datetime) -> None:
+        """Keep another password; whoever knew the one before has no session any more.
+
+        Raises:
+            NotFound: the tenant has no such user.
+        """
+        ...
+
+    def renew_hash(self, tenant_id: str, user_id: str, was: str, password_hash: str) -> None:
+        """Keep the same password by another hash, unless it was changed meanwhile."""
+        ...
