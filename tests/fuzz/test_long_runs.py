@@ -15,6 +15,7 @@ EXAMPLES = "4000"
 TIMES = "10"
 COSTLY = (
     "tests/storage/test_changes.py",
+    "tests/api/test_projects_limit.py",
     "tests/api/test_rating_again.py",
     "tests/contracts/test_usage_questions.py",
 )

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bursar.errors import ConfigurationError, SecretUnreadable
-from bursar.identity.audit.deed import Deed, Outcome
-from bursar.identity.audit.log import BURSAR
+from bursar.identity.audit.deed import BURSAR, Deed, Outcome
 from bursar.identity.credentials.master_keys import (
     KEY_BYTES,
     KeyRing,
