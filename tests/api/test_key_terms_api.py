@@ -159,3 +159,33 @@ def test_what_is_no_network_is_refused_by_its_place(server: RunningServer) -> No
     body = {"label": "x", "scopes": ["read"], "networks": ["10.0.0.0/8", "10.0.0.1/8"]}
     answer = server.client.post(PATH, json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "networks.1")
+
+
+def test_the_usage_of_a_key_is_what_it_sent(server: RunningServer) -> None:
+    used, other = made(server), made(server)
+    events = [EVENT | {"model": model} for model in ("gpt-4o", "gpt-4o", "gpt-4o-mini")]
+    assert send(server, used["key"], events, params={"wait": "applied"}).status_code == 200
+    path = f"{PATH}/{used['id']}/usage"
+    found = server.client.get(path, params={"measures": "events,input_tokens", "dimensions": "model"}).json()
+    assert found["totals"]["events"] == 3
+    assert {row["model"]: row["events"] for row in found["rows"]} == {"gpt-4o": 2, "gpt-4o-mini": 1}
+    asked = {"measures": ["events", "cost"], "filters": {"key_id": used["id"]}}
+    same = server.client.post("/api/v1/query", json=asked).json()["totals"]
+    assert server.client.get(path, params={"measures": "events,cost"}).json()["totals"] == same
+    assert server.client.get(f"{PATH}/{other['id']}/usage").json()["totals"]["events"] == 0
+    assert server.client.get(path, params={"format": "csv"}).headers["content-type"].startswith("text/csv")
+    for wrong in ({"filters": "{}"}, {"measures": "nothing"}, {"window": "sometime"}, {"key_id": "x"}):
+        assert server.client.get(path, params=wrong).status_code == 422
+
+
+def test_the_usage_of_another_tenant_s_key_is_unknown(server: RunningServer) -> None:
+    keys = keys_of(server, "looking")
+    foreign = made(server)
+    for key_id in (foreign["id"], "key_none"):
+        answer = server.stranger.get(f"{PATH}/{key_id}/usage", headers={"X-API-Key": keys["read"]})
+        assert answer.status_code == 404
+    own = server.client.get(PATH, params={"tenant_id": "looking"}).json()["items"][0]["id"]
+    for scope, status in (("read", 200), ("ingest", 403)):
+        answer = server.stranger.get(f"{PATH}/{own}/usage", headers={"X-API-Key": keys[scope]})
+        assert answer.status_code == status
+    assert server.stranger.get(f"{PATH}/{own}/usage").status_code == 401

@@ -178,7 +178,12 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         unpriced.make_router(platform),
         quarantine.make_router(platform),
         # The last one: one of its routes takes every path below /api/v1/events.
-        make_usage_router(platform.questions, auth.require, platform.tenant_pricing.reporting),
+        make_usage_router(
+            platform.questions,
+            auth.require,
+            platform.tenant_pricing.reporting,
+            find_key=platform.identity.key,
+        ),
     ]
 
 

@@ -11,15 +11,16 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from bursar import clock
 from bursar.errors import Invalid, Malformed, Reason
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.permissions import Permission
+from bursar.identity.tenant import ID_PATTERN
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
@@ -44,6 +45,7 @@ from bursar.usage.views.top import Top, read_top_view
 from bursar.usage.views.trends import Trends, read_trends_view
 
 ReadView = Callable[[Asked, Asker], View]
+KeyId = Annotated[str, Path(pattern=ID_PATTERN)]
 
 _FORMS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The answer", "content": {"text/csv": {"schema": {"type": "string"}}}}
@@ -98,6 +100,7 @@ def make_router(
     caller: Callable[..., Callable[..., Any]],
     reporting: ReportsCosts | None = None,
     now: Callable[[], datetime] = clock.now,
+    find_key: Callable[[str, str], object] | None = None,
 ) -> APIRouter:
     """Routes for every question about usage.
 
@@ -110,6 +113,7 @@ def make_router(
             `in_projects=True` also one who has it in some projects only.
         reporting: knows tenants' reporting currencies and exchange rates.
         now: the time that windows such as `30d` are counted back from.
+        find_key: raises `NotFound` where a tenant has no such API key; without it none is asked about.
     """
     router = APIRouter(tags=["usage"])
     desk = _Desk(questions, reporting, now)
@@ -117,6 +121,8 @@ def make_router(
         _add_listing(router, desk, route, Depends(caller(route.permission, in_projects=True)))
     _add_query(router, desk, Depends(caller(Permission.USAGE_READ, in_projects=True)))
     _add_event(router, desk, Depends(caller(Permission.EVENTS_READ, in_projects=True)))
+    if find_key is not None:
+        _add_usage_of_key(router, desk, Depends(caller(Permission.USAGE_READ, in_projects=True)), find_key)
     return router
 
 
@@ -168,6 +174,24 @@ def _add_event(router: APIRouter, desk: _Desk, reader: CallerDependency) -> None
 
         looker = _Looker(by, sight_of(by, Permission.EVENTS_READ))
         return await desk.answer(request, looker, query_parameters(request), read)
+
+
+def _add_usage_of_key(
+    router: APIRouter, desk: _Desk, reader: CallerDependency, find_key: Callable[[str, str], object]
+) -> None:
+    @router.get(
+        "/api/v1/keys/{key_id}/usage",
+        response_model=QueryAnswer,
+        summary="Any measures of the usage that an API key sent",
+        responses=_FORMS,
+        openapi_extra=parameter_docs.USAGE_OF_KEY,
+    )
+    async def show_usage_of_key(request: Request, key_id: KeyId, by: Caller = reader) -> Response:
+        """Ask the one question about the events of one key, revoked or not."""
+        await asyncio.to_thread(find_key, by.tenant_id, key_id)
+        given = {**query_parameters(request), "filters": {"key_id": key_id}}
+        looker = _Looker(by, sight_of(by, Permission.USAGE_READ))
+        return await desk.answer(request, looker, given, read_query_view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,21 @@ BREAKDOWN = _document({**_GROUP, "style": "form", "explode": False}, *_ROWS, _RE
 TRENDS = _document(_METRIC, _parameter("grain", "How long a period is.", {**_GRAIN, "default": "day"}))
 TOP = _document(_METRIC, _parameter("group_by", "What to rank.", {**_TEXT, "default": "user_id"}), *_ROWS)
 EVENT = {"parameters": _FORM}
+USAGE_OF_KEY = {
+    "parameters": [
+        _parameter(
+            "measures",
+            "Measures, with commas between.",
+            {"type": "array", "items": _MEASURE, "default": list(DEFAULT_MEASURES)},
+        )
+        | {"style": "form", "explode": False},
+        {**_GROUP, "name": "dimensions", "style": "form", "explode": False},
+        _parameter("grain", "Rows per period of this length.", _GRAIN),
+        *_ROWS,
+        *_WINDOW,
+        *_FORM,
+    ]
+}
 UNPRICED = {
     "parameters": [
         _parameter("as", "Also say what they would cost as calls of this model: `provider/model`.", _TEXT),
