@@ -187,6 +187,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     "usage:read": (
         "GET /api/v1/analytics/top",
+        "GET /api/v1/keys/{key_id}/usage",
         "GET /api/v1/analytics/trends",
         "POST /api/v1/query",
     ),

@@ -178,13 +178,13 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         unpriced.make_router(platform),
         quarantine.make_router(platform),
         # The last one: one of its routes takes every path below /api/v1/events.
-        make_usage_router(
-            platform.questions,
-            auth.require,
-            platform.tenant_pricing.reporting,
-            find_key=platform.identity.key,
-        ),
+        _usage_router(platform),
     ]
+
+
+def _usage_router(platform: Platform) -> APIRouter:
+    reporting, find_key = platform.tenant_pricing.reporting, platform.identity.key
+    return make_usage_router(platform.questions, auth.require, reporting, find_key=find_key)
 
 
 def _ingest_parts(platform: Platform, doorkeeper: auth.Doorkeeper) -> IngestParts:
