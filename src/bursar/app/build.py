@@ -247,7 +247,7 @@ def build_platform(settings: Settings) -> Platform:
 def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
     engine = _open_state(settings, folder)
     identity, audit, first_start = _identity(settings, folder, engine)
-    snapshots = PriceSnapshotStore(engine)
+    snapshots, vault = PriceSnapshotStore(engine), open_vault(settings, folder, engine, audit)
     keeper, books, registry = _prices(engine)
     stores = open_stores(folder, duckdb_limits(settings), settings.quarantine_limit_per_tenant)
     metrics = Metrics()
@@ -261,7 +261,7 @@ def _wire(settings: Settings, folder: DataFolder, lock: FolderLock) -> Platform:
         identity=identity,
         authenticator=Authenticator(identity),
         audit=audit,
-        vault=open_vault(settings, folder, engine, audit),
+        vault=vault,
         logins=open_logins(settings, folder, engine, identity),
         snapshots=snapshots,
         books=books,
