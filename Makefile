@@ -62,14 +62,24 @@ $(FOCUS)/.synced: $(STAMP) $(wildcard tests/focus/*) scripts/install_focus_valid
 	$(BIN)/python -m scripts.install_focus_validator $(FOCUS)
 	@touch $@
 
+# What single sign-on is tested against: a certified OpenID provider, of npm.
+PROVIDER := .openid-provider
+
+.PHONY: openid-provider
+openid-provider: $(PROVIDER)/.synced ## Install oidc-provider, for the tests of single sign-on, into .openid-provider
+	@:
+
+$(PROVIDER)/.synced: $(STAMP) $(wildcard tests/oidc/package*.json) scripts/install_openid_provider.py
+	$(BIN)/python -m scripts.install_openid_provider $(PROVIDER)
+
 # ------------------------------------------------------------------------------------------------- use it
 .PHONY: demo
 demo: setup ## Serve with 30 days of invented usage; prints the address, a key and requests to try
 	$(BIN)/bursar demo $(ARGS)
 
 # --------------------------------------------------------------------------------------------------- test
-.PHONY: test kills test-slow chaos coverage bench
-test: setup focus ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
+.PHONY: test kills fuzz test-slow chaos coverage bench
+test: setup focus openid-provider ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
 ifdef COVERAGE
 	rm -rf .coverage && mkdir .coverage
 	$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
@@ -79,8 +89,11 @@ else
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 endif
 
-kills: setup ## Kill -9 at every named moment of upkeep, deletions and rebuilds, and power cuts (minutes; CI runs it too)
+kills: setup ## Kill -9 at every named moment, where `test` tries one of each kind, and power cuts (minutes; CI runs it too)
 	$(BIN)/pytest -m kills $(PARALLEL) $(ARGS)
+
+fuzz: setup ## Try every property with four times the examples of `test` (minutes; CI runs it too)
+	BURSAR_ROUNDS=4 $(BIN)/pytest -m hypothesis $(PARALLEL) $(ARGS)
 
 test-slow: setup ## Run the tests that take minutes, and properties over many more examples (an hour and more)
 	$(BIN)/pytest -m slow $(ARGS)
@@ -124,5 +137,5 @@ docs: setup ## Regenerate docs/reference, openapi.json and .env.example from the
 
 .PHONY: clean
 clean: ## Remove the environment, caches and reports (never a data folder)
-	rm -rf $(VENV) $(FOCUS) .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache .schemathesis build dist htmlcov
+	rm -rf $(VENV) $(FOCUS) $(PROVIDER) .coverage .hypothesis .import_linter_cache .pytest_cache .ruff_cache .schemathesis build dist htmlcov
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

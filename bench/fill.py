@@ -68,15 +68,19 @@ class _Patterns:
 
     records: list[bytes] = field(default_factory=list[bytes])
 
-    def check_room(self) -> None:
+    def check_room(self, owner: str = "") -> None:
         """There is always room."""
 
-    def append_usage(self, records: Sequence[UsageLine]) -> tuple[int, asyncio.Future[None]]:
-        """Keep records as patterns."""
+    def append_usage(self, records: Sequence[UsageLine], owner: str = "") -> tuple[int, asyncio.Future[None]]:
+        """Keep records as patterns, whosever they are."""
+        del owner
         return self._keep(encode_records(records))
 
-    def append_lines(self, parts: Sequence[UnnumberedLines]) -> tuple[int, asyncio.Future[None]]:
+    def append_lines(
+        self, parts: Sequence[UnnumberedLines], owner: str = ""
+    ) -> tuple[int, asyncio.Future[None]]:
         """Keep records that are encoded already."""
+        del owner
         return self._keep(b"".join([part.numbered(1) for part in parts]))
 
     def append_one(self, record: UsageLine, when_durable: Callable[[BursarError | None], None]) -> None:

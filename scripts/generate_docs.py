@@ -8,14 +8,14 @@ settings and commands are laid out, and where each page lies.
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bursar.app import openapi, problems
 from bursar.app.metrics import Metrics
 from bursar.cli import reference
-from bursar.described import field_words
-from bursar.settings import Settings, form_of, names_of
+from bursar.settings import Settings, form_of, meaning_of, names_of
 from scripts import access_page, usage_pages
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SETTINGS_HEAD = """\
 Read once at start: from the command line, else the environment, else `.env` in the working directory,
 else the default. A wrong value or an unknown `BURSAR_` variable stops the start with the whole list of
 what is wrong. An empty value counts as not given. `bursar doctor` shows what is in force.
-This page is written by `make docs` from `src/bursar/settings/fields.py`; a test fails when it is stale.
+This page is written by `make docs` from `src/bursar/settings/`; a test fails when it is stale.
 
 | Variable | Default | Allowed | Meaning |
 |---|---|---|---|
@@ -40,16 +40,16 @@ tools use. Sizes are powers of 1024 with `KiB`, `MiB`, `GiB`, of 1000 with `kB`,
 """
 _ENV_HEAD = """\
 # Settings of Bursar with their defaults. Copy to `.env` and uncomment what you change.
-# Written by `make docs` from src/bursar/settings/fields.py.
+# Written by `make docs` from src/bursar/settings/.
 """
 
 
 def settings_page() -> str:
     """The reference of all settings, in Markdown."""
-    defaults, words = Settings().shown(), field_words(Settings)
+    defaults = Settings().shown()
     rows = [
         f"| {' or '.join(f'`{name}`' for name in names_of(field))} | {_code(defaults[field])} "
-        f"| {form_of(field)} | {words[field]} |"
+        f"| {form_of(field)} | {meaning_of(field)} |"
         for field in Settings.model_fields
     ]
     return _SETTINGS_HEAD + "\n".join(rows) + "\n" + _SETTINGS_TAIL
@@ -57,9 +57,10 @@ def settings_page() -> str:
 
 def env_example() -> str:
     """A `.env` with every setting commented out at its default."""
-    defaults, words = Settings().shown(), field_words(Settings)
+    defaults = Settings().shown()
     blocks = [
-        f"\n# {words[field]}\n# Allowed: {form_of(field)}.\n#{names_of(field)[0]}={defaults[field]}\n"
+        f"\n{_comment(meaning_of(field))}\n{_comment(f'Allowed: {form_of(field)}.')}\n"
+        f"#{names_of(field)[0]}={defaults[field]}\n"
         for field in Settings.model_fields
     ]
     return _ENV_HEAD + "".join(blocks)
@@ -116,6 +117,10 @@ def write_pages() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             print(f"written: {name}")
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
 def _code(text: str) -> str:

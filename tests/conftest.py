@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+
+from tests.support.node_ids import refuse_shared_ids
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +25,19 @@ pytest_plugins = ["tests.support.relational"]
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# How long an example takes says nothing on a busy machine. In CI, hypothesis does the same by itself.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-if not os.environ.get("CI"):
-    settings.load_profile("untimed")
+# Half of what the collector costs goes into looking at young objects, of which tests make many at once.
+gc.set_threshold(20_000, 20, 20)
+
+# Whom tests trust they say themselves: a client of httpx would load the authorities of this machine in 27 ms,
+# and tests make thousands of clients.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = os.devnull
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile(
+    "house", max_examples=rounds(25), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 LONGEST = (
     "flows/test_aimed_kills.py",
@@ -39,6 +52,7 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the files that take long begin first: at the end one of them would run alone."""
+    refuse_shared_ids([item.nodeid for item in items])
     items.sort(key=lambda item: (not item.nodeid.partition("::")[0].endswith(LONGEST), not _is_flow(item)))
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from bursar.described import DESCRIBED, field_words
 from bursar.settings import Settings
+from bursar.settings.spelling import Group
 from tests.house.sources import ROOT, modules
 
 if TYPE_CHECKING:
@@ -73,8 +74,13 @@ def test_words_below_fields_describe_them_in_a_schema() -> None:
 
 def test_words_are_what_a_parser_finds() -> None:
     """Read without `ast`, the words of every class of settings are the same as with it."""
-    module = next(one for one in modules("src") if one.path == ROOT / "src/bursar/settings/fields.py")
-    assert field_words(Settings) == _parsed_words(module, "Settings")
+    groups = [group for group in Settings.__mro__[1:] if issubclass(group, Group) and group is not Group]
+    told = {field for group in groups for field in field_words(group)}
+    assert told == set(Settings.model_fields)
+    for group in groups:
+        path = ROOT / f"src/{group.__module__.replace('.', '/')}.py"
+        module = next(one for one in modules("src") if one.path == path)
+        assert field_words(group) == _parsed_words(module, group.__name__)
 
 
 def test_no_source_is_parsed_to_serve_or_to_describe() -> None:

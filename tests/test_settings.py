@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bursar.described import field_words
 from bursar.errors import ConfigurationError
-from bursar.settings import Settings, form_of, load_settings, names_of
+from bursar.settings import Settings, form_of, load_settings, meaning_of, names_of
 
 
 def refused(environ: dict[str, str], **overrides: object) -> ConfigurationError:
@@ -206,7 +205,6 @@ def test_a_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))
 def test_every_setting_has_a_meaning_a_form_and_a_name(field: str) -> None:
-    description = field_words(Settings).get(field, "")
-    assert description.endswith(".")
+    assert meaning_of(field).endswith(".")
     assert form_of(field)
     assert names_of(field)[0] == f"BURSAR_{field.upper()}"

@@ -11,9 +11,9 @@
     │   └── Invalid           readable, but refused with every reason (invalid)
     ├── Unauthenticated       no usable credential (unauthenticated)
     │   ├── MissingKey, UnknownKey, ExpiredKey, RevokedKey
-    │   ├── WrongLogin, BadToken, ExpiredToken, EndedSession
+    │   ├── WrongLogin, BadToken, ExpiredToken, EndedSession, BadLink, SignOnFailed
     ├── Forbidden             a credential that may not do this (forbidden)
-    │   ├── MissingScope, TenantMismatch, TenantSuspended, WrongNetwork
+    │   ├── MissingScope, TenantMismatch, TenantSuspended, WrongNetwork, SignOnRefused, ForgedRequest
     ├── NotFound              no such thing for this caller (not_found)
     ├── Conflict              it clashes with what is there (conflict)
     │   ├── BookMoved         the price book was updated meanwhile (price_book_moved)
@@ -21,7 +21,9 @@
     ├── Unavailable           try again later; `retry_after_seconds` says when (unavailable)
     │   ├── Overloaded, DiskFull, TimedOut
     │   ├── OutgoingFailed    another server gave no usable answer (outgoing_failed)
+    │   ├── MailFailed        a letter wasn't sent, as far as can be told (mail_failed)
     │   └── RateLimited       this caller asked too often (rate_limited)
+    ├── QuotaExceeded         nothing is left of the tenant's month (quota_exceeded)
     └── ConfigurationError    a setting or a data folder is wrong (configuration)
         └── FolderInUse, NewerFormat
 
@@ -187,6 +189,20 @@ class EndedSession(Unauthenticated):
     title = "This session has ended; log in again"
 
 
+class BadLink(Unauthenticated):
+    """The link for setting a password counts no longer, or never did."""
+
+    code = "bad_link"
+    title = "This link is unknown, was used, or is too old; ask for another"
+
+
+class SignOnFailed(Unauthenticated):
+    """What came back from the OpenID provider doesn't prove who somebody is."""
+
+    code = "sign_on_failed"
+    title = "Single sign-on did not succeed; begin the login again"
+
+
 class Forbidden(BursarError):
     """A known caller that may not do this."""
 
@@ -220,6 +236,20 @@ class WrongNetwork(Forbidden):
 
     code = "wrong_network"
     title = "This API key may not be used from this network address"
+
+
+class SignOnRefused(Forbidden):
+    """The OpenID provider has vouched for somebody who may not come in here."""
+
+    code = "sign_on_refused"
+    title = "You are known at the provider, but may not come in here"
+
+
+class ForgedRequest(Forbidden):
+    """A change by a cookie alone, without what shows that our own page asks for it."""
+
+    code = "forged_request"
+    title = "Who is known by a cookie sends what bursar_csrf holds as X-CSRF-Token to change anything"
 
 
 class NotFound(BursarError):
@@ -299,11 +329,25 @@ class OutgoingFailed(Unavailable):
     title = "The other server did not answer as it should"
 
 
+class MailFailed(Unavailable):
+    """The letter wasn't sent, as far as can be told."""
+
+    code = "mail_failed"
+    title = "The mail could not be sent"
+
+
 class RateLimited(Unavailable):
     """This caller asked more often than it may; nothing was done, and others are served."""
 
     code = "rate_limited"
     title = "Too many requests; slow down and try again"
+
+
+class QuotaExceeded(BursarError):
+    """A quota of the tenant is used up; a retry is worth it next month, or once the operator raised it."""
+
+    code = "quota_exceeded"
+    title = "The tenant's quota of this month is used up"
 
 
 class ConfigurationError(BursarError):

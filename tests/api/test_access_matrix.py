@@ -1,7 +1,7 @@
 """Every operation of the API, asked by every kind of caller: nobody gets in but who has its permission.
 
 The operations come from the OpenAPI document, what each must ask for from `support/operations.py`; one that
-is missing there fails.
+is missing there fails. People who have logged in are in `test_access_of_people.py`.
 """
 
 from __future__ import annotations
@@ -12,31 +12,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bursar import clock
-from bursar.app import openapi
 from bursar.identity.keys import KeyTerms, Revocation, hash_key, new_key
-from bursar.identity.permissions import BUNDLES, OF_PLATFORM, OF_TENANTS, Permission, permissions_of
+from bursar.identity.permissions import BUNDLES, OF_TENANTS, Permission, permissions_of
 from bursar.identity.roles import BUILT_IN
 from bursar.identity.tenant import Tenant, TenantChange, TenantState
+from tests.support.matrix import ANY, DECLARED, EXPECTED, LET_IN, OPEN, WITHIN_TENANTS, asking, expected
 from tests.support.operations import OPERATIONS
 from tests.support.serving import ADMIN_KEY, running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
-
-    import httpx
 
     from bursar.identity.store import IdentityStore
     from tests.support.serving import RunningServer
 
-DECLARED = {
-    f"{method.upper()} {path}": operation["x-permission"]
-    for path, item in openapi.document()["paths"].items()
-    for method, operation in item.items()
-}
-EXPECTED = {operation: asked for asked, several in OPERATIONS.items() for operation in several}
-WITHIN_TENANTS = [operation for operation, asked in DECLARED.items() if asked in OF_TENANTS]
-OPEN, ANY, LET_IN = "none", "any", "let in"
 OURS, THEIRS, SUSPENDED = "ours", "theirs", "suspended"
 
 
@@ -77,35 +67,6 @@ def a_key(
     if is_revoked:
         store.revoke_key(tenant_id, issued.key.id, clock.now(), Revocation.BY_CALLER)
     return issued.secret
-
-
-def verdict(answer: httpx.Response) -> str:
-    """The code of a refusal, or that the operation looked at the request itself."""
-    assert answer.status_code < 500, answer.text
-    return answer.json()["code"] if answer.status_code in {401, 403} else LET_IN
-
-
-def asking(house: RunningServer, operation: str) -> Callable[..., str]:
-    """Asks this operation, with nothing in it that could change anything."""
-    method, path = operation.split()
-    parts = ["x" if part.startswith("{") else part for part in path.split("/")]
-    content = None if method in {"GET", "DELETE"} else b"{}"
-
-    def ask(key: str | None, **params: str) -> str:
-        headers = {"content-type": "application/json", **({} if key is None else {"X-API-Key": key})}
-        return verdict(
-            house.stranger.request(method, "/".join(parts), headers=headers, params=params, content=content)
-        )
-
-    return ask
-
-
-def refusal_without(asked: str) -> str:
-    return "forbidden" if asked in OF_PLATFORM else "missing_scope"
-
-
-def expected(asked: str, permissions: Collection[Permission]) -> str:
-    return LET_IN if asked in {*permissions, OPEN, ANY} else refusal_without(asked)
 
 
 def test_every_operation_says_what_it_asks_for_and_nothing_else_does() -> None:

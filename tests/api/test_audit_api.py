@@ -65,7 +65,8 @@ def test_every_endpoint_that_is_no_read_is_an_act_or_exempt_with_a_reason() -> N
     assert changing - ACTS.keys() - OPEN_ACTS.keys() == EXEMPT.keys()
     # What is listed exists; the only reading act hands out everything.
     names = {route.name for route in routes}
-    assert names >= ACTS.keys()
+    assert names >= ACTS.keys() | OPEN_ACTS.keys() | EXEMPT.keys()
+    assert not ACTS.keys() & OPEN_ACTS.keys()
     assert ACTS.keys() - changing == {"export"}
     assert all(len(reason) > 20 for reason in EXEMPT.values())
 
@@ -96,6 +97,64 @@ def test_a_change_keeps_what_was_before(admin: httpx.Client) -> None:
     assert (removed["act"], removed["before"], removed["target"]) == ("project.remove", {"name": "Two"}, "p")
 
 
+def test_roles_credentials_services_and_seats_keep_what_was_before(admin: httpx.Client) -> None:
+    role = {"name": "reader", "permissions": ["cost:read"]}
+    admin.post("/api/v1/roles", json=role).raise_for_status()
+    admin.put("/api/v1/roles/reader", json={"permissions": ["usage:read"]}).raise_for_status()
+    user = admin.post("/api/v1/users", json={"email": "ada@example.com"}).raise_for_status().json()
+    binding = {"user_id": user["id"], "role": "viewer"}
+    admin.post("/api/v1/role-bindings", json=binding).raise_for_status()
+    admin.delete("/api/v1/role-bindings", params=binding).raise_for_status()
+    credential = {"provider": "openai", "name": "main", "secret": "a secret of some length"}
+    made = admin.post("/api/v1/credentials", json=credential).raise_for_status().json()
+    admin.delete(f"/api/v1/credentials/{made['id']}").raise_for_status()
+    service = {"service_type": "ocr", "description": "first"}
+    admin.post("/api/v1/services", json=service).raise_for_status()
+    admin.put("/api/v1/services/ocr", json={**service, "description": "second"}).raise_for_status()
+    seats = {"provider": "openai", "plan": "Team", "seats": 2, "price_per_seat": "25", "starts": "2026-10-01"}
+    plan = admin.post("/api/v1/billing/seats", json=seats).raise_for_status().json()
+    admin.post(f"/api/v1/billing/seats/{plan['id']}/end", json={}).raise_for_status()
+    found = {one["act"]: one for one in listed(admin, outcome="done")}
+    assert found["role.change"]["before"]["permissions"] == ["cost:read"]
+    assert (found["role.take"]["target"], found["role.take"]["before"]["role"]) == (user["id"], "viewer")
+    assert found["credential.revoke"]["before"]["state"] == "usable"
+    assert "a secret of some length" not in str(found)
+    assert found["service.change"]["before"]["description"] == "first"
+    assert found["seats.end"]["before"]["ends"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        (
+            "prices",
+            {"kind": "discount", "percent": "12", "provider": "openai", "valid_from": "2026-01-01T00:00:00Z"},
+            "12",
+        ),
+        ("prices/aliases", {"alias": "mine", "to_model": "gpt-4o"}, "gpt-4o"),
+        (
+            "billing/exchange-rates",
+            {"date": "2026-10-01", "base": "EUR", "quote": "USD", "rate": "1.17"},
+            "1.17",
+        ),
+    ],
+    ids=["override", "alias", "exchange rate"],
+)
+def test_what_is_withdrawn_is_kept_as_it_was_before_and_the_second_time_as_withdrawn(
+    admin: httpx.Client, path: str, body: dict[str, str], said: str
+) -> None:
+    admin.post(f"/api/v1/{path}", json=body).raise_for_status()
+    listed_at = f"/api/v1/{'prices/overrides' if path == 'prices' else path}"
+    (held,) = admin.get(listed_at).raise_for_status().json()["items"]
+    for _ in range(2):
+        gone = admin.delete(f"{listed_at}/{held['id']}", params={"reason": "renegotiated"})
+        assert gone.raise_for_status().json()["withdrawn"]["reason"] == "renegotiated"
+    again, first = [one for one in listed(admin, outcome="done") if one["act"].endswith(".withdraw")]
+    assert (first["target"], first["before"]["withdrawn"]) == (held["id"], None)
+    assert said in str(first["before"])
+    assert again["before"]["withdrawn"] is not None
+
+
 def test_what_was_refused_has_its_reason_and_changed_nothing(admin: httpx.Client) -> None:
     assert admin.delete("/api/v1/projects/none").status_code == 404
     assert admin.post("/api/v1/projects", json={"nonsense": 1}).status_code == 422
@@ -114,6 +173,16 @@ def test_no_secret_gets_into_the_log(server: RunningServer, admin: httpx.Client)
     assert "bur_abcdefghijklmnop" not in entries
     content = b"".join(path.read_bytes() for path in server.platform.folder.path.glob("state.db*"))
     assert made["key"].encode() not in content
+
+
+@pytest.mark.parametrize("misspelt", ["apiKey", "api-key", "Secret", "value", "openai"])
+def test_a_secret_under_a_name_that_nobody_asked_for_is_not_kept(admin: httpx.Client, misspelt: str) -> None:
+    canary = "canary-of-no-known-shape"
+    body = {"provider": "openai", "name": "ours", misspelt: canary}
+    assert admin.post("/api/v1/credentials", json=body).status_code == 422
+    entries = admin.get(AUDIT, params={"act": "credential.create"}).text
+    assert "ours" in entries
+    assert canary not in entries
 
 
 def test_what_names_a_person_is_not_kept(admin: httpx.Client) -> None:

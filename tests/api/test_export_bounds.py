@@ -161,3 +161,29 @@ def test_a_place_is_free_when_nobody_holds_it_any_more() -> None:
     slot.leave()
     slots.enter()  # and let go of at once
     slots.enter()
+
+
+def exports_told(server: RunningServer) -> list[dict[str, Any]]:
+    asked = {"act": "export.download", "limit": 2}
+    return server.client.get("/api/v1/audit", params=asked).raise_for_status().json()["items"]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_the_audit_log_says_how_much_an_export_was_and_that_it_ended_whole(
+    full: RunningServer, form: str
+) -> None:
+    answer = full.client.get("/api/v1/export", params={"format": form}).raise_for_status()
+    done, begun = exports_told(full)[:2]
+    assert (begun["outcome"], done["outcome"], done["begun"]) == ("begun", "done", begun["number"])
+    assert done["after"] == {"rows": ROWS, "bytes": len(answer.content)}
+
+
+def test_the_audit_log_says_of_an_export_that_was_broken_off_how_far_it_came(full: RunningServer) -> None:
+    connection = begin(full, "json")
+    assert exports_told(full)[0]["outcome"] == "begun"
+    connection.close()
+    wait_until(lambda: exports_told(full)[0]["outcome"] != "begun", "the export is concluded")
+    failed = exports_told(full)[0]
+    assert (failed["outcome"], failed["reason"]) == ("failed", "broken_off")
+    assert 0 < failed["after"]["rows"] <= ROWS
+    assert 0 < failed["after"]["bytes"] < 40_000_000

@@ -375,6 +375,22 @@ def test_an_earlier_run_that_named_the_person_loses_its_words(server: RunningSer
     assert not any(b"judith-4711" in path.read_bytes() for path in state.parent.glob("state.db*"))
 
 
+def test_allocations_that_name_the_person_lose_them_and_the_cost_centre_stays(
+    server: RunningServer, tenant: Tenant
+) -> None:
+    for body in (
+        {"kind": "user", "subject": "naomi-11", "cost_centre": "CC-1"},
+        {"kind": "project", "subject": "search", "cost_centre": "CC-2", "owner": "naomi-11"},
+    ):
+        assert tenant.ask("POST", "/api/v1/allocations", json=body).status_code == 201
+    run = tenant.finished(tenant.ask("POST", "/api/v1/erasures", json={"user_id": "naomi-11", "reason": WHY}))
+    assert run["result"]["allocations_changed"] == 2
+    (kept,) = tenant.ask("GET", "/api/v1/allocations", params={"replaced": "true"}).json()["items"]
+    assert (kept["subject"], kept["owner"], kept["cost_centre"]) == ("search", None, "CC-2")
+    state = server.platform.folder.state
+    assert not any(b"naomi-11" in path.read_bytes() for path in state.parent.glob("state.db*"))
+
+
 def test_an_erasure_beside_a_backup_says_that_it_waits_for_it_and_goes_on_by_itself(tenant: Tenant) -> None:
     tenant.send(user_id="hanna")
     body = {"user_id": "hanna", "reason": WHY}

@@ -266,6 +266,7 @@ def test_the_operator_may_name_a_tenant_that_exists(server: RunningServer) -> No
         ({"Content-Type": "text/plain"}, b"{}", 415, "unsupported_media_type"),
         ({"Content-Encoding": "br"}, b"{}", 415, "unsupported_media_type"),
         ({"Content-Encoding": "gzip"}, b"not gzip", 400, "malformed_body"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b""), 400, "malformed_body"),
         ({}, b"", 400, "malformed_body"),
         ({}, b"[{}", 400, "malformed_body"),
         ({}, b'"text"', 400, "malformed_body"),

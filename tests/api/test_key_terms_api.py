@@ -63,6 +63,22 @@ def test_both_keys_count_for_the_overlap_and_then_the_new_one_alone(server: Runn
     assert send(server, at_once["key"], EVENT).status_code == 202
 
 
+def test_a_rotation_that_is_sent_again_makes_no_second_key_and_names_the_first(server: RunningServer) -> None:
+    old = made(server)
+
+    def rotate(retry_key: str) -> httpx.Response:
+        body, headers = {"overlap_seconds": 0}, {"Idempotency-Key": retry_key}
+        return server.client.post(f"{PATH}/{old['id']}/rotate", json=body, headers=headers)
+
+    first, again = rotate("nightly 7"), rotate("nightly 7")
+    assert (first.status_code, again.status_code) == (201, 409)
+    (reason,) = again.json()["errors"]
+    assert (reason["code"], first.json()["id"] in reason["message"]) == ("already_rotated", True)
+    assert first.json()["key"] not in again.text
+    assert rotate("nightly 8").json()["errors"][0]["code"] == "key_expired"
+    assert server.client.get(f"{PATH}/{first.json()['id']}").json()["state"] == "usable"
+
+
 def test_a_rotation_that_can_not_be_changes_nothing(server: RunningServer) -> None:
     old = made(server)
     for body in ({"overlap_seconds": -1}, {"overlap_seconds": 10**9}, {"expires_at": "2020-01-01T00:00:00Z"}):
@@ -103,6 +119,18 @@ def test_what_a_project_s_key_sends_is_that_project_s(server: RunningServer, cou
     mixed = send(server, key, [EVENT | {"project_id": "support"}, foreign, EVENT]).json()
     assert mixed["accepted"] == 2
     assert [one["errors"][0]["code"] for one in mixed["rejected"]] == ["project_mismatch"]
+
+
+def test_a_project_s_key_is_not_told_what_an_event_of_another_project_cost(server: RunningServer) -> None:
+    whole, bound = made(server, "ingest")["key"], made(server, "ingest", project_id="support")["key"]
+    event = EVENT | {"event_id": "of-search", "project_id": "search", "input_tokens": 1_000_000}
+    first = send(server, whole, event, params={"wait": "applied"}).json()["events"][0]
+    own = {key: value for key, value in event.items() if key != "project_id"} | {"input_tokens": 1}
+    clash = send(server, bound, own, params={"wait": "applied"}).json()["events"][0]
+    assert (first["outcome"], clash["outcome"]) == ("new", "conflict")
+    assert clash["cost"]["total"] != first["cost"]["total"]
+    told = send(server, whole, own | {"project_id": "search"}, params={"wait": "applied"}).json()["events"][0]
+    assert (told["outcome"], told["cost"]) == ("conflict", first["cost"])
 
 
 def test_a_project_s_key_is_bound_by_the_long_way_and_with_a_token_too(server: RunningServer) -> None:

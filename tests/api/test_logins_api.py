@@ -311,7 +311,7 @@ def test_a_role_given_or_taken_counts_at_once_here(server: RunningServer) -> Non
     ada = a_person(server, "roles-at-once", role=None)
     tokens, platform = ada.log_in(), server.platform
     assert code_of(ada.ask(tokens, "GET", "/api/v1/projects")) == (403, "missing_scope")
-    binding = RoleBinding("roles-at-once", ada.user.id, "owner", None, "tests", clock.now())
+    binding = RoleBinding("roles-at-once", ada.user.id, "admin", None, "tests", clock.now())
     platform.identity.bind(binding)
     platform.authenticator.forget()
     assert ada.ask(tokens, "GET", "/api/v1/keys").status_code == 200

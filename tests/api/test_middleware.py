@@ -38,6 +38,12 @@ def an_app() -> FastAPI:
     return api
 
 
+def client_at(app: ASGIApp, address: str) -> httpx.AsyncClient:
+    """Somebody who asks from there."""
+    transport = httpx.ASGITransport(app, client=(address, 4711))
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
 async def connect(app: ASGIApp, method: str, path: str, leave: asyncio.Event) -> list[Message]:
     """A request whose client leaves when `leave` is set; returns what was sent to it."""
     sent: list[Message] = []
@@ -124,24 +130,46 @@ def test_more_requests_than_the_limit_are_refused_but_never_probes_and_the_opera
     async def live() -> str:
         return "yes"
 
-    app = guarded(api, requests_limit=2)
+    app = guarded(api, requests_limit=4)
 
     async def crowd() -> list[httpx.Response]:
-        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
-        operator = httpx.AsyncClient(
-            transport=httpx.ASGITransport(operator_door(app)), base_url="http://localhost"
-        )
-        async with client, operator:
-            waiting = [asyncio.create_task(client.get("/slow")) for _ in range(2)]
-            await asyncio.sleep(0.05)
-            answers = [await client.get("/slow"), await client.get("/live"), await operator.get("/live")]
-            release.set()
-            return [*answers, *(await asyncio.gather(*waiting)), await client.get("/slow")]
+        client, *others = [client_at(app, f"192.0.2.{i}") for i in range(1, 6)]
+        operator = client_at(operator_door(app), "192.0.2.1")
+        waiting = [asyncio.create_task(one.get("/slow")) for one in (client, *others[:3])]
+        await asyncio.sleep(0.05)
+        answers = [await others[3].get("/slow"), await client.get("/live"), await operator.get("/live")]
+        release.set()
+        return [*answers, *(await asyncio.gather(*waiting)), await client.get("/slow")]
 
     refused, *others = asyncio.run(crowd())
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert refused.headers["retry-after"] == "1"
-    assert [answer.status_code for answer in others] == [200] * 5
+    assert [answer.status_code for answer in others] == [200] * 7
+
+
+def test_one_address_can_not_take_the_places_of_all_requests_at_work() -> None:
+    api, release = FastAPI(), asyncio.Event()
+
+    @api.get("/slow")
+    async def slow() -> str:
+        await release.wait()
+        return "done"
+
+    @api.get("/things")
+    async def things() -> str:
+        return "there"
+
+    app = guarded(api, requests_limit=8)
+
+    async def crowd() -> tuple[list[int], int]:
+        flooder, other = client_at(app, "192.0.2.1"), client_at(app, "192.0.2.2")
+        waiting = [asyncio.create_task(flooder.get("/slow")) for _ in range(10)]
+        await asyncio.sleep(0.05)
+        answer = await other.get("/things")
+        release.set()
+        return sorted([one.status_code for one in await asyncio.gather(*waiting)]), answer.status_code
+
+    assert asyncio.run(crowd()) == ([200] * 4 + [503] * 6, 200)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/question"), ("POST", "/api/v1/query")])

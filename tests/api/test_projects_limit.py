@@ -149,7 +149,7 @@ def test_a_cursor_of_an_export_leads_nobody_beyond_their_projects() -> None:
             )
 
 
-@settings(max_examples=rounds(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=rounds(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(LISTINGS),
     projects=st.frozensets(st.sampled_from(["search", "ads", "none"]), min_size=1),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar.app import openapi
+from bursar.app.strange_parameters import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def described() -> Iterator[Any]:
     for path, operations in PATHS.items():
         for method in METHODS:
-            if method in operations:
+            # A provider's callback comes with whatever the provider adds.
+            if method in operations and OPEN not in operations[method]:
                 yield pytest.param(method, path, operations[method], id=f"{method} {path}")
 
 

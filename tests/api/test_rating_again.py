@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.test_reprice_api import EVENTS, reprice
-from tests.support.rounds import rounds
+from tests.support.rounds import TIMES, rounds
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -200,9 +200,9 @@ def costs(client: httpx.Client, environment: str) -> list[tuple[Any, ...]]:
     return [(one["event_id"].rpartition("-")[2], one["provider"], one["cost"], one["parts"]) for one in items]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(120 * TIMES)
 @settings(
-    max_examples=rounds(4),
+    max_examples=rounds(1),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bursar import ids
 from bursar.identity.permissions import OF_TENANTS, Permission
 from bursar.identity.roles import BUILT_IN
 from tests.support.access import ask, keys_of
@@ -38,6 +39,11 @@ def admin(server: RunningServer, tenant_id: str) -> Iterator[httpx.Client]:
 def a_key(server: RunningServer, tenant_id: str, *scopes: str) -> str:
     body = {"label": "roles", "scopes": list(scopes), "tenant_id": tenant_id}
     return str(server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"])
+
+
+def a_user(client: httpx.Client) -> str:
+    body = {"email": f"{ids.make_id('p')}@example.com", "mail": False}
+    return str(client.post("/api/v1/users", json=body).raise_for_status().json()["id"])
 
 
 def names(client: httpx.Client) -> list[str]:
@@ -96,7 +102,7 @@ def test_nobody_makes_changes_gives_or_takes_more_than_they_have(
     server: RunningServer, tenant_id: str, admin: httpx.Client
 ) -> None:
     admin.post(ROLES, json=BILLING).raise_for_status()
-    given = {"user_id": "usr_1", "role": "owner"}
+    given = {"user_id": a_user(admin), "role": "owner"}
     admin.post(BINDINGS, json=given).raise_for_status()
     key = a_key(server, tenant_id, "roles:read", "roles:write", "usage:read")
     refused: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -115,37 +121,45 @@ def test_nobody_makes_changes_gives_or_takes_more_than_they_have(
 
 def test_a_role_is_given_and_taken_in_the_tenant_and_in_a_project(admin: httpx.Client) -> None:
     admin.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
+    ada, bob = a_user(admin), a_user(admin)
     for body in (
-        {"user_id": "usr_1", "role": "viewer"},
-        {"user_id": "usr_1", "role": "member", "project_id": "search"},
+        {"user_id": ada, "role": "viewer"},
+        {"user_id": ada, "role": "member", "project_id": "search"},
     ):
         assert admin.post(BINDINGS, json=body).status_code == 201
-    admin.post(BINDINGS, json={"user_id": "usr_2", "role": "admin"}).raise_for_status()
-    found = admin.get(BINDINGS, params={"user_id": "usr_1"}).json()["items"]
+    admin.post(BINDINGS, json={"user_id": bob, "role": "admin"}).raise_for_status()
+    found = admin.get(BINDINGS, params={"user_id": ada}).json()["items"]
     assert [(one["role"], one["project_id"]) for one in found] == [("viewer", None), ("member", "search")]
-    taken = {"user_id": "usr_1", "role": "member"}
+    taken = {"user_id": ada, "role": "member"}
     assert admin.delete(BINDINGS, params=taken).status_code == 404
     assert admin.delete(BINDINGS, params={**taken, "project_id": "search"}).status_code == 204
     assert len(admin.get(BINDINGS).json()["items"]) == 2
 
 
 @pytest.mark.parametrize(
-    "more", [{"role": "nothing"}, {"role": "viewer", "project_id": "unknown"}], ids=["role", "project"]
+    "more",
+    [
+        {"role": "nothing"},
+        {"role": "viewer", "project_id": "unknown"},
+        {"role": "viewer", "user_id": "usr_nobody"},
+    ],
+    ids=["role", "project", "user"],
 )
 def test_only_what_there_is_can_be_given(admin: httpx.Client, more: dict[str, str]) -> None:
-    assert admin.post(BINDINGS, json={"user_id": "usr_1", **more}).status_code == 404
+    assert admin.post(BINDINGS, json={"user_id": a_user(admin), **more}).status_code == 404
 
 
 def test_a_role_that_somebody_has_stays(admin: httpx.Client) -> None:
     admin.post(ROLES, json=BILLING).raise_for_status()
-    admin.post(BINDINGS, json={"user_id": "usr_1", "role": "billing"}).raise_for_status()
+    admin.post(BINDINGS, json={"user_id": a_user(admin), "role": "billing"}).raise_for_status()
     refused = admin.delete(f"{ROLES}/billing")
     assert [one["code"] for one in refused.json()["errors"]] == ["role_in_use"]
 
 
 def test_another_tenants_roles_are_as_unknown_as_none(server: RunningServer, admin: httpx.Client) -> None:
     admin.post(ROLES, json=BILLING).raise_for_status()
-    admin.post(BINDINGS, json={"user_id": "usr_1", "role": "billing"}).raise_for_status()
+    given = {"user_id": a_user(admin), "role": "billing"}
+    admin.post(BINDINGS, json=given).raise_for_status()
     theirs = keys_of(server, str(server.client.post("/api/v1/tenants", json={}).json()["id"]) + "-2")["admin"]
     assert ask(server, theirs, "GET", BINDINGS).json() == {"items": []}
     unknown = ask(server, theirs, "GET", f"{ROLES}/billing")
@@ -154,7 +168,6 @@ def test_another_tenants_roles_are_as_unknown_as_none(server: RunningServer, adm
         ask(server, theirs, "PUT", f"{ROLES}/billing", json={"permissions": ["cost:read"]}).status_code == 404
     )
     assert ask(server, theirs, "DELETE", f"{ROLES}/billing").status_code == 404
-    given = {"user_id": "usr_1", "role": "billing"}
     assert ask(server, theirs, "POST", BINDINGS, json=given).status_code == 404
     assert ask(server, theirs, "DELETE", BINDINGS, params=given).status_code == 404
     assert names(admin)[-1] == "billing"

@@ -13,6 +13,7 @@ from bursar.usage.asked import ALIASES
 from bursar.usage.query_dimensions import DIMENSIONS
 from bursar.usage.query_measures import MEASURES
 from bursar.window import WINDOW_NAMES
+from tests.support.rounds import rounds
 from tests.support.usage_house import House, open_house, three_days
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 PATIENT = settings(
-    max_examples=60,
+    max_examples=rounds(15),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

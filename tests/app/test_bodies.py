@@ -99,3 +99,10 @@ def test_a_single_large_body_of_a_tenant_fits_beside_others_though_it_is_more_th
             large.take(BODY)
         with pytest.raises(Overloaded):
             large.take(BODY)
+
+
+def test_a_body_that_inflates_to_nothing_gives_everything_back(budget: MemoryBudget) -> None:
+    with Reservation(budget, "acme") as memory:
+        memory.take(20)
+        memory.take(0)
+    assert budget == MemoryBudget(budget.limit)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 KEY = "bur_operator-of-these-tests"
 COUNT = 2_500

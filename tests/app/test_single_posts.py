@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
     from uvicorn._types import ASGI3Application
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 KEY = "bur_operator-of-these-tests"
 PRICED = {
@@ -139,7 +139,7 @@ async def house(folder: Path) -> AsyncGenerator[House]:
     state.default_headers = [(b"date", b"Sat, 21 Nov 2026 09:00:00 GMT")]
 
     def connect() -> tuple[PostProtocol, Line]:
-        protocol = PostProtocol(posts, config=config, server_state=state, app_state={})
+        protocol = PostProtocol(posts, None, config=config, server_state=state, app_state={})
         line = Line()
         protocol.connection_made(line)
         return protocol, line

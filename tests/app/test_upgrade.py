@@ -204,6 +204,11 @@ def test_data_without_a_format_is_refused_and_left_alone(data: Path) -> None:
     assert not (data / "FORMAT").exists()
 
 
+def upgrades_of(data: Path) -> list[dict[str, Any]]:
+    """What the audit log says of upgrades, the latest first."""
+    return bursar("audit", "list", "--data", data, "--act", "ledger.upgrade", "--json").json
+
+
 def test_a_first_start_that_was_interrupted_begins_anew(tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "tmp").mkdir(parents=True)
@@ -224,6 +229,17 @@ def test_status_says_what_an_upgrade_would_do_and_the_upgrade_what_it_did(
     assert done["folder"]["store"] == {"found": later_store, "newest": later_store}
     assert "an upgrade" not in bursar("db", "status", "--data", data).out
     assert events_in(data) == 20
+    ended, begun = upgrades_of(data)
+    assert (begun["asked"]["folder"], begun["actor"]["kind"]) == ({"store": later_store - 1}, "command")
+    assert (ended["outcome"], ended["after"]["folder"]) == ("done", {"store": later_store})
+
+
+def test_an_upgrade_at_a_start_is_in_the_audit_log_once(data: Path, later_store: int) -> None:
+    for _ in range(2):
+        assert events_in(data) == 20
+    ended, begun = upgrades_of(data)
+    assert (begun["actor"]["kind"], begun["asked"]["folder"]) == ("system", {"store": later_store - 1})
+    assert ended["outcome"] == "done"
 
 
 def test_a_rebuild_notes_what_it_derived(data: Path, later_store: int) -> None:

@@ -29,6 +29,7 @@ from tests.support.rated_usage import (
     costed,
     rated_events,
 )
+from tests.support.rounds import rounds
 from tests.support.usage_rows import NOON, Ledger, an_event
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def known_costs(ledger: Ledger, window: Window, filters: tuple[Filter, ...]) -> 
 
 
 @given(window=windows(), grain=st.sampled_from(FocusGrain), filters=st.sampled_from([(), (SEARCH,)]))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(7), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rows_sum_up_to_the_summarys_cost_at_every_grain(
     crowded: Ledger, window: Window, grain: FocusGrain, filters: tuple[Filter, ...]
 ) -> None:

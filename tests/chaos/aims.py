@@ -49,7 +49,7 @@ AIMS: tuple[Aim, ...] = (
     ),
     _compacting("rollups are compacted", f"{_COMPACTION}:RollupCompactor._replace", "after", 4),
     Aim("the index is open, not noted", "bursar.storage.keyindex.trust:_note", "before", up_to_call=1),
-    Aim("stores are open, nothing is caught up", "bursar.app.build:_follow", "before", up_to_call=1),
+    Aim("stores are open, nothing is caught up", "bursar.app.build:open_journal", "before", up_to_call=1),
     _archiving("a segment is compressed, the manifest old", "archiving:_compress", "after"),
     _archiving("the manifest is new, the plain file there", "archiving:save_manifest", "after"),
     _archiving("the plain file is gone", "archiving:_remove_plain", "after"),

@@ -134,7 +134,7 @@ def a_body(name: str, sender: str) -> bytes:
     return msgspec.json.encode([{"event_id": f"{name}-{i}", **event} for i in range(PER_BODY)])
 
 
-def overload(folder: Path, seconds: float) -> Line:
+def overload(folder: Path, seconds: float, readers: int = 20) -> Line:
     """Ten times what a slow disk can take, with slow readers, idle and oversize clients beside it."""
     limits: dict[str, Any] = {
         "pending_bytes_limit": "4MiB",
@@ -144,7 +144,7 @@ def overload(folder: Path, seconds: float) -> Line:
     with server_process(folder / "data", **limits) as server, ExitStack() as clients:
         server.start(partial(slow_syncs, 0.5))
         clients.enter_context(idle_connections(server, 500))
-        clients.enter_context(slow_readers(server, 20))
+        clients.enter_context(slow_readers(server, readers))
         peak = _Peak(server)
         threading.Thread(target=peak.watch, daemon=True).start()
         flood = _Flood(server, time.monotonic() + seconds, 32)
@@ -154,7 +154,8 @@ def overload(folder: Path, seconds: float) -> Line:
         assert peak.bytes < MEMORY_LIMIT_BYTES
         offered, taken = flood.answers.total(), len(flood.taken)
         note = f"{offered / max(taken, 1):.0f} x the rate it could take, for {seconds:.0f} s"
-        return _compared(flood, f"overload, 500 idle, 20 slow readers, {peak.asked} questions", peak, note)
+        fault = f"overload, 500 idle, {readers} slow readers, {peak.asked} questions"
+        return _compared(flood, fault, peak, note)
 
 
 def flooding_tenant(folder: Path, seconds: float) -> Line:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import pwd
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import delete
@@ -26,6 +28,37 @@ def data(tmp_path: Path) -> Path:
     for label in ("one", "two"):
         assert bursar("keys", "create", "--data", folder, "--label", label, "--scope", "read").code == 0
     return folder
+
+
+def acts_of(data: Path, family: str) -> list[dict[str, Any]]:
+    """What the audit log has of acts whose words begin so, the first one first."""
+    return bursar("audit", "list", "--data", data, "--act", family, "--json").json[::-1]
+
+
+def test_a_backup_a_restore_and_a_rebuild_without_a_server_are_acts_of_the_machines_account(
+    data: Path, tmp_path: Path
+) -> None:
+    assert bursar("rebuild", "--data", data).code == 0
+    assert bursar("backup", tmp_path / "backup", "--data", data).code == 0
+    assert bursar("restore", tmp_path / "backup", "--data", tmp_path / "restored").code == 0
+    account = {"kind": "command", "id": pwd.getpwuid(os.geteuid()).pw_name, "is_operator": True}
+    *original, begun, done = acts_of(tmp_path / "restored", "ledger.")
+    words = [(one["act"], one["outcome"]) for one in acts_of(data, "ledger.")]
+    assert words == [(f"ledger.{word}", end) for word in ("rebuild", "backup") for end in ("begun", "done")]
+    assert all(one["actor"] == account for one in [*original, begun, done])
+    # The copy was made in the middle of its own entry.
+    assert [(one["act"], one["outcome"]) for one in original] == words[:3]
+    assert (begun["act"], begun["asked"]["directory"]) == ("ledger.restore", str(tmp_path / "backup"))
+    assert (done["outcome"], done["begun"], done["after"]["is_clean"]) == ("done", begun["number"], True)
+    for folder in (data, tmp_path / "restored"):
+        assert bursar("audit", "verify", "--data", folder, "--json").json["is_clean"]
+
+
+def test_a_command_that_fails_says_so_in_the_log(data: Path) -> None:
+    assert bursar("backup", data / "inside", "--data", data).code == 1
+    begun, failed = acts_of(data, "ledger.")
+    said = (failed["outcome"], failed["begun"], failed["reason"])
+    assert said == ("failed", begun["number"], "configuration")
 
 
 def test_what_commands_did_is_listed_the_latest_first(data: Path) -> None:

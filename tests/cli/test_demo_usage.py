@@ -21,6 +21,7 @@ from bursar.cli.demo_usage.rhythm import Rhythm, activity, share_out, slots
 from bursar.cli.demo_usage.workloads import OWN_MODEL, RUNAWAY_USER, WORKLOADS
 from bursar.units import UNITS
 from bursar.usage.event import UsageEvent
+from tests.support.rounds import rounds
 
 END = datetime(2026, 11, 20, 15, 27, 41, tzinfo=UTC)
 PLAN = DemoPlan(END, events=20_000)
@@ -62,7 +63,7 @@ def test_there_are_as_many_events_as_asked_for_in_order_and_within_the_days() ->
     assert len({event["event_id"] for event in demo_events()}) == PLAN.events
 
 
-@settings(max_examples=20)
+@settings(max_examples=rounds(5))
 @given(days=st.integers(1, 34), events=st.integers(1, 300), minutes=st.integers(0, 10_000))
 def test_any_window_holds_exactly_what_was_asked_for(days: int, events: int, minutes: int) -> None:
     end = END + timedelta(minutes=minutes)

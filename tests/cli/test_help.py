@@ -87,7 +87,7 @@ def test_a_command_promises_something_and_shows_examples(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_example_is_a_command_line_that_is_understood(name: str) -> None:
     command: Any = COMMANDS[name]
-    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    known = {"--help"} | {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
     for line in command.epilog.splitlines():
         if line.strip().startswith(f"bursar {name}"):
             own = line.partition("&&")[0].partition("||")[0]

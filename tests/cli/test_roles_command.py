@@ -32,12 +32,13 @@ def test_a_role_is_made_changed_given_taken_and_removed(data: Path) -> None:
         "--json",
     )  # fmt: skip
     assert changed.json["permissions"] == ["cost:read", "usage:read"]
-    assert bursar("roles", "give", "usr_7", "money", "--data", data).out == "usr_7 has the role money now.\n"
-    held = bursar("roles", "holders", "--user", "usr_7", "--data", data, "--json").json
+    ada = bursar("users", "create", "ada@roles.example", "--data", data, "--json").json["id"]
+    assert bursar("roles", "give", ada, "money", "--data", data).out == f"{ada} has the role money now.\n"
+    held = bursar("roles", "holders", "--user", ada, "--data", data, "--json").json
     assert [(one["role"], one["project_id"]) for one in held] == [("money", None)]
     refused = bursar("roles", "remove", "money", "--data", data)
     assert (refused.code, "take it from them first" in refused.err) == (1, True)
-    assert bursar("roles", "take", "usr_7", "money", "--data", data).code == 0
+    assert bursar("roles", "take", ada, "money", "--data", data).code == 0
     assert bursar("roles", "remove", "money", "--data", data).out == "Removed the role money.\n"
     assert "money" not in roles(data)
 

@@ -24,6 +24,7 @@ from bursar.usage.providers.normalise import normalise_usage
 from bursar.usage.providers.registry import PROVIDERS
 from bursar.usage.record import encode_event
 from tests.support.recorded import FIXTURES
+from tests.support.rounds import rounds
 
 RECORDED = sorted((FIXTURES / "responses").glob("*.json")) if FIXTURES.is_dir() else []
 STREAMS = sorted((FIXTURES / "sdk_sse").glob("*.sse")) if FIXTURES.is_dir() else []
@@ -67,7 +68,7 @@ def check(reading: AnswerReading) -> None:
         assert all(0 < quantity <= measured.units[name] for name, quantity in part.units.items())
 
 
-@settings(max_examples=800)
+@settings(max_examples=rounds(200))
 @given(st.integers(0, 2**32), st.sampled_from(NAMES))
 def test_a_changed_recording_gives_units_or_a_reason(seed: int, provider: str | None) -> None:
     chance = random.Random(seed)
@@ -85,7 +86,7 @@ def test_a_changed_recording_gives_units_or_a_reason(seed: int, provider: str | 
     check(read_answer(json.dumps(file).encode("utf-8", "surrogatepass"), provider))
 
 
-@settings(max_examples=500)
+@settings(max_examples=rounds(125))
 @given(st.integers(0, 2**32), st.sampled_from(NAMES))
 def test_a_changed_stream_gives_units_or_a_reason(seed: int, provider: str | None) -> None:
     chance = random.Random(seed)
@@ -99,7 +100,7 @@ def test_a_changed_stream_gives_units_or_a_reason(seed: int, provider: str | Non
     check(read_answer(bytes(content[:cut]), provider))
 
 
-@settings(max_examples=800)
+@settings(max_examples=rounds(200))
 @given(st.integers(0, 2**32), st.sampled_from(NAMES))
 def test_a_changed_usage_object_is_read_or_refused_with_its_reasons(seed: int, provider: str | None) -> None:
     chance = random.Random(seed)

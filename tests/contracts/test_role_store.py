@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,28 +12,45 @@ import pytest
 from bursar.errors import Conflict, NotFound
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import BUILT_IN, Role, RoleBinding
+from bursar.identity.users.user import User, UserChange, UserState
+from bursar.storage.relational.users import RelationalUsers
 from tests.support.identity import NOON, SECOND, a_project, a_tenant
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from bursar.identity.store import IdentityStore
+    from bursar.identity.users.store import UserStore
 
 BILLING = Role("billing", frozenset({Permission.COST_READ, Permission.USAGE_READ}), "Sees »money«")
 
 
 @pytest.fixture
-def store(identity_store: IdentityStore) -> IdentityStore:
-    """Two tenants with a project of the same id each."""
-    for tenant_id in ("acme", "rival"):
+def users(identity_store: IdentityStore, state_engine: Engine) -> UserStore:
+    """Two tenants with users each."""
+    users = RelationalUsers(state_engine)
+    for tenant_id, user_ids in (("acme", ("usr_1", "usr_2")), ("rival", ("usr_r",))):
         identity_store.add_tenant(a_tenant(tenant_id))
+        for user_id in user_ids:
+            users.add_user(User(user_id, tenant_id, f"{user_id}@example.com", user_id, NOON))
+    return users
+
+
+@pytest.fixture
+def store(identity_store: IdentityStore, users: UserStore) -> IdentityStore:
+    """The tenants have a project of the same id each."""
+    assert users
+    for tenant_id in ("acme", "rival"):
         identity_store.add_project(a_project(tenant_id=tenant_id))
     return identity_store
 
 
 def a_binding(
-    role: str = "viewer", project_id: str | None = None, *, tenant_id: str = "acme", user_id: str = "usr_1"
+    role: str = "viewer", project_id: str | None = None, *, tenant_id: str = "acme", user_id: str = ""
 ) -> RoleBinding:
     """Somebody's role."""
-    return RoleBinding(tenant_id, user_id, role, project_id, "key_1", NOON)
+    whose = user_id or ("usr_r" if tenant_id == "rival" else "usr_1")
+    return RoleBinding(tenant_id, whose, role, project_id, "key_1", NOON)
 
 
 def test_a_role_comes_back_as_it_was_made_beside_the_built_in_ones(store: IdentityStore) -> None:
@@ -113,8 +132,14 @@ def test_a_role_in_a_project_is_another_than_in_the_tenant(store: IdentityStore)
 
 @pytest.mark.parametrize(
     "binding",
-    [a_binding("nothing"), a_binding("viewer", "unknown"), a_binding(tenant_id="nobody")],
-    ids=["role", "project", "tenant"],
+    [
+        a_binding("nothing"),
+        a_binding("viewer", "unknown"),
+        a_binding(tenant_id="nobody"),
+        a_binding(user_id="usr_9"),
+        a_binding(user_id="usr_r"),
+    ],
+    ids=["role", "project", "tenant", "user", "another tenant's user"],
 )
 def test_only_what_there_is_can_be_given(store: IdentityStore, binding: RoleBinding) -> None:
     with pytest.raises(NotFound):
@@ -131,13 +156,41 @@ def test_roles_in_a_project_end_with_it(store: IdentityStore) -> None:
     assert store.bindings("rival") == (a_binding("viewer", "search", tenant_id="rival"),)
 
 
-def test_all_roles_of_one_person_can_be_taken_at_once(store: IdentityStore) -> None:
-    for binding in (a_binding(), a_binding("analyst", "search"), a_binding(user_id="usr_2")):
-        store.bind(binding)
-    store.bind(a_binding(tenant_id="rival"))
-    store.unbind_all("acme", "usr_1")
-    assert store.bindings("acme") == (a_binding(user_id="usr_2"),)
-    assert store.bindings("rival") == (a_binding(tenant_id="rival"),)
+def test_the_last_owner_keeps_the_role(store: IdentityStore, users: UserStore) -> None:
+    first, second = a_binding("owner"), a_binding("owner", user_id="usr_2")
+    store.bind(first)
+    store.bind(a_binding("owner", "search", user_id="usr_2"))
+    with pytest.raises(Conflict) as refused:
+        store.unbind(first)
+    assert [reason.code for reason in refused.value.reasons] == ["last_owner"]
+    store.bind(second)
+    assert store.unbind(first)
+    assert not store.unbind(first)
+    store.bind(first)
+    users.change_user("acme", "usr_1", UserChange(state=UserState.SUSPENDED), NOON)
+    with pytest.raises(Conflict):
+        store.unbind(second)
+    assert store.unbind(first), "who can't log in owns nothing"
+    store.bind(a_binding("owner", tenant_id="rival"))
+    with pytest.raises(Conflict):
+        store.unbind(second)
+
+
+def test_of_two_owners_who_take_the_role_from_each_other_one_keeps_it(store: IdentityStore) -> None:
+    for _ in range(5):
+        bindings = [a_binding("owner"), a_binding("owner", user_id="usr_2")]
+        for binding in bindings:
+            store.bind(binding)
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(partial(_unbound, store), bindings))
+        assert sorted(outcomes) == [False, True]
+
+
+def _unbound(store: IdentityStore, binding: RoleBinding) -> bool:
+    try:
+        return store.unbind(binding)
+    except Conflict:
+        return False
 
 
 def test_roles_go_with_their_tenant(store: IdentityStore) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bursar.app import rate_limits
+from bursar.app.metrics import Metrics
+from bursar.app.rate_limits import limits_of
 from bursar.errors import Unavailable
 from bursar.identity.limits.bucket import Limit, spend
 from bursar.identity.limits.policy import Counted, Policy, Use
+from bursar.settings import Settings
+from bursar.storage.redis import buckets as buckets_module
 from bursar.storage.redis.buckets import TAKE, RedisBuckets
+from bursar.usage.tracking import NamedToken
 from tests.support.redis_server import RedisServer, running_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
 LIMITS = (
@@ -26,6 +33,29 @@ LIMITS = (
     Limit(1, 1_000_000),
 )
 MICROSECOND = 1_000
+
+
+class Silent:
+    """What takes connections in Redis's place, and never answers."""
+
+    def __init__(self, server: asyncio.Server, taken: list[object]) -> None:
+        host, port = server.sockets[0].getsockname()
+        self.url = f"redis://{host}:{port}"
+        self.taken = taken
+
+
+@asynccontextmanager
+async def running_silent() -> AsyncGenerator[Silent]:
+    taken: list[object] = []
+
+    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+        await _reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    async with server:
+        yield Silent(server, taken)
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +132,47 @@ def test_one_that_is_away_is_named_at_once_to_everybody_who_waits(tmp_path: Path
             await buckets.close()
 
     assert [type(one) for one in asyncio.run(story())] == [Unavailable] * 5
+
+
+def test_whoever_waits_behind_a_question_that_is_not_answered_does_not_wait_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(buckets_module, "TOGETHER_LIMIT", 1)
+    policy = Policy(Use.READ, Counted.KEY, Limit(60, 1))
+
+    async def story() -> tuple[list[object], int]:
+        async with running_silent() as silent:
+            buckets = RedisBuckets(silent.url)
+            try:
+                asked = [buckets.take([(policy, "a")]) for _ in range(5)]
+                return await asyncio.gather(*asked, return_exceptions=True), len(silent.taken)
+            finally:
+                await buckets.close()
+
+    answers, connections = asyncio.run(story())
+    assert [type(one) for one in answers] == [Unavailable] * 5
+    assert connections == 1
+
+
+def test_while_redis_is_away_one_request_finds_out_if_it_is_back_and_no_other_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(buckets_module, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(rate_limits, "ALONE_SECONDS", 0.0)
+    named = {0: NamedToken("acme", "tok_1", "of-a-campaign-0001")}
+
+    async def story() -> int:
+        async with running_silent() as silent:
+            buckets = RedisBuckets(silent.url)
+            limits = limits_of(Settings(rate_limit_ingest_token_rpm=600), Metrics().limits, buckets)
+            try:
+                await limits.judge_tokens(named)
+                monkeypatch.setattr(rate_limits, "ALONE_SECONDS", 60.0)
+                judging = [asyncio.create_task(limits.judge_tokens(named)) for _ in range(10)]
+                done, _ = await asyncio.wait(judging, timeout=0.5)
+                await asyncio.gather(*judging)
+                return len(done)
+            finally:
+                await limits.close()
+
+    assert asyncio.run(story()) == 9

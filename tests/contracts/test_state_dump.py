@@ -18,6 +18,8 @@ from bursar.identity.credentials.envelope import Envelope
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import Role, RoleBinding
 from bursar.identity.tokens.token import TrackingToken
+from bursar.identity.users.links import Link, LinkKind
+from bursar.identity.users.user import User
 from bursar.pricing.agreements.store import TermRecord
 from bursar.pricing.choices import PricingChoices
 from bursar.pricing.exchange.rates import RateEntry, Withdrawal
@@ -37,6 +39,8 @@ from bursar.storage.relational.snapshots import PriceSnapshotStore
 from bursar.storage.relational.tables import METADATA
 from bursar.storage.relational.tokens import RelationalTokens
 from bursar.storage.relational.transactions import reading, writing
+from bursar.storage.relational.user_links import RelationalLinks
+from bursar.storage.relational.users import RelationalUsers
 from tests.cli.command_line import bursar
 from tests.support.audit import a_deed
 from tests.support.identity import a_project, a_tenant, add_key
@@ -61,6 +65,10 @@ def filled(state_engine: Engine) -> Engine:
     store.add_project(a_project("suche-ünï", tenant_id="acme"))
     add_key(store)
     store.add_role("acme", Role("billing", frozenset({Permission.COST_READ}), "¢ für Geld"))
+    people = RelationalUsers(state_engine)
+    people.add_user(User("usr_1", "acme", "ädä@example.com", "¢", MOMENT), (), "$argon2id$¢")
+    link = Link("acme", "usr_1", LinkKind.RESET, MOMENT, "key_1", frozenset({Permission.COST_READ}))
+    RelationalLinks(state_engine).add_link(link, "hash")
     store.bind(RoleBinding("acme", "usr_1", "billing", "suche-ünï", "key_1", MOMENT))
     snapshots = PriceSnapshotStore(state_engine)
     for number in range(1500):

@@ -69,7 +69,7 @@ def by_key(query: UsageQuery, rows: Sequence[Row]) -> dict[tuple[Any, ...], dict
 
 
 @given(query=queries(), now=st.sampled_from((START, NOON, END)))
-@settings(max_examples=rounds(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rollups_and_raw_rows_and_a_recount_agree_to_the_last_digit(
     crowded: Ledger, query: UsageQuery, now: datetime
 ) -> None:
@@ -83,7 +83,7 @@ def test_rollups_and_raw_rows_and_a_recount_agree_to_the_last_digit(
 
 
 @given(query=queries())
-@settings(max_examples=rounds(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(5), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_breakdown_sums_to_the_total(crowded: Ledger, query: UsageQuery) -> None:
     asked = replace(query, measures=("cost", "events", "total_tokens", "unique_users", "latency_p95_ms"))
     answer = CursorQuestions(crowded.cursor(), crowded.position_of).answer("acme", asked)
@@ -241,7 +241,7 @@ def test_pages_of_events_neither_skip_nor_repeat_while_more_arrive() -> None:
 
 
 @given(limit=st.integers(40, 1500), filtered=st.booleans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=rounds(3), deadline=None)
 def test_every_event_is_on_exactly_one_page(crowded: Ledger, limit: int, filtered: bool) -> None:  # noqa: FBT001 - drawn
     only = (Filter("provider", FilterOp.IN, ("openai", None)),) if filtered else ()
     page = EventPage(Window(START, END), only, limit=limit, is_counted=True)

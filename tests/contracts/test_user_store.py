@@ -11,7 +11,7 @@ import pytest
 
 from bursar.errors import Conflict, NotFound
 from bursar.identity.logins.attempts import FIRST_WAIT, FORGOTTEN_AFTER, FREE_ATTEMPTS, attempt_key
-from bursar.identity.logins.session import Origin, Session, SessionEnd, hash_token
+from bursar.identity.logins.session import SESSIONS_LIMIT, Origin, Session, SessionEnd, hash_token
 from bursar.identity.logins.store import Exchange
 from bursar.identity.page import PageAsk
 from bursar.identity.tenant import TenantChange, TenantState
@@ -134,7 +134,7 @@ def test_of_many_attempts_at_the_same_moment_no_more_than_five_are_looked_at(log
     key = attempt_key("acme", ADA.email)
 
     def begin(_number: int) -> bool:
-        return logins.begin_attempt(key, NOON)
+        return logins.begin_attempt(key, NOON) is not None
 
     with ThreadPoolExecutor(8) as pool:
         begun = list(pool.map(begin, range(24)))
@@ -171,6 +171,15 @@ def test_a_session_stands_for_its_user_and_their_tenant(
 def test_a_session_of_nobody_is_refused(logins: LoginStore) -> None:
     with pytest.raises(NotFound):
         logins.begin_session(a_session(user=replace(ADA, id="usr_9")), FIRST)
+
+
+def test_of_many_sessions_of_one_user_the_oldest_are_forgotten(logins: LoginStore) -> None:
+    for number in range(SESSIONS_LIMIT + 2):
+        began_at = NOON + number * SECOND
+        logins.begin_session(replace(a_session(number), started_at=began_at), hash_token(str(number)))
+    kept = logins.sessions("acme", ADA.id, NOON)
+    assert [one.id for one in kept] == [f"ses_{number}" for number in range(SESSIONS_LIMIT + 1, 1, -1)]
+    assert logins.standing("ses_1") is None
 
 
 def test_each_refresh_token_brings_the_next_one_once(logins: LoginStore) -> None:

@@ -18,6 +18,7 @@ from tests.support.archive import archive_everything
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
 from tests.support.released import RELEASED_FOLDERS, ReleasedFolder, found_in, sorted_totals
+from tests.support.sampled import kills
 from tests.support.server import ServerProcess, server_process
 from tests.support.serving import running_server
 from tests.support.small_disk import small_disk
@@ -107,7 +108,9 @@ def _are_acknowledged(writers: list[Writer], enough: int) -> bool:
     return sum(writer.acknowledged for writer in writers) >= enough
 
 
-@pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.name)
+@pytest.mark.parametrize(
+    "aim", kills({aim.name: aim for aim in AIMS}, always=["all is copied, nothing says so"])
+)
 def test_a_kill_in_the_middle_leaves_a_whole_backup_and_nothing_behind_the_next(
     tmp_path: Path, aim: Aim
 ) -> None:

@@ -73,6 +73,7 @@ def test_an_erasure_survives_kills_at_any_step(tmp_path: Path) -> None:
     assert (run["result"]["left"], left) == (0, [])
 
 
+@pytest.mark.kills
 @pytest.mark.timeout(300)
 def test_a_reset_survives_kills_at_any_step(tmp_path: Path) -> None:
     body = {"confirm": "default", "reason": "start anew"}

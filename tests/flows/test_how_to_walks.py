@@ -36,6 +36,23 @@ def words(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
+def test_give_access(server: RunningServer) -> None:
+    made, followed, roles, ended, keys, tokens = walked("give-access", server)
+    assert f"{server.url}/welcome#bur_link_" in made
+    assert followed.splitlines()[-2:] == ['"email":"ada@example.com"', '"token_type":"Bearer"']
+    assert "has the role money now." in roles
+    assert "roles: member@search, viewer, money" in roles or "roles: viewer, member@search, money" in roles
+    assert "/welcome#bur_link_" in ended
+    assert ended.splitlines()[-4:] == [
+        "Ended 2 sessions of ada@example.com.",
+        "bob@example.com is suspended.",
+        "bob@example.com may log in again.",
+        "Removed bob@example.com.",
+    ]
+    assert "revoked" in keys
+    assert "Production app" in tokens
+
+
 def test_o3_got_cheaper(server: RunningServer) -> None:
     sent, history, news, rated, after = walked("o3-got-cheaper", server)
     assert "o3-may: 1.8 USD (priced)" in sent
@@ -54,6 +71,34 @@ def test_o3_got_cheaper(server: RunningServer) -> None:
     assert "o3 got cheaper on 1 November" in after
     assert "o3-july: 0.36 USD (priced)" in after
     assert "ties out" in after
+
+
+def test_charge_to_cost_centres(server: RunningServer) -> None:
+    _, nobody, given, by_centre, moved, listed, explained, left = walked("charge-to-cost-centres", server)
+    assert "Unallocated by cost_centre: 4 of 4 events (100.0 %)" in nobody
+    assert ["search", "6", "USD", "2"] in words(nobody)
+    assert "project search is borne by CC-4711 and owned by ana." in given
+    assert ["CC-4711", "USD", "6", "2"] in words(by_centre)
+    assert ["unallocated", "USD", "4", "2"] in words(by_centre)
+    assert "from 2026-11-16 on, project search is borne by CC-9 and owned by ana." in moved
+    assert ["CC-4711", "USD", "2", "1"] in words(moved)
+    assert ["CC-9", "USD", "4", "1"] in words(moved)
+    assert ["1970-01-01", "2026-11-16", "CC-4711", "ana"] in [line[3:7] for line in words(listed)]
+    assert "Cost centre: CC-4711 (of its project, since 1970-01-01)" in explained
+    assert "Unallocated by cost_centre: 1 of 4 events (25.0 %)" in left
+    assert "  1 of 10 USD (10.0 %)" in left
+
+
+def test_keep_personal_data_out(server: RunningServer) -> None:
+    by_default, chosen, _, shown = walked("keep-personal-data-out", server)
+    assert "E-123456, ada@example.com, [redacted:key]" in by_default
+    assert "Taken out: text 1, key 1." in by_default
+    assert "[redacted:employee], [email:" in chosen
+    assert "Of metadata only these are kept: note, ticket." in shown
+    assert ["employee", "mark", r"\bE-[0-9]{6}\b", "1"] in words(shown)
+    assert "0.00027" in shown
+    kept = server.client.get("/api/v1/events/poem").json()["metadata"]
+    assert kept.keys() == {"ticket", "note"}
 
 
 def test_a_new_model_was_unpriced(server: RunningServer) -> None:

@@ -15,6 +15,7 @@ from bursar.scheduling.run import RunState
 from tests.support.job_process import COUNT, make_counting_runner
 from tests.support.jobs import wait_for_state
 from tests.support.patience import wait_until
+from tests.support.sampled import kills
 from tests.support.server import server_process
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def run_of(client: httpx.Client, run_id: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("pause", ["asked", "running", "journaled"])
+@pytest.mark.parametrize(
+    "pause", kills({one: one for one in ("asked", "running", "journaled")}, always=["journaled"])
+)
 def test_an_expiry_that_is_killed_is_carried_out_after_the_next_start(tmp_path: Path, pause: str) -> None:
     with server_process(tmp_path / "data") as server:
         server.start()

@@ -1,4 +1,4 @@
-"""`kill -9` and power cuts under load, in the short form: some at random moments.
+"""`kill -9` and power cuts under load at random moments: a few by `make test`, some more by `make kills`.
 
 Aimed ones are in `test_aimed_kills.py`, the long form is `make chaos`. A failing run can be repeated with its
 seed, as far as threads can be.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.kills import Cycles, kill_and_compare
+from tests.support.sampled import kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +27,18 @@ def seed() -> int:
 
 
 @pytest.mark.timeout(300)
-def test_no_acknowledged_event_is_lost_or_counted_twice_over_10_kills(
-    tmp_path: Path, figures: Callable[[str], None], seed: int
+@pytest.mark.parametrize("times", kills({"3": 3, "10": 10}, always=["3"]))
+def test_no_acknowledged_event_is_lost_or_counted_twice_over_kills(
+    tmp_path: Path, figures: Callable[[str], None], seed: int, times: int
 ) -> None:
-    found = kill_and_compare(tmp_path, Cycles(10, seed))
-    figures(f"KILL_SEED={seed} {asdict(found)}")
+    figures(f"KILL_SEED={seed}")
+    figures(str(asdict(kill_and_compare(tmp_path, Cycles(times, seed)))))
 
 
 @pytest.mark.timeout(300)
-def test_nor_when_the_power_is_cut(tmp_path: Path, figures: Callable[[str], None], seed: int) -> None:
-    found = kill_and_compare(tmp_path, Cycles(8, seed, with_power_cuts=True))
-    figures(f"KILL_SEED={seed} {asdict(found)}")
+@pytest.mark.parametrize("times", kills({"2": 2, "8": 8}, always=["2"]))
+def test_nor_when_the_power_is_cut(
+    tmp_path: Path, figures: Callable[[str], None], seed: int, times: int
+) -> None:
+    figures(f"KILL_SEED={seed}")
+    figures(str(asdict(kill_and_compare(tmp_path, Cycles(times, seed, with_power_cuts=True)))))

@@ -22,6 +22,7 @@ from bursar.storage.relational.transactions import writing
 from tests.support.aim import Aim, take_aim
 from tests.support.patience import wait_until
 from tests.support.released import RELEASED_FOLDERS, ReleasedFolder
+from tests.support.sampled import kills
 from tests.support.server import server_process
 from tests.support.serving import running_server
 
@@ -110,7 +111,10 @@ def found_in(server: ServerProcess) -> tuple[int, bool]:
     return len(updates), known
 
 
-@pytest.mark.parametrize("aim", [*KILLS, COMMITTED], ids=lambda aim: aim.name)
+@pytest.mark.parametrize(
+    "aim",
+    kills({aim.name: aim for aim in (*KILLS, COMMITTED)}, always=[KILLS[1].name, COMMITTED.name]),
+)
 def test_an_update_that_is_killed_is_kept_whole_or_not_at_all(tmp_path: Path, aim: Aim) -> None:
     with server_process(tmp_path / "data") as server:
         server.start()

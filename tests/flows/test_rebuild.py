@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -41,16 +42,24 @@ def an_event(number: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """Four hundred events in as many commits, one of them twice, and one in conflict."""
-    with running_server(tmp_path / "data") as running:
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four hundred events in as many commits, one of them twice, and one in conflict."""
+    folder = tmp_path_factory.mktemp("used") / "data"
+    with running_server(folder) as running:
         with ThreadPoolExecutor(4) as threads:
             for answer in threads.map(_post, [running] * EVENTS, map(an_event, range(EVENTS))):
                 assert answer["accepted"] == 1
         _post(running, an_event(5))
         _post(running, an_event(6) | {"model": "gpt-4o"})
         _post(running, {"event_id": "last", "model": "gpt-4o-mini", "input_tokens": 1}, "?wait=applied")
+    return folder
+
+
+@pytest.fixture
+def server(used: Path, tmp_path: Path) -> Iterator[RunningServer]:
+    """A server on a copy of that folder."""
+    with running_server(Path(shutil.copytree(used, tmp_path / "data"))) as running:
         yield running
 
 

@@ -20,6 +20,7 @@ from tests.support.aim import Aim, take_aim
 from tests.support.child import Child
 from tests.support.oracle import Account, Writer
 from tests.support.patience import wait_until
+from tests.support.sampled import kills
 from tests.support.server import ServerProcess, StartKilled, server_process
 
 if TYPE_CHECKING:
@@ -164,7 +165,9 @@ OFFLINE_MOMENTS = (
 )
 
 
-@pytest.mark.parametrize("moment", OFFLINE_MOMENTS, ids=lambda moment: moment.name)
+@pytest.mark.parametrize(
+    "moment", kills({one.name: one for one in OFFLINE_MOMENTS}, always=["the new ones count"])
+)
 def test_a_kill_of_an_offline_rebuild_leaves_one_whole_store_too(tmp_path: Path, moment: Aim) -> None:
     with under_load(tmp_path) as load:
         load.server.start()
@@ -179,7 +182,7 @@ def test_a_kill_of_an_offline_rebuild_leaves_one_whole_store_too(tmp_path: Path,
         _assert_one_store(load.server.folder)
 
 
-@pytest.mark.parametrize("call", [1, 3])
+@pytest.mark.parametrize("call", kills({"the first": 1, "the third": 3}, always=["the first"]))
 def test_a_kill_while_leftovers_are_removed_is_made_up_for_by_the_next_start(
     tmp_path: Path, call: int
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.aim import Aim, replace, take_aim
 from tests.support.patience import wait_until
+from tests.support.sampled import kills
 from tests.support.server import server_process
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ AIMS = (
     (Aim("it is done, its run still open", _END, "before", SMALL), 1),
 )
 """Each with the call at which to kill."""
+ALWAYS = ("all ratings are durable, no commit", "the commit is being applied")
+"""On either side of what decides."""
 
 
 def send(client: httpx.Client) -> None:
@@ -77,7 +80,7 @@ def totals(client: httpx.Client) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("aim", "call"), AIMS, ids=[aim.name for aim, _ in AIMS])
+@pytest.mark.parametrize(("aim", "call"), kills({one[0].name: one for one in AIMS}, always=ALWAYS))
 def test_totals_are_the_old_ones_or_the_new_ones(tmp_path: Path, aim: Aim, call: int) -> None:
     with server_process(tmp_path / "data", scheduler=False) as server:
         server.start(partial(take_aim, aim, call))

@@ -12,21 +12,23 @@ from tests.cli.command_line import bursar
 from tests.support.aim import Aim, take_aim
 from tests.support.child import Child
 from tests.support.patience import wait_until
+from tests.support.sampled import kills
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 EVENTS = 40
 _RESTORE = "bursar.app.restore"
-NOT_YET = (
+NOT_YET = [
     Aim("the files are copied", f"{_RESTORE}:_copy_files", "after"),
     Aim("the journal is another one", "bursar.storage.journal.adopting:adopt_journal", "after"),
     Aim("the journal goes on far behind", f"{_RESTORE}:adopt_copy", "after"),
     Aim("the store is the new journal's", f"{_RESTORE}:adopt_store", "after"),
     Aim("the state store is filled, its runs as they were", f"{_RESTORE}:restore_state", "after"),
     Aim("everything is there, under another name", f"{_RESTORE}:_move", "before"),
-)
+]
 THERE = (
     Aim("the folder has its name, not durably", f"{_RESTORE}:sync_folder", "before"),
     Aim("the folder has its name", f"{_RESTORE}:_move", "after"),
@@ -72,11 +74,12 @@ def events_in(data: Path) -> int:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("moments", kills({"some": NOT_YET[::2], "all": NOT_YET}, always=["some"]))
 def test_a_restore_killed_before_it_is_whole_has_made_no_ledger_and_can_be_made_again(
-    backup: Path, tmp_path: Path
+    backup: Path, tmp_path: Path, moments: Sequence[Aim]
 ) -> None:
     data = tmp_path / "data"
-    for aim in NOT_YET:
+    for aim in moments:
         kill(backup, data, aim)
         assert not data.exists(), aim.name
     done = bursar("restore", backup, "--data", data, "--json")
@@ -86,7 +89,7 @@ def test_a_restore_killed_before_it_is_whole_has_made_no_ledger_and_can_be_made_
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("aim", THERE, ids=lambda aim: aim.name)
+@pytest.mark.parametrize("aim", kills({aim.name: aim for aim in THERE}, always=["the folder has its name"]))
 def test_a_restore_killed_once_the_ledger_has_its_name_has_made_a_whole_one(
     backup: Path, tmp_path: Path, aim: Aim
 ) -> None:

@@ -3,7 +3,7 @@
 No answer may be a fault of ours, and each must be one that the document declares: status, media type,
 headers and body. That wrong data is refused is tested elsewhere: any JSON value makes a line, so for
 lines of JSON the generator can not tell right from wrong. The operator asks, so that every operation
-is reached.
+is reached; and an administrator, an analyst and a stranger, to whom most of them say no.
 """
 
 # schemathesis leaves the types of its checks and cases open.
@@ -28,9 +28,15 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from bursar.identity.permissions import OF_PLATFORM
+from bursar.identity.roles import BUILT_IN
 from tests.house.sources import ROOT
-from tests.support.odd_events import ALL_CHECKS, DEFAULT_EXAMPLES, EXAMPLES
-from tests.support.serving import ADMIN_KEY
+from tests.support.access import keys_of
+from tests.support.matrix import ANY, DECLARED, OPEN
+from tests.support.odd_events import ALL_CHECKS
+from tests.support.people import a_person
+from tests.support.rounds import TIMES, rounds
+from tests.support.serving import ADMIN_KEY, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +44,12 @@ if TYPE_CHECKING:
     from schemathesis import Case, SerializationContext
 
     from tests.support.door import Door
+    from tests.support.serving import RunningServer
 
 
 DOCUMENT = ROOT / "docs/reference/openapi.json"
+LONG = 10
+"""From so many rounds on it is a long run: an hour's, not a minute's."""
 
 
 @schemathesis.serializer(
@@ -53,24 +62,109 @@ def write_lines(_context: SerializationContext, value: object) -> bytes:
 
 schema = schemathesis.openapi.from_path(DOCUMENT)
 # Every parameter at every border takes seconds for each list that has sixty filters.
-schema.config.phases.coverage.enabled = EXAMPLES > DEFAULT_EXAMPLES
+schema.config.phases.coverage.enabled = TIMES >= LONG
+# Closing the months of ten years takes seconds, and more of them on a busy machine.
+schema.config.update(request_timeout=60)
+# Who asks is for the tests to say: an invented credential beside theirs would be answered with 401.
+schema.config.generation.update(with_security_parameters=False)
+
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+TENANT = "fuzzed"
+"""Theirs who aren't the operator."""
+TOO_LONG_FOR_HTTP = 431
+"""Said by the protocol, before there is an operation: more than 64 KiB of a head."""
+ENDS_THE_SESSION = "POST /api/v1/auth/logout"
+
+
+def ask_as_described(case: Case, door: Door, headers: dict[str, str]) -> int:
+    """The status of an answer that is held against what the document says of it."""
+    answer = case.call(base_url=door.server.url, headers=headers)
+    if answer.status_code != TOO_LONG_FOR_HTTP:
+        case.validate_response(answer, checks=CHECKS)
+    return answer.status_code
+
+
+def permission_of(case: Case) -> str:
+    return case.operation.definition.raw["x-permission"]
 
 
 @schema.parametrize()
-@settings(max_examples=EXAMPLES // 3, suppress_health_check=ALL_CHECKS, deadline=None)
+@settings(max_examples=rounds(4), suppress_health_check=ALL_CHECKS, deadline=None)
 def test_every_operation_answers_as_it_is_described(case: Case, door: Door) -> None:
-    case.call_and_validate(
-        base_url=door.server.url,
-        headers={"X-API-Key": ADMIN_KEY},
-        checks=[
-            not_a_server_error,
-            status_code_conformance,
-            content_type_conformance,
-            response_headers_conformance,
-            response_schema_conformance,
-            unsupported_method,
-        ],
-    )
+    status = ask_as_described(case, door, {"X-API-Key": ADMIN_KEY})
+    assert status not in {401, 403} or permission_of(case) == OPEN
+
+
+@schema.parametrize()
+@settings(max_examples=rounds(1), suppress_health_check=ALL_CHECKS, deadline=None)
+def test_every_operation_answers_a_stranger_as_it_is_described_and_does_nothing(
+    case: Case, door: Door
+) -> None:
+    status = ask_as_described(case, door, {})
+    assert status >= 400 or permission_of(case) == OPEN
+
+
+@pytest.fixture(scope="module")
+def administrator(door: Door) -> dict[str, str]:
+    """How a key asks that may do everything within its tenant."""
+    return {"X-API-Key": keys_of(door.server, TENANT)["admin"]}
+
+
+@schema.parametrize()
+@settings(max_examples=rounds(1), suppress_health_check=ALL_CHECKS, deadline=None)
+def test_every_operation_answers_an_administrator_as_it_is_described(
+    case: Case, door: Door, administrator: dict[str, str]
+) -> None:
+    status = ask_as_described(case, door, administrator)
+    assert status != 401 or permission_of(case) == OPEN
+    assert status >= 400 or permission_of(case) not in OF_PLATFORM
+
+
+@pytest.fixture
+def analyst(door: Door) -> dict[str, str]:
+    """How somebody asks who may see but not change, in a session of their own: one operation ends it."""
+    return {"Authorization": f"Bearer {a_person(door.server, TENANT, 'analyst').enter()}"}
+
+
+@schema.parametrize()
+@settings(max_examples=rounds(1), suppress_health_check=ALL_CHECKS, deadline=None)
+def test_every_operation_answers_an_analyst_as_it_is_described(
+    case: Case, door: Door, analyst: dict[str, str]
+) -> None:
+    status = ask_as_described(case, door, analyst)
+    assert status != 401 or permission_of(case) == OPEN or case.operation.label == ENDS_THE_SESSION
+    assert status >= 400 or permission_of(case) in {OPEN, ANY, *BUILT_IN["analyst"].permissions}
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that answers one request of an address, and none to come."""
+    folder = tmp_path_factory.mktemp("impatient")
+    with running_server(
+        folder, rate_limit_address_rpm=1, rate_limit_ingest_address_rpm=1, rate_limit_exempt="/none"
+    ) as server:
+        for method, path in (("GET", "/api/v1/projects"), ("POST", "/api/v1/events")):
+            server.stranger.request(method, path)
+        yield server
+
+
+@pytest.mark.parametrize("label", DECLARED)
+def test_every_operation_describes_how_a_limit_refuses(impatient: RunningServer, label: str) -> None:
+    method, path = label.split()
+    answer = impatient.stranger.request(method, re.sub(r"[{}]", "", path))
+    assert answer.status_code == 429
+    operation = schema[path][method]
+    operation.validate_response(answer)
+    described = operation.responses.get("429")
+    assert described
 
 
 def protected_operations() -> Iterator[tuple[str, str]]:

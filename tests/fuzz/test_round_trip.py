@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bursar.clock import rfc3339
-from tests.support.odd_events import EXAMPLES, fuzzing
+from tests.support.odd_events import fuzzing
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from tests.support.door import Door
@@ -104,7 +105,7 @@ OTHERS = {
 events = st.fixed_dictionaries({}, optional={**SAME, **OTHERS})
 
 
-@settings(fuzzing, max_examples=EXAMPLES // 5)
+@settings(fuzzing, max_examples=rounds(8))
 @given(st.lists(events, min_size=1, max_size=10))
 def test_an_event_comes_back_as_it_was_said(door: Door, said: list[dict[str, Any]]) -> None:
     body = b"[%b]" % b",".join(map(write, said))

@@ -21,15 +21,26 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize(
     "name",
-    ["key", "api_key", "password", "new_password", "token", "refresh_token", "client_secret"],
+    [
+        *("key", "api_key", "password", "new_password", "token", "refresh_token", "client_secret"),
+        *("apiKey", "apikey", "API-Key", "X-Api-Key", "clientSecret", "openai.api_key", "secrets", "pwd"),
+    ],
 )
 def test_a_field_that_is_named_like_a_secret_is_masked(name: str) -> None:
     assert showable({name: "hunter2", "deep": [{name: {"a": 1}}]}) == {name: MASK, "deep": [{name: MASK}]}
 
 
-@pytest.mark.parametrize("name", ["key_id", "label", "tokens", "input_tokens", "keys", "idempotency_key"])
+@pytest.mark.parametrize(
+    "name", ["key_id", "label", "tokens", "input_tokens", "keys", "idempotency_key", "keyId"]
+)
 def test_a_field_that_only_sounds_like_one_is_kept(name: str) -> None:
     assert showable({name: "kept"}) == {name: "kept"}
+
+
+def test_what_is_looked_for_in_texts_is_no_secret_but_what_was_sent_in_its_place_is() -> None:
+    assert showable({"detectors": {"key": "off"}, "key": "off"}) == {"detectors": {"key": "off"}, "key": MASK}
+    sent = {"detectors": {"key": "hunter2", "password": {"a": "off"}}}
+    assert showable(sent) == {"detectors": {"key": MASK, "password": MASK}}
 
 
 @given(st.text(max_size=300), st.text(max_size=20))

@@ -57,7 +57,7 @@ def test_a_first_start_makes_a_tenant_and_a_key_to_be_printed_once(store: Identi
 
 def test_later_starts_change_nothing(store: IdentityStore) -> None:
     configured = ConfiguredKeys("admin-secret", "api-secret", "ingest-secret")
-    assert bootstrap(store, configured, NOON) == Bootstrap()
+    assert bootstrap(store, configured, NOON) == Bootstrap(is_first=True)
     before = keys_in(store)
     assert len(before) == 3
     assert bootstrap(store, configured, NOON + SECOND) == Bootstrap()

@@ -21,6 +21,7 @@ from bursar.pricing.rows import overlapping_rows
 from bursar.storage.relational.engine import make_engine
 from bursar.storage.relational.price_book import RelationalPriceBook
 from tests.support.price_sources import a_row, a_source
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -226,7 +227,7 @@ def _answers(history: list[_Step]) -> dict[datetime, str | None]:
     return prices
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=rounds(20), deadline=None)
 @given(history=st.lists(_said(), min_size=1, max_size=5))
 def test_the_book_at_any_time_as_known_at_any_time_is_what_a_plain_model_says(
     history: list[_Step], tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path

@@ -17,6 +17,7 @@ from bursar.pricing.card import RateCard
 from bursar.pricing.rating import PricingSubject, rate_usage
 from bursar.pricing.rows import PriceRow, overlapping_rows
 from tests.support.price_books import LINK, acme_book
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from bursar.pricing.book import PriceBook
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 MINUTES_OF_WEEK = 7 * 24 * 60
 UNITS = ("pages", "characters", "images", "bytes")
-relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+relaxed = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=rounds(8))
 
 
 def row(unit: str, price: int, **window: tuple[int, ...] | datetime | None) -> PriceRow:

@@ -38,6 +38,7 @@ from tests.support.archive import (
     write_many,
 )
 from tests.support.journal import EVERYTHING, some_records, write_groups
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,7 +265,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(10), deadline=None)
 @given(actions)
 def test_any_journal_archived_and_rewritten_at_any_time_reads_back_equal(
     steps: list[tuple[str, object]],

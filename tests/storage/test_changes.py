@@ -25,7 +25,7 @@ from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from tests.support.change_model import DAY, HOUR, Model
 from tests.support.changed_store import ChangedStore, Lines
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
-from tests.support.rounds import rounds
+from tests.support.rounds import TIMES, rounds
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -293,20 +293,20 @@ def without_quarantine(dump: dict[str, Any]) -> dict[str, Any]:
 
 # Five stores per history, each recounted: minutes where others use the machine.
 _at_length = settings(
-    max_examples=rounds(8),
+    max_examples=rounds(2),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(120 * TIMES)
 @_at_length
 @given(st.lists(_steps, min_size=8, max_size=30))
 def test_live_replayed_and_rewritten_stores_are_what_the_model_says(steps: list[tuple[Any, ...]]) -> None:
     check_history(steps)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(120 * TIMES)
 @_at_length
 @given(
     st.lists(_deliveries, min_size=4, max_size=8),

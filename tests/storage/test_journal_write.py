@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from itertools import pairwise
@@ -14,12 +15,17 @@ import pytest
 from bursar.errors import DiskFull, Overloaded, Unavailable
 from bursar.storage.journal.segments import UNBORN_SUFFIX, segment_paths
 from bursar.storage.journal.writer import JournalLimits
+from bursar.usage.record import UsageRecord
 from tests.support.descriptors import path_of
 from tests.support.journal import LIMITS, journal_writer, names_in, read_records, some_records, write_groups
+from tests.support.ledger import a_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from bursar.errors import BursarError
+    from bursar.storage.journal.writer import JournalWriter
 
 SMALL_SEGMENTS = JournalLimits(segment_bytes=400, pending_bytes=2**20, min_free_disk_bytes=0)
 
@@ -150,6 +156,54 @@ def test_closing_makes_durable_what_was_appended_and_takes_no_more(tmp_path: Pat
 
     asyncio.run(write())
     assert names_in(tmp_path) == ["a0", "a1", "a2"]
+
+
+def test_a_tenant_that_fills_the_memory_leaves_others_room_and_has_half_of_it_beside_them(
+    tmp_path: Path, slow_disk: SlowDisk
+) -> None:
+    room = JournalLimits(segment_bytes=2**20, pending_bytes=100_000, min_free_disk_bytes=0)
+
+    async def write() -> None:
+        async with journal_writer(tmp_path, room) as writer:
+            done: list[BursarError | None] = []
+
+            def fill(tenant: str) -> int:
+                """Append until that is refused; how many bytes were taken."""
+                before = writer.pending_bytes
+                with contextlib.suppress(Overloaded):
+                    for _ in range(1_000):
+                        writer.append_one(a_line(tenant), done.append)
+                return writer.pending_bytes - before
+
+            assert 75_000 <= fill("flooding") < 76_000
+            writer.check_room("steady")
+            writer.append_one(a_line("steady"), done.append)
+            with pytest.raises(Overloaded):
+                writer.check_room("flooding")
+            # What Bursar records itself has no share, and the memory is bounded all the same.
+            writer.check_room()
+            assert 23_000 <= fill("steady") < 25_500
+            with pytest.raises(Overloaded):
+                writer.check_room("a third")
+            slow_disk.go_on.set()
+            await wait_until_empty(writer)
+            # Nothing that was refused is still counted against anybody.
+            assert 75_000 <= fill("steady") < 76_000
+            await wait_until_empty(writer)
+            assert set(done) == {None}
+
+    asyncio.run(write())
+
+
+async def wait_until_empty(writer: JournalWriter) -> None:
+    async with asyncio.timeout(30):
+        while writer.pending_bytes:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+
+
+def a_line(tenant_id: str) -> UsageRecord:
+    line = {"seq": 0, **a_usage("e"), "tenant_id": tenant_id}
+    return msgspec.json.decode(msgspec.json.encode(line), type=UsageRecord)
 
 
 def test_more_than_memory_is_reserved_for_is_refused_and_nothing_of_it_kept(

@@ -29,6 +29,7 @@ from bursar.usage.views.top import read_top_view
 from bursar.usage.views.trends import read_trends_view
 from bursar.window import ALL
 from tests.support.random_usage import END, START, queries, random_events
+from tests.support.rounds import rounds
 from tests.support.usage_rows import Ledger
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def ask(ledger: Ledger) -> CursorQuestions:
 
 
 @given(query=queries())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_answer_that_lacks_nothing_is_what_it_was_before_the_expiry(
     whole: Ledger, halved: Ledger, query: UsageQuery
 ) -> None:

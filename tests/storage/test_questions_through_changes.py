@@ -28,6 +28,7 @@ from tests.support.changed_store import ChangedStore, Lines
 from tests.support.ledger import a_change, a_correction, a_usage, a_void
 from tests.support.random_usage import END, OTHERS, ROLLED_UP, START, ZONES, random_events
 from tests.support.recount import recount
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,7 +171,7 @@ def a_question(dice: random.Random, events: list[Event]) -> UsageQuery:
 
 @given(seed=st.integers(0, 2**32))
 @settings(
-    max_examples=3,
+    max_examples=rounds(1),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -6,7 +6,6 @@ Values lean towards the borders of what is taken: where numbers, texts and nesti
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from bursar.units import UNITS
 from bursar.usage.event import UsageEvent
 from bursar.usage.field_names import ALIASES, SERVICE_FIELDS, UNIT_ALIASES
+from tests.support.rounds import rounds
 
 Json = Any
 
@@ -26,10 +26,7 @@ ALL_CHECKS = (
     HealthCheck.function_scoped_fixture,
 )
 """hypothesis warns of slow and large data; slow and large is what these tests are about."""
-DEFAULT_EXAMPLES = 150
-EXAMPLES = int(os.environ.get("BURSAR_FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
-"""Examples of each property; `test_long_runs.py` asks for more."""
-fuzzing = settings(max_examples=EXAMPLES, suppress_health_check=ALL_CHECKS, deadline=None)
+fuzzing = settings(max_examples=rounds(40), suppress_health_check=ALL_CHECKS, deadline=None)
 
 texts = st.one_of(
     st.text(max_size=30),

@@ -11,12 +11,15 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "GET /api/v1/auth/me",
         "GET /api/v1/auth/permissions",
         "POST /api/v1/auth/logout",
+        "POST /api/v1/auth/password",
     ),
     "audit:read": (
         "GET /api/v1/audit",
         "GET /api/v1/audit/verify",
     ),
     "billing:read": (
+        "GET /api/v1/allocations",
+        "GET /api/v1/allocations/{allocation_id}",
         "GET /api/v1/billing/estimate",
         "GET /api/v1/billing/seats",
         "GET /api/v1/billing/seats/{plan_id}",
@@ -25,6 +28,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "GET /api/v1/billing/summaries/{month}",
     ),
     "billing:write": (
+        "POST /api/v1/allocations",
+        "DELETE /api/v1/allocations/{allocation_id}",
         "POST /api/v1/billing/seats",
         "POST /api/v1/billing/seats/{plan_id}/end",
         "PUT /api/v1/billing/settings",
@@ -38,6 +43,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "cost:read": (
         "GET /api/v1/cost/breakdown",
         "GET /api/v1/cost/summary",
+        "GET /api/v1/unallocated",
         "GET /api/v1/unpriced",
     ),
     "events:read": (
@@ -75,6 +81,10 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "GET /live",
         "GET /ping",
         "GET /ready",
+        "POST /api/v1/auth/accept",
+        "POST /api/v1/auth/forgot",
+        "GET /api/v1/auth/oidc/callback",
+        "GET /api/v1/auth/oidc/login",
         "POST /api/v1/auth/login",
         "POST /api/v1/auth/refresh",
         "POST /api/v1/auth/token",
@@ -155,7 +165,17 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "POST /api/v1/secrets/check",
         "POST /api/v1/secrets/rotate",
     ),
-    "tenant:read": ("GET /api/v1/retention",),
+    "tenant:read": (
+        "GET /api/v1/limits",
+        "GET /api/v1/privacy",
+        "GET /api/v1/retention",
+        "GET /api/v1/settings",
+        "POST /api/v1/privacy/test",
+    ),
+    "tenant:write": (
+        "PUT /api/v1/privacy",
+        "PATCH /api/v1/settings",
+    ),
     "tenants:read": (
         "GET /api/v1/tenants",
         "GET /api/v1/tenants/{tenant_id}",
@@ -164,6 +184,10 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "POST /api/v1/tenants",
         "DELETE /api/v1/tenants/{tenant_id}",
         "PATCH /api/v1/tenants/{tenant_id}",
+        "DELETE /api/v1/limits/{use}",
+        "PUT /api/v1/limits/{use}",
+        "DELETE /api/v1/quotas/{measure}",
+        "PUT /api/v1/quotas/{measure}",
     ),
     "tokens:read": (
         "GET /api/v1/tokens",
@@ -185,9 +209,21 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "POST /api/v1/events/batch",
         "POST /api/v1/events/import",
     ),
+    "users:read": (
+        "GET /api/v1/users",
+        "GET /api/v1/users/{user_id}",
+    ),
+    "users:write": (
+        "POST /api/v1/users",
+        "DELETE /api/v1/users/{user_id}",
+        "PATCH /api/v1/users/{user_id}",
+        "POST /api/v1/users/{user_id}/link",
+        "POST /api/v1/users/{user_id}/logout",
+    ),
     "usage:read": (
         "GET /api/v1/analytics/top",
         "GET /api/v1/keys/{key_id}/usage",
+        "GET /api/v1/quotas",
         "GET /api/v1/analytics/trends",
         "POST /api/v1/query",
     ),

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 120.0
 """Far above what anything takes, on a busy machine too; only a hang reaches it."""
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.2
+PAUSED_SHARE = 0.1
+"""A pause is this share of what was waited so far: most questions cost a request, which takes the processor
+from what is waited for."""
 
 
 def wait_until(is_so: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
@@ -19,9 +22,10 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = DEADLINE_S
     Raises:
         TimeoutError: it never became so.
     """
-    deadline = time.monotonic() + seconds
+    since = time.monotonic()
     while not is_so():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - since
+        if waited > seconds:
             message = f"Not within {seconds:.0f} s: {what}."
             raise TimeoutError(message)
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(min(max(waited * PAUSED_SHARE, PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import structlog
 
-from bursar.app.build import Platform, build_platform
+from bursar.app.build import build_platform
 from bursar.app.operator_socket import address_of
-from bursar.app.server import Serving, bind_address
+from bursar.app.server import Serving, bind_address, bound_to
 from bursar.app.tls import make_tls
 from bursar.cli.local_server import LocalServer
 from bursar.settings import load_settings
@@ -27,6 +27,8 @@ from tests.support.prepared import prepare_folder
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from bursar.app.platform import Platform
 
 ADMIN_KEY = "bur_operator-of-these-tests"
 
@@ -62,9 +64,10 @@ def running_server(
         prepare_folder(folder)
     # Of what a server logs, only what is wrong may disturb a test's output.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    chosen = load_settings({}, data_dir=folder, port=0, admin_key=ADMIN_KEY, scheduler=scheduler, **settings)
+    settings.setdefault("port", 0)
+    chosen = load_settings({}, data_dir=folder, admin_key=ADMIN_KEY, scheduler=scheduler, **settings)
     tcp = bind_address(chosen.host, chosen.port)
-    serving = Serving(build_platform(chosen), tcp, tls=make_tls(chosen))
+    serving = Serving(build_platform(bound_to(chosen, tcp)), tcp, tls=make_tls(chosen))
     server = LocalServer(serving)
     server.start()
     url = str(serving.url)

@@ -36,10 +36,12 @@ TAGS = (
     ("events", "Recording usage, and reading single events"),
     ("usage", "Questions about usage and spend"),
     ("prices", "What models cost"),
-    ("billing", "What months come to, what is paid by the month, currencies and exchange rates"),
+    ("billing", "What months come to, paid seats, who owns and bears what, currencies and exchange rates"),
     ("identity", "Tenants, projects, API keys, tracking tokens and credentials for providers"),
     ("audit", "Who did what, and whether that log is whole"),
     ("retention", "For how long data is kept"),
+    ("quotas", "What a tenant may record in a month, and what it may cost"),
+    ("privacy", "What is taken out of events before they are kept"),
     ("scheduler", "Jobs, their runs and their times"),
     ("system", "How Bursar is"),
 )
@@ -50,9 +52,23 @@ _REFUSALS = {
     "404": "No such thing for this caller",
     "409": "It clashes with what is there already",
     "413": "The body is larger than the limit",
+    "414": "Path and query are longer than the limit",
     "415": "A content type or encoding that isn't taken here",
     "422": "Readable, but refused; `errors` has every reason",
+    "429": "Too often or too much: nothing was accepted, and a retry after `Retry-After` seconds is safe",
     "503": "Not now: nothing was accepted, and a retry after `Retry-After` seconds is safe",
+}
+_OF_EVERY_OPERATION = frozenset(["400", "414", "429"])
+"""Refused before an operation is looked at: what a request's head holds, and who asks too often."""
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+_HEADERS: dict[str, Json] = {
+    "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    "429": {
+        **_RETRY_AFTER,
+        "RateLimit": {"schema": {"type": "string"}, "description": "The limit with the least left"},
+        "RateLimit-Policy": {"schema": {"type": "string"}, "description": "Every limit that counted this"},
+    },
+    "503": _RETRY_AFTER,
 }
 _METHODS = frozenset(["get", "post", "put", "patch", "delete"])
 _FIRST_SENTENCE = re.compile(r"(?<=\.)\s|: |; |\n")
@@ -113,7 +129,7 @@ def _add_refusals(method: str, operation: Json) -> None:
     """Say which refusals an operation may answer, by what it takes."""
     responses: Json = operation["responses"]
     declared = {status for status in responses if status in _REFUSALS}
-    for status in sorted(_refusals_of(method, operation) | declared):
+    for status in sorted(_OF_EVERY_OPERATION | _refusals_of(method, operation) | declared):
         # What FastAPI says of its own 422, and a refusal that a route only names, are replaced.
         responses[status] = {"$ref": f"#/components/responses/Refused{status}"}
 
@@ -121,14 +137,24 @@ def _add_refusals(method: str, operation: Json) -> None:
 def _refusals_of(method: str, operation: Json) -> set[str]:
     security: list[Json] = operation.get("security", [])
     if not security or {} in security:
-        return set()
+        return _refusals_of_open(operation)
     statuses = {"401", "403", "503"}
     if operation.get("parameters"):
         statuses |= {"404", "422"}
     if "requestBody" in operation:
-        statuses |= {"400", "413", "422"}
+        statuses |= {"413", "422"}
     if method in _CHANGING:
         statuses.add("409")
+    return statuses
+
+
+def _refusals_of_open(operation: Json) -> set[str]:
+    """What may be answered without a credential: a way in takes one by its parameters or its body."""
+    if "identity" not in operation["tags"]:
+        return set()
+    statuses = {"401", "403", "404", "422", "503"}
+    if "requestBody" in operation:
+        statuses |= {"409", "413", "415"}
     return statuses
 
 
@@ -137,10 +163,8 @@ def _refusal(status: str, meaning: str) -> Json:
         "description": meaning,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    if status == "503":
-        refusal["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
-    if status == "401":
-        refusal["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    if status in _HEADERS:
+        refusal["headers"] = _HEADERS[status]
     return refusal
 
 

@@ -2,12 +2,14 @@
 
 `auth.require` calls `announce` once it knows that the caller may do it, before the endpoint runs: an act
 that can't be written down isn't carried out (503). `Concluding` stands around FastAPI, reads the answer on
-its way out, writes down what came of the act, and only then lets the answer go. What an act is called and
-what is kept of it is in `audited_acts.py`; the log itself in `identity/audit/`.
+its way out, writes down what came of the act, and only then lets the answer go; of an export, which goes out
+as it is made, its last byte. What an act is called and what is kept of it is in `audited_acts.py`; the log
+itself in `identity/audit/`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar.app.addresses import client_address
 from bursar.app.audited_acts import ACTS, OPEN_ACTS, Act, OpenAct
+from bursar.app.audited_ways_in import Knock, WaysIn
 from bursar.app.problems import problem_response
 from bursar.errors import BursarError, NotFound, Unavailable
-from bursar.identity.audit.deed import Actor, Deed, Origin, Outcome, actor_of
+from bursar.identity.audit.deed import Deed, Origin, Outcome, actor_of
 from bursar.identity.audit.entry import PLATFORM
 from bursar.identity.audit.noting import Note, open_note
 from bursar.identity.audit.showing import showable
@@ -97,33 +100,46 @@ class Concluding:
     def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
         self._app = app
         self._audit = audit
+        self._ways_in = WaysIn()
+        self._entries: set[asyncio.Future[Any]] = set()
+        """Being written, after the answers that they are about."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         scope[LOG_MARK], scope[NOTE_MARK] = self._audit, open_note()
-        answer = _Answer(scope, send, self._audit)
+        answer = _Answer(scope, send, self._audit, self._ways_in, self._entries)
         try:
             await self._app(scope, receive, answer.send)
         except BaseException:
             await answer.conclude_failed()
             raise
+        await answer.conclude_broken_off()
 
 
 class _Answer:
     """An answer on its way out, held back until its act is concluded."""
 
-    def __init__(self, scope: Scope, send: Send, audit: AuditLog) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, audit: AuditLog, ways_in: WaysIn, entries: set[asyncio.Future[Any]]
+    ) -> None:
+        self._entries = entries
         self._scope = scope
         self._send = send
         self._audit = audit
+        self._ways_in = ways_in
         self._held: list[Message] = []
         self._body = b""
+        self._streamed: int | None = None
+        """Bytes that went out of an act that is streamed; None where nothing is streamed."""
         self._is_concluded = False
 
     async def send(self, message: Message) -> None:
         """Hold a part of the answer back, or let everything go that is to."""
         if self._is_concluded or not self._is_act():
             await self._send(message)
+            return
+        if self._is_of_stream(message):
+            await self._pass_on(message)
             return
         self._held.append(message)
         if message["type"] == "http.response.body":
@@ -134,12 +150,47 @@ class _Answer:
     async def conclude_failed(self) -> None:
         """Say that the act went wrong, if nothing else was said of it."""
         announced: Announced | None = self._scope.get(ANNOUNCED_MARK)
-        if announced is not None and not self._is_concluded:
+        if self._streamed is not None:
+            await self.conclude_broken_off()
+        elif announced is not None and not self._is_concluded:
             self._is_concluded = True
             with suppress(BursarError):
                 await run_in_threadpool(
                     self._audit.record, announced.owner, _concluded(announced, _FAILED, {})
                 )
+
+    async def conclude_broken_off(self) -> None:
+        """Say of a stream that didn't come to its end how far it came: its reader left, or it went wrong."""
+        if self._streamed is not None and not self._is_concluded:
+            self._is_concluded = True
+            with suppress(BursarError):
+                await self._conclude_stream(self._streamed, Outcome.FAILED, "broken_off")
+
+    def _is_of_stream(self, message: Message) -> bool:
+        """Whether this is part of an act's answer that is let through as it comes."""
+        announced: Announced | None = self._scope.get(ANNOUNCED_MARK)
+        is_begun = message["type"] == "http.response.start" and message["status"] < _REFUSED
+        if is_begun and announced is not None and announced.act.is_streamed:
+            self._streamed = 0
+        return self._streamed is not None
+
+    async def _pass_on(self, message: Message) -> None:
+        """Let a part of a stream go; before its last one the act is concluded, or that one doesn't go."""
+        self._streamed = (self._streamed or 0) + len(message.get("body", b""))
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._conclude_stream(self._streamed, Outcome.DONE, None)
+            self._is_concluded = True
+        await self._send(message)
+
+    async def _conclude_stream(self, count: int, outcome: Outcome, reason: str | None) -> None:
+        announced: Announced = self._scope[ANNOUNCED_MARK]
+        begun, progress = announced.deed, announced.note.progress
+        after = {**(progress() if progress else {}), "bytes": count}
+        deed = Deed(
+            begun.act, outcome, begun.actor, begun.origin, after=after, reason=reason, begun=announced.number
+        )
+        with suppress(NotFound):  # the tenant was deleted meanwhile, and its chain with it
+            await run_in_threadpool(self._audit.record, announced.owner, deed)
 
     def _is_enough(self, message: Message) -> bool:
         """Whether the answer is here as far as it is read; of a stream that is its head."""
@@ -153,6 +204,26 @@ class _Answer:
     async def _conclude(self) -> None:
         status: int = self._held[0]["status"]
         owner, deed = self._outcome(status, _fields_of(self._body) or {})
+        if ANNOUNCED_MARK not in self._scope and status >= _REFUSED:
+            # Nothing was done. Nobody may learn by the time of a refusal whether it has an entry.
+            self._is_concluded = True
+            try:
+                await self._let_go()
+            finally:
+                # Who hangs up at once cancels this request, but not the entry.
+                entry = asyncio.ensure_future(self._record(owner, deed))
+                self._entries.add(entry)
+                entry.add_done_callback(self._entries.discard)
+            await asyncio.shield(entry)
+            return
+        error = await self._record(owner, deed)
+        if error is not None:
+            self._held = _refusal(self._scope, error)
+        self._is_concluded = True
+        await self._let_go()
+
+    async def _record(self, owner: str, deed: Deed | None) -> Unavailable | None:
+        """Write down what came of it; answers why that can't be done."""
         try:
             if deed is not None:
                 await run_in_threadpool(self._audit.record, owner, deed)
@@ -161,8 +232,10 @@ class _Answer:
             log.info("an act's tenant is gone", owner=owner)
         except Unavailable as error:
             log.exception("an act could not be concluded in the audit log", owner=owner)
-            self._held = _refusal(self._scope, error)
-        self._is_concluded = True
+            return error
+        return None
+
+    async def _let_go(self) -> None:
         held, self._held = self._held, []
         for one in held:
             await self._send(one)
@@ -173,9 +246,7 @@ class _Answer:
         if announced is not None:
             return announced.owner, _concluded(announced, status, answer)
         act = OPEN_ACTS[_operation_of(self._scope)]
-        if status < _REFUSED and not act.records_success:
-            return PLATFORM, None
-        return _concluded_open(self._scope, act, status, answer)
+        return self._ways_in.entry(_knock(self._scope, act, status, answer))
 
 
 def _concluded(announced: Announced, status: int, answer: dict[str, Any]) -> Deed:
@@ -196,18 +267,17 @@ def _concluded(announced: Announced, status: int, answer: dict[str, Any]) -> Dee
     )
 
 
-def _concluded_open(scope: Scope, act: OpenAct, status: int, answer: dict[str, Any]) -> tuple[str, Deed]:
-    """What somebody did who wasn't known before, or who leaves; and whose chain that belongs to."""
-    outcome, note = _outcome_of(status), scope[NOTE_MARK]
-    caller: Caller | None = scope.get(CALLER_MARK)
-    user: dict[str, Any] = answer.get("user") or {}
-    owner, actor = PLATFORM, Actor("anonymous", "anonymous")
-    if caller is not None:
-        owner, actor = caller.tenant_id, actor_of(caller)
-    elif outcome is Outcome.DONE and user:
-        owner, actor = str(user["tenant_id"]), Actor("user", str(user["id"]))
-    origin, reason = _origin_of(scope), _reason_of(outcome, answer)
-    return owner, Deed(act.word, outcome, actor, origin, asked=showable(note.asked), reason=reason)
+def _knock(scope: Scope, act: OpenAct, status: int, answer: dict[str, Any]) -> Knock:
+    outcome = _outcome_of(status)
+    return Knock(
+        act,
+        outcome,
+        _origin_of(scope),
+        _reason_of(outcome, answer),
+        scope.get(CALLER_MARK),
+        answer.get("user") or {},
+        scope[NOTE_MARK],
+    )
 
 
 def _outcome_of(status: int) -> Outcome:

@@ -21,17 +21,26 @@ class Act:
     """The fields of parameters, body and answer that are kept; None keeps all but secrets.
 
     What may name a person is not kept: the audit log outlives an erasure."""
+    is_streamed: bool = False
+    """Whether it goes out as it is made: then it is concluded at its end, and nothing of it is held back."""
 
 
 _ABOUT_USAGE = frozenset({"applied", "dry_run", "format", "from", "to", "run", "id", "state", "count"})
 """Of acts on events only how much they did: events name people."""
 _ABOUT_RUN = frozenset({"id", "job_id", "tenant_id", "state"})
 """Of jobs no parameters: some of them name people."""
+_ABOUT_ALLOCATION = frozenset({"id", "kind", "valid_from", "cost_centre"})
+"""Of who bears what not who it is: a user or an owner is a person. Its history in `allocations` has them."""
+_ABOUT_USER = frozenset({"id", "state", "roles", "mail", "mailed", "ended"})
+"""Of users no addresses and no names."""
+_ABOUT_CREDENTIAL = frozenset({"id", "tenant_id", "provider", "name", "masked", "state", "key_id"})
+"""Of credentials nothing under a name of the client's own: it may be the secret, misspelt."""
 
 ACTS: dict[str, Act] = {
     "create_tenant": Act("tenant.create", "id"),
     "change_tenant": Act("tenant.change", "tenant_id"),
     "delete_tenant": Act("tenant.delete", "tenant_id"),
+    "change_settings": Act("tenant.change", "tenant_id"),
     "create_project": Act("project.create", "id"),
     "rename_project": Act("project.change", "project_id"),
     "remove_project": Act("project.remove", "project_id"),
@@ -43,11 +52,16 @@ ACTS: dict[str, Act] = {
     "remove_role": Act("role.remove", "name"),
     "give_role": Act("role.give", "user_id"),
     "take_role": Act("role.take"),
+    "create_user": Act("user.create", "id", _ABOUT_USER),
+    "change_user": Act("user.change", "user_id", _ABOUT_USER),
+    "remove_user": Act("user.remove", "user_id", _ABOUT_USER),
+    "hand_link": Act("user.link", "user_id", _ABOUT_USER),
+    "log_user_out": Act("user.logout", "user_id", _ABOUT_USER),
     "create_token": Act("token.create", "id"),
     "change_token": Act("token.change", "token_id"),
     "remove_token": Act("token.remove", "token_id"),
-    "create_credential": Act("credential.create", "id"),
-    "replace_credential_secret": Act("credential.replace", "credential_id"),
+    "create_credential": Act("credential.create", "id", _ABOUT_CREDENTIAL),
+    "replace_credential_secret": Act("credential.replace", "credential_id", _ABOUT_CREDENTIAL),
     "revoke_credential": Act("credential.revoke", "credential_id"),
     "rotate_secrets": Act("secrets.rotate"),
     "add_override": Act("price.override.add", "id"),
@@ -60,18 +74,25 @@ ACTS: dict[str, Act] = {
     "update_prices": Act("book.update", "id"),
     "trigger_job": Act("job.trigger", "job_id", _ABOUT_RUN),
     "cancel_run": Act("job.cancel", "run_id", _ABOUT_RUN),
+    "put_limit": Act("limit.set", "use"),
+    "remove_limit": Act("limit.remove", "use"),
+    "put_quota": Act("quota.set", "measure"),
+    "remove_quota": Act("quota.remove", "measure"),
+    "put_privacy": Act("privacy.change"),
     "put_retention": Act("retention.change"),
     "register_service": Act("service.register", "service_type"),
     "change_service": Act("service.change", "service_type"),
     "retire_service": Act("service.retire", "service_type"),
     "add_billing_rule": Act("rule.add", "id"),
     "withdraw_billing_rule": Act("rule.withdraw", "rule_id"),
+    "record_allocation": Act("allocation.record", "id", _ABOUT_ALLOCATION),
+    "withdraw_allocation": Act("allocation.withdraw", "allocation_id", _ABOUT_ALLOCATION),
     "finalise_month": Act("month.finalise", "month"),
     "add_seats": Act("seats.add", "id"),
     "end_seats": Act("seats.end", "plan_id"),
     "stop": Act("server.stop"),
-    "rebuild": Act("server.rebuild"),
-    "export": Act("export.download", keeps=_ABOUT_USAGE),
+    "rebuild": Act("ledger.rebuild"),
+    "export": Act("export.download", keeps=_ABOUT_USAGE, is_streamed=True),
     "correct_events": Act("event.correct", keeps=_ABOUT_USAGE),
     "correct_event": Act("event.correct", keeps=_ABOUT_USAGE),
     "void_events": Act("event.void", keeps=_ABOUT_USAGE),
@@ -94,11 +115,14 @@ class OpenAct:
 OPEN_ACTS: dict[str, OpenAct] = {
     "log_in": OpenAct("login"),
     "log_in_by_form": OpenAct("login"),
+    "finish_sign_on": OpenAct("login"),
     "refresh_login": OpenAct("login.renew", records_success=False),
+    "accept_link": OpenAct("link.accept"),
+    "forget_password": OpenAct("password.forgotten"),
+    "change_password": OpenAct("password.change"),
     "log_out": OpenAct("logout"),
 }
-"""Ways in and out by the name of their operation. What succeeds is in the tenant's chain; what fails is in
-the platform's, whatever tenant was named, so that it takes the same time and work for any."""
+"""Ways in and out by the name of their operation; in whose chain, and how many: `audited_ways_in.py`."""
 
 EXEMPT: dict[str, str] = {
     "diff_prices": "compares a file with the price book and changes nothing",
@@ -107,6 +131,7 @@ EXEMPT: dict[str, str] = {
     "try_billing_rule": "says what a rule would bill and stores nothing",
     "ask_query": "a question, sent as a body because it may be long",
     "check_secrets": "opens every secret, hands out none and changes nothing",
+    "test_privacy": "shows what would be kept of a text or an event, and keeps nothing",
     "verify": "recounts and changes nothing",
 }
 """Endpoints with another method than GET that are no acts, and why."""

@@ -2,9 +2,10 @@
 
 A credential comes as `Authorization: Bearer`, `X-API-Key` or `X-Ingest-Key`; which header it is in
 makes no difference, its scopes decide. People present the access token of their session in the same
-places. Requests through the socket in the data folder need none: the file's mode (0600) is their
-credential. They are known by a mark that `operator_door` puts into the ASGI scope of that one
-listener, which nothing that a client sends can reach. Keys themselves are judged in
+places, or browsers in a cookie, which counts only where none of these headers is sent. Requests through
+the socket in the data folder need none: the file's mode (0600) is their credential. They are known by a
+mark that `operator_door` puts into the ASGI scope of that one listener, which nothing that a client sends
+can reach. Keys themselves are judged in
 `identity/authenticate.py`, access tokens in `identity/logins/people.py`.
 """
 
@@ -23,12 +24,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from bursar import clock
-from bursar.app.addresses import client_address
+from bursar.app.addresses import client_address, is_secure
 from bursar.app.audited import announce
 from bursar.errors import BursarError, NotFound, Unauthenticated
 from bursar.identity.caller import Caller
 from bursar.identity.logins.access_token import is_token
 from bursar.identity.logins.api import Whoever
+from bursar.identity.logins.cookies import SAFE_METHODS, names_for, read_cookie
 from bursar.identity.permissions import Permission, Scope, permissions_of, permissions_of_operator
 from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantState
 
@@ -136,7 +138,7 @@ class Doorkeeper:
         Raises:
             ExpiredKey, RevokedKey, EndedSession, TenantSuspended: as known by now.
         """
-        presented = credential_of(scope["headers"])
+        presented = credential_of(scope["headers"]) or _cookie_of(scope)
         if presented is not None and scope.get(OPERATOR_MARK) is not True:
             people = self._people if is_token(presented) else None
             known = people or self._authenticator
@@ -168,6 +170,8 @@ class Doorkeeper:
             )
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         presented = credential_of(headers)
+        if presented is None and self._people is not None and (cookie := _cookie_of(scope)):
+            return await _identify_browser(self._people, scope, cookie)
         if presented is None and self._anonymous_loopback and _is_local(scope.get("client"), headers):
             # Neither keys nor tenants: what manages access needs a credential even here.
             return await self._default_caller(ANONYMOUS_KEY_ID, permissions_of((Scope.INGEST, Scope.READ)))
@@ -195,6 +199,18 @@ async def _identify_person(people: People, scope: Connection, token: str, now: d
         caller = await run_in_threadpool(people.authenticate, token, now)
     scope[SESSION_MARK] = people.claims_of(token, now).session_id
     return caller
+
+
+async def _identify_browser(people: People, scope: Connection, cookie: str) -> Caller:
+    """Who is known by a cookie, which a browser sends along whoever makes it ask."""
+    caller = await _identify_person(people, scope, cookie, clock.now())
+    if scope["method"] not in SAFE_METHODS:
+        people.refuse_forged(scope[SESSION_MARK], scope["headers"])
+    return caller
+
+
+def _cookie_of(scope: Connection) -> str | None:
+    return read_cookie(scope["headers"], names_for(is_secure=is_secure(scope)).session)
 
 
 def _is_local(client: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:

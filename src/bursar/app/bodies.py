@@ -74,11 +74,9 @@ class MemoryBudget:
     def release(self, tenant_id: str, size: int) -> None:
         """Give memory back."""
         self.taken -= size * MEMORY_FACTOR
-        held = self._held[tenant_id] - size * MEMORY_FACTOR
+        held = self._held.pop(tenant_id, 0) - size * MEMORY_FACTOR
         if held:
             self._held[tenant_id] = held
-        else:
-            del self._held[tenant_id]
 
     def _fits(self, tenant_id: str, need: int, own: int) -> bool:
         if self.taken == own:

@@ -93,6 +93,7 @@ def _forget_tenant(ground: JobGround, tenant_id: str) -> None:
     ground.tenant_pricing.in_force.forget(tenant_id)
     ground.registry.forget(tenant_id)
     ground.tokens.refresh()
+    ground.privacy.refresh()
 
 
 def _job(job_id: str, title: str, work: Work) -> Job:

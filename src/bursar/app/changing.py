@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.identity.caller import Caller
     from bursar.usage.asked import Asked
     from bursar.usage.known_services import FindService

@@ -17,7 +17,7 @@ from bursar.identity.tenant import DEFAULT_TENANT_ID
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 LAG_LIMIT_SECONDS = 30.0
 """A store that is further behind the journal than this shows old figures: worth attention, yet it works.
@@ -32,7 +32,7 @@ def checks_of(platform: Platform) -> list[Check]:
         Check("usage_store", lambda: _look_at_usage_store(platform)),
         Check("state_store", lambda: _look_at_state_store(platform)),
         Check("scheduler", lambda: look_at_scheduler(platform.runner)),
-        *([Check("rate_limits", lambda: _look_at_rate_limits(platform))] if platform.limits else []),
+        *([Check("rate_limits", lambda: _look_at_rate_limits(platform))] if _counts(platform) else []),
     ]
 
 
@@ -85,8 +85,12 @@ def _look_at_state_store(platform: Platform) -> Finding:
     return HEALTHY
 
 
+def _counts(platform: Platform) -> bool:
+    return platform.limits.is_counting or platform.limits.is_shared
+
+
 def _look_at_rate_limits(platform: Platform) -> Finding:
-    if platform.limits is not None and platform.limits.is_alone:
+    if platform.limits.is_alone:
         return Finding(
             HealthWord.DEGRADED, "Redis doesn't answer: this server counts rate limits by itself meanwhile."
         )

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
@@ -25,11 +25,13 @@ from bursar import clock
 from bursar.app import auth
 from bursar.app.long_answers import answer_in_lines
 from bursar.app.readings import read_platform
+from bursar.app.tenant_proof import look_for_tenant
 from bursar.errors import Conflict, Unavailable
 from bursar.identity.permissions import Permission
+from bursar.identity.tenant import ID_PATTERN
 
 if TYPE_CHECKING:
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.storage.duckdb.recount import Recount
 
 
@@ -105,12 +107,15 @@ def _add_long_work(router: APIRouter, platform: Platform) -> None:
     recounting = threading.Lock()
 
     @router.post("/verify")
-    async def verify() -> StreamingResponse:
-        """Recount everything; lines of progress, then one line with what was found."""
+    async def verify(gone: Annotated[str | None, Query(pattern=ID_PATTERN)] = None) -> StreamingResponse:
+        """Recount everything; lines of progress, then one line with what was found.
+
+        Of a tenant named in `gone` also what is left of it anywhere.
+        """
         if recounting.locked():
             message = "A recount is running already."
             raise Conflict(message)
-        return answer_in_lines("recount", lambda tell: _recount(platform, recounting, tell))
+        return answer_in_lines("recount", lambda tell: _recount(platform, recounting, gone, tell))
 
     @router.post("/rebuild")
     async def rebuild() -> StreamingResponse:
@@ -138,13 +143,14 @@ def _status_of(platform: Platform, started_at: datetime) -> ServerStatus:
 
 
 def _recount(
-    platform: Platform, recounting: threading.Lock, tell: Callable[[str, int], None]
+    platform: Platform, recounting: threading.Lock, gone: str | None, tell: Callable[[str, int], None]
 ) -> dict[str, Any]:
     if not recounting.acquire(blocking=False):
         message = "A recount is running already."
         raise Conflict(message)
     try:
-        return _shown(platform.stores.recount(tell))
+        found = _shown(platform.stores.recount(tell))
+        return {**found, "gone": gone and asdict(look_for_tenant(platform, gone, tell))}
     finally:
         recounting.release()
 

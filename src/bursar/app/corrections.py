@@ -41,7 +41,7 @@ from bursar.usage.stored_event import EventVersion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.errors import BursarError
     from bursar.usage.bodies import Item
     from bursar.usage.intake import CostAnswer, Rejection

@@ -30,6 +30,7 @@ from bursar.pricing.cards import card_from_json
 from bursar.pricing.explain import Explanation, explain_card
 from bursar.pricing.rating import CostStatus
 from bursar.units import Quantities, to_steps
+from bursar.usage.allocations.explained import BorneBy, explain_bearers
 from bursar.usage.bodies import Shape, read_items
 from bursar.usage.cost_check import Check, PartExplanation, check_all, shown_units
 from bursar.usage.known_services import finder_of
@@ -39,7 +40,7 @@ from bursar.usage.sight import Sight, sight_of
 from bursar.usage.stored_event import StoredReportedCost
 
 if TYPE_CHECKING:
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.usage.stored_event import EarlierRating, Quantity, StoredCost, StoredEvent
 
 _LOOKER = require(Permission.EVENTS_READ, in_projects=True)
@@ -101,6 +102,8 @@ class EventExplanation:
     """What the caller or the provider said that it cost, whether that counts or not."""
     earlier_ratings: list[EarlierExplanation]
     """What the event cost by earlier prices, the newest first."""
+    borne_by: dict[str, BorneBy]
+    """Its `cost_centre` and its `owner` on its day, and by which allocation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,12 @@ async def _explain_event(platform: Platform, tenant_id: str, event_id: str, sigh
     # Its lines and their origin come from the same cards: each is read once.
     load_card = cache(platform.snapshots.load)
     origins = OriginFinder(platform.books.of(tenant_id).book_for(event.project_id), load_card, event)
-    return await run_in_threadpool(lambda: _trace(_explain(event, earlier, load_card, sight), origins))
+
+    def explained() -> EventExplanation:
+        bearers = explain_bearers(platform.claims.claims_of(tenant_id), event)
+        return replace(_trace(_explain(event, earlier, load_card, sight), origins), borne_by=bearers)
+
+    return await run_in_threadpool(explained)
 
 
 def _trace(explained: EventExplanation, origins: OriginFinder) -> EventExplanation:
@@ -204,6 +212,7 @@ def _explain(
         resolved_by=resolved_by(explanation, [part.explanation for part in parts]),
         reported_cost=event.reported_cost,
         earlier_ratings=[_explain_earlier(one, units, load_card) for one in earlier],
+        borne_by={},
     )
 
 

@@ -25,6 +25,7 @@ from bursar.billing.focus.columns import FOCUS_COLUMNS
 from bursar.billing.focus.pieces import FocusPieces
 from bursar.billing.focus.rows import Accounts, FocusRows
 from bursar.errors import Conflict, Reason
+from bursar.identity.audit.noting import note_progress
 from bursar.identity.caller import Caller
 from bursar.identity.page import walk_pages
 from bursar.identity.permissions import Permission
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 MEDIA_TYPES = {
     ExportFormat.CSV: "text/csv; charset=utf-8",
@@ -88,10 +89,13 @@ def make_router(platform: Platform) -> APIRouter:
     async def export(request: Request, caller: Annotated[Caller, Depends(_EXPORTER)]) -> Response:
         """Send every event of a window with what it cost, as one moment has them."""
         sight = sight_of(caller, Permission.USAGE_EXPORT)
-        asker = Asker(caller.tenant_id, caller.zone, clock.now(), sight=sight)
+        places = platform.veil.of(caller.tenant_id)
+        asker = Asker(caller.tenant_id, caller.zone, clock.now(), sight=sight, places=places)
         asked = Asked(query_parameters(request))
         asked.take("tenant_id")  # The caller is already the tenant's.
-        return await desk.answer(read_export(asked, asker))
+        # Who bears events may have to be looked up, and be much to go through.
+        export = await run_in_threadpool(read_export, asked, asker, platform.claims.claims_of)
+        return await desk.answer(export)
 
     return router
 
@@ -119,6 +123,7 @@ class _Desk:
         columns = FOCUS_COLUMNS if asked.format.is_focus else EVENT_EXPORT
         pieces = await self._pieces(asked)
         run = ExportRun(self.platform.questions, pieces, asked, as_of, asked.place)
+        note_progress(lambda: {"rows": run.rows})
         headers["Content-Disposition"] = f'attachment; filename="{ENDINGS[asked.format]}"'
         if asked.format.is_parquet:
             file = await make_parquet(run, columns, self._ground())
@@ -220,7 +225,7 @@ def _refuse_unpriced(asked: ExportAsked, totals: ExportTotals) -> None:
 def _headers(asked: ExportAsked, totals: ExportTotals) -> dict[str, str]:
     """What a reader must know of an export as a whole; the file itself has no place for it."""
     known: dict[str, Any] = {
-        "Bursar-As-Of": str(totals.as_of),
+        "Bursar-As-Of": str(asked.places.show(totals.as_of)),
         "Bursar-As-Of-Time": totals.as_of_time and clock.rfc3339(totals.as_of_time),
         "Bursar-Window": f"{clock.rfc3339(asked.scope.window.start)}/{clock.rfc3339(asked.scope.window.end)}",
         "Bursar-Events": str(totals.events),

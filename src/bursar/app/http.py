@@ -30,8 +30,9 @@ from bursar.app import (
     roles,
     unpriced,
     voids,
+    welcome,
 )
-from bursar.app.addresses import client_address
+from bursar.app.addresses import client_address, is_secure
 from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.audited import Concluding
 from bursar.app.billing import months_of, seats_of
@@ -39,6 +40,7 @@ from bursar.app.bodies import BodyLimits, MemoryBudget
 from bursar.app.checks import checks_of
 from bursar.app.edge import edge_of
 from bursar.app.encoded_bodies import Inflating
+from bursar.app.flood_gate import FloodGate
 from bursar.app.ingest_asgi import EVENTS, IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
 from bursar.app.prices_of_tenants import make_desk
@@ -55,15 +57,24 @@ from bursar.billing.services.api import make_router as make_services_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.identity.audit.api import make_router as make_audit_router
 from bursar.identity.credentials.api import make_router as make_credentials_router
+from bursar.identity.limits.api import make_router as make_limits_router
 from bursar.identity.limits.policy import Use
-from bursar.identity.logins.api import Asking
+from bursar.identity.logins.api import Asking, Door
 from bursar.identity.logins.api import make_router as make_logins_router
+from bursar.identity.logins.following import Following
+from bursar.identity.sign_on.api import make_router as make_sign_on_router
 from bursar.identity.tokens.api import make_router as make_tokens_router
+from bursar.identity.users.api import Reception
+from bursar.identity.users.api import make_router as make_users_router
 from bursar.pricing.agreements.api import make_router as make_agreements_router
 from bursar.pricing.api import make_router as make_prices_router
 from bursar.pricing.exchange.api import make_router as make_exchange_router
 from bursar.pricing.keeping.api import make_router as make_price_book_router
+from bursar.usage.allocations.api import make_router as make_allocations_router
+from bursar.usage.api import KnownOfTenants
 from bursar.usage.api import make_router as make_usage_router
+from bursar.usage.privacy.api import make_router as make_privacy_router
+from bursar.usage.quotas.api import make_router as make_quotas_router
 from bursar.usage.retention.api import make_router as make_retention_router
 
 if TYPE_CHECKING:
@@ -71,7 +82,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 
 class _Api(FastAPI):
@@ -99,8 +110,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     api.state.doorkeeper = doorkeeper
     guarded = Guard(Inflating(Concluding(api, platform.audit)))
     app: ASGIApp = IngestDoor(_ingest_parts(platform, doorkeeper), guarded, metrics.http)
-    if platform.limits is not None:
-        app = Limiting(app, platform.limits, doorkeeper)
+    app = Limiting(app, platform.limits, doorkeeper)
     edge = edge_of(platform.settings)
     logs_routine = platform.settings.log_level == "debug"
     return Frame(edge.around(HeadBounds(app)), metrics.http, edge.proxies, logs_routine=logs_routine)
@@ -109,13 +119,17 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
 def make_single_posts(platform: Platform) -> SinglePosts | None:
     """What answers single posts without the app; None where each has its log line, or waits for Redis."""
     limits = platform.limits
-    if limits is not None and not limits.counts(Use.INGEST, EVENTS):
-        limits = None
-    if platform.settings.log_level == "debug" or (limits is not None and limits.is_shared):
+    if platform.settings.log_level == "debug" or (limits.is_shared and limits.counts(Use.INGEST, EVENTS)):
         return None
     doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity, platform.logins.people)
     edge = edge_of(platform.settings)
     return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge, limits)
+
+
+def make_gate(platform: Platform) -> FloodGate:
+    """What refuses callers whose buckets are empty, without the app."""
+    doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity, platform.logins.people)
+    return FloodGate(platform.limits, doorkeeper, edge_of(platform.settings), platform.metrics.http)
 
 
 def make_bare_api() -> FastAPI:
@@ -150,11 +164,9 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         make_audit_router(platform.audit, auth.require),
         make_credentials_router(platform.vault, auth.require),
-        make_logins_router(platform.logins, Asking(auth.whoever, client_address)),
+        *_routers_of_people(platform),
         # Before the prices: one of their routes takes every path of two or more parts.
-        make_agreements_router(
-            make_desk(platform.tenant_pricing, platform.books, platform.questions), auth.require
-        ),
+        _agreements_router(platform),
         make_exchange_router(platform.tenant_pricing.exchange_rates, auth.require),
         # Before the prices, one of whose routes takes every path of two parts.
         make_price_book_router(platform.keeper, auth.require),
@@ -162,14 +174,18 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
         make_retention_router(platform.horizons, auth.require),
+        _quotas_router(platform),
+        _limits_router(platform),
+        make_privacy_router(platform.privacy, auth.require),
         make_services_router(platform.registry, auth.require),
         make_rules_router(platform.registry, platform.books, auth.require),
         make_months_router(months_of(platform), auth.require),
         make_seats_router(seats_of(platform), auth.require),
+        make_allocations_router(platform.claims, auth.require),
         control.make_router(control.Controls(platform, stop)),
         explain.make_router(platform),
         exports.make_router(platform),
-        documentation.make_router(),
+        *_pages(),
         corrections.make_router(platform),
         voids.make_router(platform),
         erasures.make_router(platform),
@@ -182,9 +198,46 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
     ]
 
 
+def _routers_of_people(platform: Platform) -> list[APIRouter]:
+    asking = Asking(auth.whoever, client_address, is_secure)
+    return [
+        make_logins_router(_door(platform), asking),
+        make_sign_on_router(platform.sign_on, asking),
+        make_users_router(_reception(platform), auth.require),
+    ]
+
+
+def _pages() -> tuple[APIRouter, ...]:
+    return documentation.make_router(), welcome.make_router()
+
+
+def _door(platform: Platform) -> Door:
+    following = Following(platform.logins, platform.enrolment.links)
+    return Door(platform.logins, following, platform.forgotten)
+
+
+def _reception(platform: Platform) -> Reception:
+    return Reception(platform.enrolment, platform.logins.log_out_everywhere, platform.authenticator.forget)
+
+
+def _limits_router(platform: Platform) -> APIRouter:
+    return make_limits_router(platform.own_limits, platform.limits.defaults, auth.require)
+
+
+def _agreements_router(platform: Platform) -> APIRouter:
+    desk = make_desk(platform.tenant_pricing, platform.books, platform.questions)
+    return make_agreements_router(desk, auth.require)
+
+
+def _quotas_router(platform: Platform) -> APIRouter:
+    currency_of = platform.tenant_pricing.reporting.currency_of
+    return make_quotas_router(platform.quotas.register, currency_of, auth.require)
+
+
 def _usage_router(platform: Platform) -> APIRouter:
     reporting, find_key = platform.tenant_pricing.reporting, platform.identity.key
-    return make_usage_router(platform.questions, auth.require, reporting, find_key=find_key)
+    known = KnownOfTenants(reporting, find_key, platform.veil.of)
+    return make_usage_router(platform.questions, auth.require, known)
 
 
 def _ingest_parts(platform: Platform, doorkeeper: auth.Doorkeeper) -> IngestParts:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.app.problems import problem_response
-from bursar.errors import ExpiredKey, Invalid, Reason, RevokedKey, TenantMismatch, TenantSuspended
+from bursar.errors import (
+    ExpiredKey,
+    Invalid,
+    QuotaExceeded,
+    RateLimited,
+    Reason,
+    RevokedKey,
+    TenantMismatch,
+    TenantSuspended,
+)
 from bursar.usage.intake import CostAnswer
 
 if TYPE_CHECKING:
@@ -47,6 +56,8 @@ async def answer_accepted(
         parts.append(b"," + _encode(_single(accepted))[1:-1])
     if batch:
         parts.append(b"," + _encode(_batch(accepted))[1:-1])
+    if accepted.exceeded is not None:
+        parts.append(b',"quota":' + _encode(accepted.exceeded.told()))
     if wants_events:
         parts += [b',"events":[', b",".join(await _events(accepted.answers, turns)), b"]"]
     parts.append(b"}")
@@ -64,6 +75,8 @@ def refuse_all(accepted: Accepted, path: str, request_id: str) -> Answer:
     status, headers, body = problem_response(_refusal(accepted), path, request_id)
     document: dict[str, Any] = json.loads(body)
     document |= {"accepted": 0, "rejected": _rejected(accepted)}
+    if accepted.exceeded is not None:
+        document["quota"] = accepted.exceeded.told()
     if accepted.single and rejections:
         document |= {"success": False, "message": document["detail"]}
     return status, headers, _encode(document)
@@ -78,6 +91,15 @@ def _refusal(accepted: Accepted) -> BursarError:
         return TenantSuspended()
     if codes and codes <= {RevokedKey.code, ExpiredKey.code}:
         return RevokedKey()
+    return _refusal_of_items(accepted, codes)
+
+
+def _refusal_of_items(accepted: Accepted, codes: set[str]) -> BursarError:
+    rejections = accepted.rejections
+    if codes == {RateLimited.code} and accepted.limited is not None:
+        return accepted.limited
+    if codes == {QuotaExceeded.code} and accepted.exceeded is not None:
+        return QuotaExceeded(accepted.exceeded.text)
     if accepted.single and rejections:
         return Invalid("The event was refused.", reasons=rejections[0].reasons)
     if not rejections:

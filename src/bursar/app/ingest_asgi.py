@@ -166,7 +166,7 @@ class IngestDoor:
             accepted = await parts.ingestor.accept(items, receipt, options)
             if not accepted.count:
                 return refuse_all(accepted, ask.path, scope.get(REQUEST_ID, ""))
-            applied = await self._note_outcomes(accepted, watches[0]) if watches else None
+            applied = await self._note_outcomes(accepted, receipt, watches[0]) if watches else None
         finally:
             for one in watches:
                 parts.applier.watches.forget(one)
@@ -186,7 +186,7 @@ class IngestDoor:
             return Reason("$", error.code, f"{error.detail}.")
         return None
 
-    async def _note_outcomes(self, accepted: Accepted, watch: Watch) -> bool:
+    async def _note_outcomes(self, accepted: Accepted, receipt: Receipt, watch: Watch) -> bool:
         """Put each item's outcome into its answer; False where that took too long."""
         parts = self._parts
         repeats = await parts.applier.watches.outcomes(watch, parts.limits.wait_timeout_seconds)
@@ -198,7 +198,9 @@ class IngestDoor:
         for i, answer in enumerate(accepted.answers):
             repeat = repeats.get(accepted.first_seq + i)
             answer.outcome = "new" if repeat is None else repeat.outcome.name.lower()
-            if repeat is not None and repeat.first_seq in stored:
+            # A conflict may be with an event of a project that the caller has no part in.
+            is_told = receipt.projects is None or answer.outcome != "conflict"
+            if repeat is not None and is_told and repeat.first_seq in stored:
                 answer.cost = stored[repeat.first_seq]
             elif repeat is not None and repeat.outcome is Delivery.QUARANTINED:
                 answer.cost = CostAnswer(CostStatus.UNPRICED, answer.cost.currency, None, "quarantined")

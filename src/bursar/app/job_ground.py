@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bursar.storage.sealing import Seals
     from bursar.usage.checks import TimeRules
     from bursar.usage.ingest import Ingestor
+    from bursar.usage.privacy.register import PrivacyRegister
     from bursar.usage.retention.horizons import Horizons
 
 
@@ -56,6 +57,7 @@ class JobGround(Protocol):
     tenant_pricing: TenantPricing
     registry: Registry
     tokens: TokenRegister
+    privacy: PrivacyRegister
     ingestor: Ingestor
     seat_turns: Lock
 

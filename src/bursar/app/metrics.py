@@ -72,6 +72,31 @@ class Readings:
             "bursar_ingest_events_unpriced", "Accepted events that no price was found for"
         )
     )
+    quota_refused: int = field(
+        metadata=_counts(
+            "bursar_quota_events_refused", "Events refused because their tenant's quota was used up"
+        )
+    )
+    quotas: Mapping[str, int] = field(
+        metadata={
+            "series": Series(
+                "bursar_quotas",
+                "gauge",
+                ("state",),
+                "Quotas of all tenants, by whether they have something left this month",
+            )
+        }
+    )
+    redactions: Mapping[str, int] = field(
+        metadata={
+            "series": Series(
+                "bursar_redactions_total",
+                "counter",
+                ("rule",),
+                "What privacy rules took out of events, by detector; `own` are tenants' own patterns",
+            )
+        }
+    )
     duplicates: int = field(
         metadata=_counts("bursar_ingest_events_duplicate", "Applied deliveries whose id was counted before")
     )
@@ -276,6 +301,12 @@ class LimitMetrics:
             "bursar_rate_limit_counted_alone",
             "Requests that this server counted by itself because Redis was away",
         )
+        self.held = 0
+        """Refusals that wait to be told; a plain number, which only the event loop changes."""
+        held = declare.gauge(
+            "bursar_rate_limit_held", "Refusals held back for a moment, of callers that keep asking too often"
+        )
+        held.set_function(lambda: self.held)
 
 
 class Metrics:

@@ -19,6 +19,7 @@ from bursar import clock
 from bursar.app.addresses import Proxies, client_address, is_secure
 from bursar.app.auth import CALLER_MARK, OPERATOR_MARK
 from bursar.app.logs import bind_request_id
+from bursar.app.places import Places
 from bursar.app.problems import problem_response
 from bursar.app.safety_headers import end_of_head, safety_headers
 from bursar.app.tracing import request_span
@@ -43,7 +44,9 @@ FILES_AT_ONCE = 4
 """Files of more than `API_BODY_LIMIT` taken at the same time, which bounds the memory for them."""
 API_REQUESTS_LIMIT = 512
 """Requests that FastAPI works on at the same time. Some dozens of threads do the work, so more would
-only wait; with the body limit this bounds their memory to half a GiB."""
+only wait; with the body limit this bounds their memory to half a GiB. Requests whose bodies come slowly, or
+whose answers nobody reads, are at work too: so one client's address has half of it at most, and a quarter
+beside others."""
 QUESTIONS = frozenset(["/api/v1/query"])
 """POST paths that only ask, so that their work may be dropped half-way."""
 EVENT_PATHS = frozenset(["/api/v1/events", "/api/v1/events/batch", "/api/v1/events/import"])
@@ -136,7 +139,7 @@ class Frame:
         if exchange.is_abandoned:
             self._metrics.abandoned.inc()
         status = exchange.status or _CLIENT_GONE
-        self._metrics.observe(_method_of(exchange.scope), _route_of(exchange.scope), status, seconds)
+        self._metrics.observe(method_of(exchange.scope), route_of(exchange.scope), status, seconds)
         is_routine = status < 400 and exchange.scope["path"] in _ROUTINE_PATHS  # noqa: PLR2004 - all went well
         if self._logs_routine or not is_routine:
             _log_line(exchange, status, seconds, is_routine=is_routine)
@@ -187,7 +190,7 @@ class Guard:
         self._app = app
         self._body_limit = body_limit
         self._requests_limit = requests_limit
-        self._in_flight = 0
+        self._at_work = Places(requests_limit)
         self._files = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -195,20 +198,27 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        # The operator and the probes must get through while everybody else waits.
+        is_counted = scope.get(OPERATOR_MARK) is not True and scope["path"] not in QUIET_PATHS
+        refusal = self._refusal(scope) or (self._crowded(scope) if is_counted else None)
         if refusal is not None:
             status, headers, body = problem_response(refusal, scope["path"], scope.get(REQUEST_ID, ""))
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
         is_file = takes_file(scope) and _is_longer(scope, self._body_limit)
-        self._in_flight += 1
         self._files += is_file
         try:
             await self._work(scope, _Ear(receive, self._limit_of(scope)), send)
         finally:
-            self._in_flight -= 1
             self._files -= is_file
+            if is_counted:
+                self._at_work.leave(client_address(scope))
+
+    def _crowded(self, scope: Scope) -> Overloaded | None:
+        """Take a place among those at work; the refusal where there is none."""
+        is_full = len(self._at_work) >= self._requests_limit
+        return Overloaded() if is_full or not self._at_work.take(client_address(scope)) else None
 
     def _limit_of(self, scope: Scope) -> int:
         return max(self._body_limit, FILE_BODY_LIMIT) if takes_file(scope) else self._body_limit
@@ -220,10 +230,7 @@ class Guard:
                 return TooLarge(f"The body has {int(value)} bytes; this path takes up to {limit}.")
         if self._files >= FILES_AT_ONCE and takes_file(scope) and _is_longer(scope, self._body_limit):
             return Overloaded("Other price files are being read; try again shortly.")
-        # The operator and the probes must get through while everybody else waits.
-        if scope.get(OPERATOR_MARK) is True or scope["path"] in QUIET_PATHS:
-            return None
-        return Overloaded() if self._in_flight >= self._requests_limit else None
+        return None
 
     async def _work(self, scope: Scope, ear: _Ear, send: Send) -> None:
         work = asyncio.create_task(self._pass_on(scope, ear, send))
@@ -296,12 +303,13 @@ def _only_asks(scope: Scope) -> bool:
     return scope["method"] in {"GET", "HEAD"} or scope["path"] in QUESTIONS
 
 
-def _method_of(scope: Scope) -> str:
+def method_of(scope: Scope) -> str:
+    """The request's method: a closed set, for metrics."""
     method: str = scope["method"]
     return method if method in _METHODS else "other"
 
 
-def _route_of(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The template of the route that took the request: a closed set, unlike paths."""
     template: Any = getattr(scope.get("route"), "path_format", None)
     if isinstance(template, str):

@@ -46,4 +46,5 @@ class LoopDoor:
         caller = Caller(tenant_id, DOOR, frozenset({Permission.USAGE_INGEST}))
         receipt = Receipt.of(caller, DOOR, now, self.rules, self.knows_tenant)
         items = Items(len(events), single=False, slices=iter([list(events)]))
-        return self.changes.run(self.ingestor.accept(items, receipt, AcceptOptions(wants_answers=False)))
+        options = AcceptOptions(wants_answers=False, is_within_quotas=False)
+        return self.changes.run(self.ingestor.accept(items, receipt, options))

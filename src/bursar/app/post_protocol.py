@@ -11,25 +11,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
-
-from bursar.app.bounded_protocol import BoundedProtocol
+from bursar.app.gated_protocol import GatedProtocol
 from bursar.app.ingest_asgi import EVENTS
 from bursar.app.single_posts import STATUS
 
 if TYPE_CHECKING:
     from starlette.types import Scope
-    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+    from bursar.app.flood_gate import FloodGate
     from bursar.app.single_posts import SinglePosts
 
 
-class PostProtocol(BoundedProtocol):
+class PostProtocol(GatedProtocol):
     """One connection."""
 
-    def __init__(self, posts: SinglePosts, **given: Any) -> None:  # noqa: ANN401 - uvicorn's own arguments
+    def __init__(self, posts: SinglePosts, gate: FloodGate | None, **given: Any) -> None:  # noqa: ANN401 - uvicorn's own arguments
         """`given` is what uvicorn makes its protocols with."""
-        super().__init__(**given)
+        super().__init__(gate, **given)
         self._posts = posts
         self._held: RequestResponseCycle | None = None
         """A post whose body isn't whole yet."""
@@ -44,7 +43,7 @@ class PostProtocol(BoundedProtocol):
             self._is_reading = False
         if self._held is not None:
             held, self._held = self._held, None
-            super()._start_asgi_task(held, self._app)
+            super()._begin(held)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
@@ -53,15 +52,14 @@ class PostProtocol(BoundedProtocol):
             held, self._held = self._held, None
             self._take_or_start(held)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # Another app than ours refuses: there are too many connections.
-        if app is not self._app or not _may_be_taken(cycle):
-            super()._start_asgi_task(cycle, app)
+    def _begin(self, cycle: RequestResponseCycle) -> None:
+        if not _may_be_taken(cycle):
+            super()._begin(cycle)
         elif cycle.more_body and self._is_reading:
             self._held = cycle
         elif cycle.more_body:
             # It waited behind another request. Only a task bids it continue, and waits so long.
-            super()._start_asgi_task(cycle, app)
+            super()._begin(cycle)
         else:
             self._take_or_start(cycle)
 
@@ -69,26 +67,17 @@ class PostProtocol(BoundedProtocol):
         # Who doesn't read has to wait before more is written, which only a task can.
         is_short = len(cycle.body) <= self._posts.largest and not self.flow.write_paused
         scope = cast("Scope", cycle.scope)
-        if not (is_short and self._posts.take(scope, bytes(cycle.body), partial(self._answer, cycle))):
-            super()._start_asgi_task(cycle, self._app)
+        is_taken = is_short and self._posts.take(scope, bytes(cycle.body), partial(self._answer, cycle))
+        # What isn't taken may have been refused just now.
+        if not is_taken and not self._refuses(cycle):
+            super()._begin(cycle)
 
     def _answer(self, cycle: RequestResponseCycle, answer: bytes | None) -> None:
         if answer is None:
-            super()._start_asgi_task(cycle, self._app)
+            super()._begin(cycle)
             return
-        if cycle.disconnected or self.transport.is_closing():
-            return
-        parts = [STATUS_LINE[STATUS]]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts.append(answer)
-        self.transport.write(b"".join(parts))
-        cycle.response_started = cycle.response_complete = True
-        if not cycle.keep_alive:
-            self.transport.close()
-        self.on_response_complete()
+        if not cycle.disconnected and not self.transport.is_closing():
+            self._write_whole(cycle, STATUS, answer)
 
 
 def _may_be_taken(cycle: RequestResponseCycle) -> bool:

@@ -53,6 +53,7 @@ STATUS_BY_ERROR: tuple[tuple[type[BursarError], int], ...] = (
     (errors.Conflict, 409),
     (MethodNotAllowed, 405),
     (errors.RateLimited, 429),
+    (errors.QuotaExceeded, 429),
     (errors.Unavailable, 503),
     (BursarError, 500),
 )

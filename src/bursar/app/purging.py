@@ -21,6 +21,7 @@ from bursar.storage.duckdb.person_sql import rows_naming
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
 from bursar.storage.duckdb.tenant_sql import rows_of_tenant
 from bursar.storage.journal.replay import replay_up_to
+from bursar.storage.relational.allocations import RelationalAllocations
 from bursar.storage.relational.runs import RelationalRuns
 from bursar.usage.changes import RESET, TOMBSTONE
 from bursar.usage.erasing import fields_naming, texts_of
@@ -104,6 +105,10 @@ class Purger:
             return any(map(person.is_in_text, texts_of(content.encode())))
 
         return RelationalRuns(self.ground.engine).conceal_ended(tenant_id, is_named)
+
+    def forget_allocations(self, tenant_id: str, identifiers: Collection[str]) -> int:
+        """See `Purges.forget_allocations`."""
+        return RelationalAllocations(self.ground.engine).forget(tenant_id, identifiers)
 
     def rows_left(self, tenant_id: str) -> dict[str, int]:
         """See `Purges.rows_left`."""

@@ -7,7 +7,7 @@ again, makes corrections of them, or discards them. What can be let out is decid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
@@ -32,8 +32,9 @@ from bursar.window import Window, parse_window, parse_zone
 if TYPE_CHECKING:
     from fastapi.responses import Response
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.errors import Reason
+    from bursar.usage.places import Places
     from bursar.usage.quarantined import Quarantined, QuarantineList
     from bursar.usage.store import UsageQuestions
 
@@ -45,7 +46,7 @@ class QuarantinedRecord:
     __pydantic_config__: ClassVar = DESCRIBED
 
     id: int
-    """Its place in the journal."""
+    """What it is known by: neither count nor order. Another one once the server's secret has changed."""
     event_id: str | None
     received_at: datetime
     reason: str
@@ -104,7 +105,9 @@ def _page(
     reason: Annotated[str | None, Query(description="Why it is there, such as conflict.")] = None,
     event_id: str | None = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
-    cursor: Annotated[int | None, Query(ge=0, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        int | None, Query(ge=0, lt=2**63, description="`next_cursor` of the page before.")
+    ] = None,
 ) -> QuarantinePage:
     return QuarantinePage(_window(window), reason, event_id, before_seq=cursor, limit=limit)
 
@@ -125,9 +128,10 @@ def make_router(platform: Platform) -> APIRouter:
         caller: _Admin, page: Annotated[QuarantinePage, Depends(_page)], *, unowned: _Unowned = False
     ) -> Response:
         """List records that were accepted and count nowhere, the latest first."""
-        tenant_id = _whose(caller, unowned=unowned)
-        found = await platform.questions.ask(lambda store: store.list_quarantined(tenant_id, page))
-        items = [_shown(one) for one in found.items]
+        tenant_id, places = _whose(platform, caller, unowned=unowned)
+        wanted = page if page.before_seq is None else replace(page, before_seq=places.find(page.before_seq))
+        found = await platform.questions.ask(lambda store: store.list_quarantined(tenant_id, wanted))
+        items = [_shown(one, places) for one in found.items]
         cursor = str(items[-1].id) if found.has_more else None
         return desk.answer(200, QuarantineAnswer(items, cursor, found.total))
 
@@ -146,35 +150,40 @@ def make_router(platform: Platform) -> APIRouter:
         record_id: Annotated[int, Path(ge=0, lt=2**63)], caller: _Admin, *, unowned: _Unowned = False
     ) -> Response:
         """Show one record that was accepted and counts nowhere."""
-        tenant_id, page = _whose(caller, unowned=unowned), QuarantinePage(seqs=(record_id,))
+        tenant_id, places = _whose(platform, caller, unowned=unowned)
+        page = QuarantinePage(seqs=(places.find(record_id),))
         found = await platform.questions.ask(lambda store: store.list_quarantined(tenant_id, page))
         if not found.items:
             raise NotFound("There is no such record in the quarantine.")
-        return desk.answer(200, _shown(found.items[0]))
+        return desk.answer(200, _shown(found.items[0], places))
 
     return router
 
 
 async def _replay(desk: ChangeDesk, caller: Caller, ask: _Ask) -> Response:
-    platform = desk.platform
+    platform, page = desk.platform, ask.page
+    places = platform.veil.of(caller.tenant_id)
+    if page.seqs is not None:
+        page = replace(page, seqs=tuple(map(places.find, page.seqs)))
     await desk.wait(platform.changes.durable_seq)
 
     def look(store: UsageQuestions) -> tuple[QuarantineList, set[str]]:
-        found = store.list_quarantined(caller.tenant_id, ask.page)
+        found = store.list_quarantined(caller.tenant_id, page)
         ids = [one.event_id for one in found.items if one.event_id is not None]
         return found, set(store.current_events(caller.tenant_id, ids))
 
     found, current = await platform.questions.ask(look)
     by_seq = {one.seq: one for one in found.items}
-    wanted = sorted(by_seq) if ask.page.seqs is None else list(ask.page.seqs)
+    wanted = sorted(by_seq) if page.seqs is None else list(page.seqs)
     author = Author(caller.tenant_id, caller.key_id, ask.reason)
     plan = Releasing(ask.how, current, author, clock.now()).plan(wanted, by_seq)
     applied = False
     if not ask.dry_run and plan.released:
         applied = await desk.wait(await run_in_threadpool(_write, platform, plan))
-    refused = [StayingReason(one.id, *_parts(one.reason)) for one in plan.refused]
+    refused = [StayingReason(places.show(one.id), *_parts(one.reason)) for one in plan.refused]
     left = max(found.total - len(found.items), 0)
-    answer = ReplayAnswer(ask.dry_run, plan.released, refused, left, applied)
+    released = list(map(places.show, plan.released))
+    answer = ReplayAnswer(ask.dry_run, released, refused, left, applied)
     is_pending = bool(plan.released) and not ask.dry_run and not applied
     return desk.answer(202 if is_pending else 200, answer)
 
@@ -223,22 +232,28 @@ def _window(text: str | None) -> Window | None:
     return None if text is None else parse_window(text, parse_zone("UTC"), clock.now())
 
 
-def _whose(caller: Caller, *, unowned: bool) -> str:
+def _whose(platform: Platform, caller: Caller, *, unowned: bool) -> tuple[str, Places]:
     if not unowned:
-        return caller.tenant_id
+        return caller.tenant_id, platform.veil.of(caller.tenant_id)
     if not caller.is_operator:
         message = "Only the operator sees records of which nobody knows whose they are."
         raise Forbidden(message)
-    return ""
+    return "", platform.veil.of("")
 
 
 def _parts(reason: Reason) -> tuple[str, str, str]:
     return reason.field, reason.code, reason.message
 
 
-def _shown(one: Quarantined) -> QuarantinedRecord:
+def _shown(one: Quarantined, places: Places) -> QuarantinedRecord:
     try:
-        record: Any = msgspec.Raw(msgspec.json.encode(msgspec.json.decode(one.line)))
+        found: Any = msgspec.json.decode(one.line)
+        if isinstance(found, dict):
+            # Its place in the journal would tell how much others write.
+            found = {name: value for name, value in cast("dict[str, Any]", found).items() if name != "seq"}
+        record: Any = msgspec.Raw(msgspec.json.encode(found))
     except (msgspec.DecodeError, RecursionError):
         record = one.line.decode("utf-8", "replace")
-    return QuarantinedRecord(one.seq, one.event_id, one.received_at, one.reason, one.detail, record)
+    return QuarantinedRecord(
+        places.show(one.seq), one.event_id, one.received_at, one.reason, one.detail, record
+    )

@@ -18,7 +18,7 @@ from bursar.storage.journal.segments import segment_paths
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 
 def read_platform(platform: Platform) -> Readings:
@@ -31,6 +31,9 @@ def read_platform(platform: Platform) -> Readings:
         ingest_accepted=dict(ingest.accepted),
         ingest_rejected=dict(ingest.rejected),
         ingest_unpriced=dict(ingest.unpriced),
+        quota_refused=platform.quotas.gate.refused,
+        quotas=platform.quotas.register.standing,
+        redactions=platform.privacy.told(),
         duplicates=applier.totals.duplicates,
         conflicts=applier.totals.conflicts,
         journal_written=journal.counters.bytes_written,

@@ -30,7 +30,7 @@ from bursar.usage.sight import sight_of
 if TYPE_CHECKING:
     from fastapi.responses import Response
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.scheduling.run import Run
 
 

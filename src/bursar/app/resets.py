@@ -28,7 +28,7 @@ from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB
 if TYPE_CHECKING:
     from fastapi.responses import Response
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
 
 
 class ResetIn(BaseModel):

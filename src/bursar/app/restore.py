@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar import clock
+from bursar.app.audited_folders import audit_of, whoever_commands
 from bursar.app.backup import STATE
-from bursar.app.build import duckdb_limits
 from bursar.app.encryption import keys_of
+from bursar.app.opening import duckdb_limits
 from bursar.app.upgrade import upgrade_folder
 from bursar.app.usage_stores import open_stores
 from bursar.errors import ConfigurationError, DiskFull
+from bursar.identity.audit.deed import Deed, Outcome
+from bursar.identity.audit.showing import showable
 from bursar.storage.backup_folder import BackupManifest, checksum_of, load_backup
 from bursar.storage.duckdb.connection import adopt_store
 from bursar.storage.durable_files import sync_folder
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int], None]
 
+ACT = "ledger.restore"
 _INTERRUPTED = "The ledger was restored from a backup that was made before this ended; ask for it again."
 
 
@@ -81,9 +85,9 @@ def restore_backup(backup: Path, settings: Settings, tell: Progress) -> RestoreR
         _copy_files(backup, manifest, place, tell)
         journal_id = _adopt(place, manifest)
         url = settings.database_url or f"sqlite:///{DataFolder(place).state}"
-        needed = _restore_state(url, place / STATE, manifest.journal_id, journal_id)
+        needed, begun = _restore_state(url, place, manifest, backup, journal_id)
         _move(place, target)
-    recount = _recount(DataFolder(target), settings, tell)
+    recount = _recount(DataFolder(target), settings, begun, tell)
     return RestoreReport(
         data_dir=str(target),
         made_at=manifest.finished_at,
@@ -161,20 +165,35 @@ def _adopt(place: Path, manifest: BackupManifest) -> str:
     return identity.journal_id
 
 
-def _restore_state(url: str, dump: Path, from_journal_id: str, journal_id: str) -> frozenset[str]:
-    """Fill the state store; answers the ids of the encryption keys that its secrets need."""
+def _restore_state(
+    url: str, place: Path, manifest: BackupManifest, backup: Path, journal_id: str
+) -> tuple[frozenset[str], int]:
+    """Fill the state store, and begin its audit log's entry of this restore.
+
+    Answers the ids of the encryption keys that its secrets need, and the entry's number.
+    """
     engine = make_engine(url)
+    dump = place / STATE
     try:
         restore_state(engine, dump)
         upgrade(engine)
         # Often it is just such a run that the restore is to undo: a reset or a void must not go on by itself.
         RelationalRuns(engine).interrupt_open(clock.now(), _INTERRUPTED)
-        adopt_runs(engine, from_journal_id, journal_id)
+        adopt_runs(engine, manifest.journal_id, journal_id)
         needed = frozenset(RelationalCredentials(engine).sealed_by())
+        asked = {
+            "directory": str(backup),
+            "made_at": manifest.finished_at,
+            "from_journal_id": manifest.journal_id,
+            "last_seq": manifest.last_seq,
+            "journal_id": journal_id,
+        }
+        begun = Deed(ACT, Outcome.BEGUN, whoever_commands(), asked=showable(asked))
+        number = audit_of(DataFolder(place), engine).record_own(begun)
     finally:
         engine.dispose()
     dump.unlink()
-    return needed
+    return needed, number
 
 
 def _move(place: Path, target: Path) -> None:
@@ -189,8 +208,8 @@ def _move(place: Path, target: Path) -> None:
     sync_folder(target.absolute().parent)
 
 
-def _recount(folder: DataFolder, settings: Settings, tell: Progress) -> Recount:
-    """Open what was restored, apply what the store's copy hasn't, and compare everything."""
+def _recount(folder: DataFolder, settings: Settings, begun: int, tell: Progress) -> Recount:
+    """Open what was restored, apply what the store's copy hasn't, compare everything, and conclude."""
     lock = claim_folder(folder)
     limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
     try:
@@ -198,8 +217,20 @@ def _recount(folder: DataFolder, settings: Settings, tell: Progress) -> Recount:
         stores = open_stores(folder, limits, quarantine_limit)
         try:
             stores.catch_up(tell)
-            return stores.recount(tell)
+            recount = stores.recount(tell)
         finally:
             stores.close()
+        after = {"events": recount.events, "is_clean": recount.is_clean}
+        _conclude(folder, settings, Deed(ACT, Outcome.DONE, whoever_commands(), after=after, begun=begun))
+        return recount
     finally:
         lock.release()
+
+
+def _conclude(folder: DataFolder, settings: Settings, deed: Deed) -> None:
+    """Write the end of this restore into the audit log of what was restored."""
+    engine = make_engine(settings.database_url or f"sqlite:///{folder.state}")
+    try:
+        audit_of(folder, engine).record_own(deed)
+    finally:
+        engine.dispose()

@@ -102,9 +102,9 @@ class Rewritings:
                 deciders.append(own.decider(cursor))
             decide = in_turn(deciders)
             journal = self.ground.folder.journal
-            report = await_turn(run, lambda: rewrite(journal, decide, through_seq, run.progress))
+            report = await_turn(run, lambda: rewrite(journal, decide, through_seq, in_shares(run)))
         if report.last_seq >= through_seq:
-            await_turn(run, lambda: renew_beginning(self.ground, run.progress))
+            await_turn(run, lambda: renew_beginning(self.ground, in_shares(run)))
             self.forget(through_seq)
         return report
 
@@ -118,7 +118,7 @@ class Rewritings:
         run.progress("sealing the journal", 0)
         changes.seal()
         wait_until_applied(changes, changes.durable_seq, run, "catching up", 0)
-        await_turn(run, lambda: archive_sealed(journal, changes.applied_seq, run.progress))
+        await_turn(run, lambda: archive_sealed(journal, changes.applied_seq, in_shares(run)))
 
     def _lines_of(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
         """Position and line of these records."""
@@ -148,6 +148,15 @@ def in_turn(deciders: Sequence[Decide]) -> Decide:
 def in_percent(run: RunContext, last_seq: int) -> Callable[[str, int], None]:
     """Tells the run how far work along the journal is, in percent: positions are nobody's business."""
     return lambda step, seq: run.progress(step, min(100 * seq // max(last_seq, 1), 100), 100)
+
+
+def in_shares(run: RunContext) -> Callable[[str, int, int | None], None]:
+    """Tells the run in percent how much of everybody's files is done: their number is nobody's business."""
+
+    def tell(step: str, done: int, total: int | None) -> None:
+        run.progress(step, 0 if total is None else 100 * done // max(total, 1), 100)
+
+    return tell
 
 
 def await_turn(run: RunContext, work: Callable[[], Result]) -> Result:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from bursar import clock
 from bursar.app.auth import API_KEY, BEARER, doorkeeper_of, require
 from bursar.errors import NotFound
+from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import PLAIN_TEXT, ChosenId, Strict
 from bursar.identity.caller import Caller
 from bursar.identity.permissions import MEANINGS, Permission
@@ -203,7 +204,9 @@ def _add_changes(router: APIRouter, desk: _Desk) -> None:
     def change_role(name: _RoleName, body: RolePut, caller: _Admin) -> RoleOut:
         """Let a role of the tenant's own grant something else, to everybody who has it."""
         refuse_built_in(name)
-        refuse_more_than_own(caller, desk.store.role(caller.tenant_id, name))
+        before = desk.store.role(caller.tenant_id, name)
+        refuse_more_than_own(caller, before)
+        note_before(RoleOut.of(before).model_dump(mode="json"))
         role = Role(name, frozenset(body.permissions), body.description)
         refuse_unfit_role(caller, role)
         desk.store.change_role(caller.tenant_id, role)
@@ -214,7 +217,9 @@ def _add_changes(router: APIRouter, desk: _Desk) -> None:
     def remove_role(name: _RoleName, caller: _Admin) -> None:
         """Forget a role of the tenant's own that nobody has."""
         refuse_built_in(name)
-        refuse_more_than_own(caller, desk.store.role(caller.tenant_id, name))
+        before = desk.store.role(caller.tenant_id, name)
+        refuse_more_than_own(caller, before)
+        note_before(RoleOut.of(before).model_dump(mode="json"))
         desk.store.remove_role(caller.tenant_id, name)
 
 
@@ -252,6 +257,7 @@ def _add_bindings(router: APIRouter, desk: _Desk) -> None:
             where = f" in the project '{body.project_id}'" if body.project_id else ""
             message = f"'{body.user_id}' doesn't have the role '{body.role}'{where}."
             raise NotFound(message)
+        note_before({"role": body.role, "project_id": body.project_id}, target=body.user_id)
         desk.changed()
 
 

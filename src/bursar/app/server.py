@@ -30,19 +30,22 @@ import uvloop
 import bursar
 from bursar.app.auth import operator_door
 from bursar.app.bounded_protocol import BoundedProtocol
-from bursar.app.build import Platform, build_platform
-from bursar.app.http import make_app, make_single_posts
+from bursar.app.build import build_platform
+from bursar.app.gated_protocol import GatedProtocol
+from bursar.app.http import make_app, make_gate, make_single_posts
 from bursar.app.logs import configure_logging
 from bursar.app.operator_socket import bind_socket, remove_socket
+from bursar.app.places import Places
+from bursar.app.platform import Platform
 from bursar.app.post_protocol import PostProtocol
 from bursar.app.tls import make_tls
 from bursar.app.tracing import start_tracing
+from bursar.app.welcome import invite_first_admin
 from bursar.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from bursar.app.single_posts import SinglePosts
     from bursar.settings import Settings
 
 REQUESTS_FINISH_SECONDS = 3
@@ -131,9 +134,9 @@ class Serving:
             await self.platform.stop()
 
     async def _listen(self, app: ASGIApp, unix: socket.socket, started: Callable[[Serving], None]) -> None:
-        bound = [(_config(operator_door(app), None, None), unix)]
+        bound = [(_config(operator_door(app), BoundedProtocol, None), unix)]
         if self.tcp is not None:
-            bound.append((_config(app, make_single_posts(self.platform), self.tls), self.tcp))
+            bound.append((_config(app, _protocol_of(self.platform), self.tls), self.tcp))
         self._listeners = [_Listener(config) for config, _ in bound]
         running = [
             asyncio.create_task(listener.serve([sock]))
@@ -164,10 +167,12 @@ def run_server(settings: Settings, announce: Announce) -> int:
     stop_tracing = start_tracing(settings)
     tcp = bind_address(settings.host, settings.port)
     try:
-        platform = build_platform(settings)
+        platform = build_platform(bound_to(settings, tcp))
+        invitation = invite_first_admin(platform)
         _tune_interpreter()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve_until_signalled(Serving(platform, tcp, STOP_SECONDS, tls), announce))
+            serving = Serving(platform, tcp, STOP_SECONDS, tls)
+            runner.run(_serve_until_signalled(serving, announce, invitation))
     finally:
         tcp.close()
         stop_tracing()
@@ -209,16 +214,21 @@ def bind_address(host: str, port: int) -> socket.socket:
     return bound
 
 
+def bound_to(settings: Settings, tcp: socket.socket) -> Settings:
+    """The settings with the port that was found, where they let one be picked: links lead there."""
+    return settings.model_copy(update={"port": tcp.getsockname()[1]})
+
+
 def _unusable(host: str, port: int, error: OSError) -> ConfigurationError:
     message = f"Can't listen on {host} port {port}: {error.strerror or error}. Choose another address."
     return ConfigurationError(message)
 
 
-async def _serve_until_signalled(serving: Serving, announce: Announce) -> None:
+async def _serve_until_signalled(serving: Serving, announce: Announce, invitation: str | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_on_signal, serving, number)
-    await serving.run(lambda running: _greet(running, announce))
+    await serving.run(lambda running: _greet(running, announce, invitation))
 
 
 def _stop_on_signal(serving: Serving, number: signal.Signals) -> None:
@@ -236,19 +246,27 @@ def _cut_short_after(seconds: float) -> None:
     timer.start()
 
 
-def _greet(serving: Serving, announce: Announce) -> None:
+def _greet(serving: Serving, announce: Announce, invitation: str | None) -> None:
     platform = serving.platform
     announce(f"Data folder: {platform.folder.path.absolute()}")
     for warning in platform.first_start.warnings:
         announce(f"Warning: {warning}")
     if platform.first_start.generated is not None:
         announce(f"Admin key, shown only this once: {platform.first_start.generated}")
+    if invitation is not None:
+        announce(f"First admin, within a day and once, if a person is to log in: {invitation}")
     announce(f"Bursar {bursar.__version__} serves {serving.url} (documentation at {serving.url}/docs)")
 
 
-def _config(app: ASGIApp, posts: SinglePosts | None, tls: ssl.SSLContext | None) -> uvicorn.Config:
-    # uvicorn calls it with keywords, as it would a class.
-    protocol: Any = BoundedProtocol if posts is None else partial(PostProtocol, posts)
+def _protocol_of(platform: Platform) -> Any:  # noqa: ANN401 - uvicorn calls it with keywords, as it would a class
+    gate, posts = make_gate(platform), make_single_posts(platform)
+    places = Places(connections_limit(), platform.settings.trusted_proxies)
+    if posts is None:
+        return partial(GatedProtocol, gate, places=places)
+    return partial(PostProtocol, posts, gate, places=places)
+
+
+def _config(app: ASGIApp, protocol: Any, tls: ssl.SSLContext | None) -> uvicorn.Config:  # noqa: ANN401 - as above
     return uvicorn.Config(
         app,
         http=protocol,

@@ -28,7 +28,7 @@ from bursar.usage.sight import sight_of
 from bursar.usage.unpriced import WouldCost, format_place, rate_as, read_unpriced
 
 if TYPE_CHECKING:
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.pricing.book import PriceBook
     from bursar.usage.store import UsageQuestions
     from bursar.usage.unpriced import UnpricedAsk

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from fastapi.responses import Response
 
-    from bursar.app.build import Platform
+    from bursar.app.platform import Platform
     from bursar.usage.store import UsageQuestions
 
 

@@ -23,7 +23,7 @@ from bursar.cli.offline import state_status
 from bursar.cli.version import versions
 from bursar.errors import BursarError
 from bursar.settings import Settings, names_of
-from bursar.settings.fields import show_size
+from bursar.settings.spelling import show_size
 from bursar_client import BursarClientError, RetryPolicy
 
 if TYPE_CHECKING:

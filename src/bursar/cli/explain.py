@@ -41,7 +41,16 @@ def explain(
     for part in found["parts"]:
         print(f"Of it, {part['model']}:")
         _print_explanation(part["explanation"])
+    print("\n".join(_borne_by(found["borne_by"])))
     _print_earlier(found["earlier_ratings"])
+
+
+def _borne_by(bearers: Mapping[str, Any]) -> list[str]:
+    said: list[str] = []
+    for name, one in bearers.items():
+        why = f" (of its {one['kind']}, since {one['since']})" if one["kind"] else ""
+        said.append(f"{name.replace('_', ' ').capitalize()}: {one['name']}{why}")
+    return said
 
 
 def _print_explanation(explanation: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ beside its work; where none runs, this process holds the folder and does it.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 VERIFY_EXAMPLES = examples(
     "bursar verify",
     "bursar verify --data /srv/bursar --json",
+    "bursar verify --gone acme",
     "bursar verify || echo 'does not tie out'",
 )
 REBUILD_EXAMPLES = examples(
@@ -47,25 +48,35 @@ _HEADINGS = (
 @options.naming_ledger
 def verify(
     *,
+    gone: Annotated[
+        str | None,
+        typer.Option(
+            "--gone", metavar="TENANT", help="Also prove that nothing is left of this deleted tenant."
+        ),
+    ] = None,
     target: options.Target,
     as_json: options.AsJson = False,
 ) -> None:
     """Recount everything: journal = raw rows = rollups = key index, to the last digit.
 
     Names every difference (the first 20 of each kind) and exits with 3 if there is one. Safe beside a
-    running server, which goes on accepting. With --url it needs the operator's key.
+    running server, which goes on accepting. With --url it needs the operator's key. With --gone it also looks
+    for a tenant in journal, archive and stores, and tells what stays and why.
     """
+    from urllib.parse import urlencode
+
     from bursar.cli.connection import open_ledger
     from bursar.cli.printing import print_json, steps_of
 
     with open_ledger(target) as client, steps_of() as tell:
         _wait_until_applied(client, tell)
-        result = _told(client, "verify", tell)
+        result = _told(client, f"verify?{urlencode({'gone': gone})}" if gone else "verify", tell)
     if as_json:
         print_json(result)
     else:
         _show_recount(result)
-    if not result["is_clean"]:
+        _show_gone(result["gone"])
+    if not result["is_clean"] or (gone and not result["gone"]["is_gone"]):
         raise typer.Exit(ExitCode.DIFFERENCES)
 
 
@@ -117,7 +128,7 @@ def _told(client: BursarClient, work: str, tell: Callable[[str, int], None]) -> 
             raise CommandFailed(line["error"]["detail"])
         elif "result" in line:
             return line["result"]
-    message = f"The server ended the {work} without a result; its log says why."
+    message = f"The server ended the {work.partition('?')[0]} without a result; its log says why."
     raise CommandFailed(message)
 
 
@@ -140,3 +151,20 @@ def _show_recount(result: Mapping[str, Any]) -> None:
     print(
         f"{result['difference_count']} differences. `bursar rebuild` derives the store anew from the journal."
     )
+
+
+def _show_gone(proof: Mapping[str, Any] | None) -> None:
+    from bursar.cli.printing import print_table
+
+    if proof is None:
+        return
+    places = f"looked for in {len(proof['looked_in'])} places"
+    if proof["is_gone"]:
+        print(f"Nothing is left of tenant {proof['tenant_id']}, {places}.")
+    else:
+        print(f"Of tenant {proof['tenant_id']} there is something left, {places}:")
+        print_table(("where", "records or rows"), proof["left"].items(), numbers=("records or rows",))
+    for one in proof["stays"]:
+        print(f"Stays: {one['place']} ({one['count']}), {one['why']}.")
+    for text in proof["beyond"]:
+        print(f"Not looked at: {text}.")

@@ -15,7 +15,7 @@ import uvloop
 
 from bursar.app.build import build_platform
 from bursar.app.logs import configure_logging
-from bursar.app.server import Serving, bind_address
+from bursar.app.server import Serving, bind_address, bound_to
 from bursar.app.tls import make_tls
 from bursar.cli.printing import say
 from bursar.errors import BursarError
@@ -53,7 +53,7 @@ def serving_address(settings: Settings) -> Generator[LocalServer]:
     """
     tcp = bind_address(settings.host, settings.port)
     try:
-        with _serving(settings, tcp) as server:
+        with _serving(bound_to(settings, tcp), tcp) as server:
             yield server
     finally:
         tcp.close()

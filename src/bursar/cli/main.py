@@ -9,6 +9,7 @@ import typer
 
 from bursar.cli import (
     aliases,
+    allocations,
     audit,
     backup,
     billing,
@@ -25,11 +26,14 @@ from bursar.cli import (
     importing,
     keys,
     ledger,
+    limits,
     overrides,
     prices,
+    privacy,
     projects,
     quarantine,
     query,
+    quotas,
     rates,
     reprice,
     retention,
@@ -42,6 +46,7 @@ from bursar.cli import (
     tenants,
     tokens,
     unpriced,
+    users,
     version,
     void,
 )
@@ -84,6 +89,7 @@ app.command("history", epilog=correct.HISTORY_EXAMPLES)(correct.history)
 app.command("void", epilog=void.EXAMPLES)(void.void)
 app.command("reprice", epilog=reprice.EXAMPLES)(reprice.reprice)
 app.command("unpriced", epilog=unpriced.EXAMPLES)(unpriced.unpriced)
+app.command("unallocated", epilog=allocations.UNALLOCATED_EXAMPLES)(allocations.unallocated)
 app.command("erase-user", epilog=forgetting.ERASE_EXAMPLES)(forgetting.erase_user)
 app.command("reset", epilog=forgetting.RESET_EXAMPLES)(forgetting.reset)
 prices.app.add_typer(overrides.app, name="override", help=overrides.HELP)
@@ -95,15 +101,20 @@ app.add_typer(keys.app, name="keys", help=keys.HELP)
 app.add_typer(tokens.app, name="tokens", help=tokens.HELP)
 app.add_typer(credentials.app, name="credentials", help=credentials.HELP)
 app.add_typer(secrets.app, name="secrets", help=secrets.HELP)
+app.add_typer(users.app, name="users", help=users.HELP)
 app.add_typer(roles.app, name="roles", help=roles.HELP)
 app.add_typer(tenants.app, name="tenants", help=tenants.HELP)
 app.add_typer(projects.app, name="projects", help=projects.HELP)
+app.add_typer(allocations.app, name="allocations", help=allocations.HELP)
+app.add_typer(limits.app, name="limits", help=limits.HELP)
+app.add_typer(quotas.app, name="quotas", help=quotas.HELP)
 billing.app.command("settings", epilog=billing_settings.EXAMPLES)(billing_settings.settings)
 app.add_typer(billing.app, name="billing", help=billing.HELP)
 app.add_typer(services.app, name="services", help=services.HELP)
 app.add_typer(billing_rules.app, name="billing-rules", help=billing_rules.HELP)
 app.add_typer(seats.app, name="seats", help=seats.HELP)
 app.add_typer(rates.app, name="rates", help=rates.HELP)
+app.add_typer(privacy.app, name="privacy", help=privacy.HELP)
 app.add_typer(retention.app, name="retention", help=retention.HELP)
 app.command("expire", epilog=retention.EXPIRE_EXAMPLES)(retention.expire)
 app.add_typer(scheduler.app, name="scheduler", help=scheduler.HELP)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from bursar.app.audited_folders import recorded, whoever_commands
 from bursar.app.backup import closed_source, take_backup
-from bursar.app.build import duckdb_limits
-from bursar.app.upgrade import note_derived, upgrade_folder, versions_of
+from bursar.app.opening import duckdb_limits, upgrade_ledger
+from bursar.app.upgrade import note_derived, versions_of
 from bursar.app.usage_stores import rebuild_stores
 from bursar.errors import FolderInUse
 from bursar.storage.folder import DataFolder, claim_folder
@@ -24,6 +25,7 @@ from bursar.storage.relational.migrate import status, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from bursar.app.backup import BackupReport
@@ -39,6 +41,7 @@ def rebuild_folder(settings: Settings, progress: Callable[[str, int], None]) -> 
     Raises:
         FolderInUse: a server holds the folder.
         ConfigurationError: the journal is damaged.
+        Unavailable: the state store, which has the audit log, doesn't answer; nothing was done.
     """
     folder = DataFolder(settings.data_dir)
     try:
@@ -47,10 +50,11 @@ def rebuild_folder(settings: Settings, progress: Callable[[str, int], None]) -> 
         message = f"A rebuild needs the data folder to itself. {error.detail}"
         raise FolderInUse(message) from None
     try:
-        limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
-        records = rebuild_stores(folder, limits, quarantine_limit, progress)
-        note_derived(folder)
-        return records
+        with _state_store(settings) as engine, _recorded(folder, engine, "ledger.rebuild", {}) as after:
+            limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
+            after["records"] = records = rebuild_stores(folder, limits, quarantine_limit, progress)
+            note_derived(folder)
+            return records
     finally:
         lock.release()
 
@@ -107,9 +111,8 @@ def upgrade_everything(
         with _held(folder):
             if backup is not None:
                 take_backup(closed_source(folder, engine, with_store=True), backup, progress)
-            limits, quarantine_limit = duckdb_limits(settings), settings.quarantine_limit_per_tenant
-            upgrade_folder(folder, limits, quarantine_limit, progress)
-            return upgrade(engine), versions_of(folder)
+            upgrade_ledger(settings, folder, engine, whoever_commands(), progress)
+            return status(engine), versions_of(folder)
 
 
 def back_up_closed(
@@ -123,13 +126,27 @@ def back_up_closed(
         ConfigurationError: a folder can't be used.
     """
     folder = DataFolder(settings.data_dir)
-    with _state_store(settings) as engine, _held(folder):
-        return take_backup(closed_source(folder, engine, with_store=with_store), target, progress)
+    asked = {"directory": str(target), "without_store": not with_store}
+    with (
+        _state_store(settings) as engine,
+        _held(folder),
+        _recorded(folder, engine, "ledger.backup", asked) as after,
+    ):
+        report = take_backup(closed_source(folder, engine, with_store=with_store), target, progress)
+        after.update(run=report.run, last_seq=report.last_seq)
+        return report
 
 
 def keep_log_quiet() -> None:
     """Log nothing: a command says itself what it did, and how it failed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def _recorded(
+    folder: DataFolder, engine: StateEngine, act: str, asked: dict[str, Any]
+) -> AbstractContextManager[dict[str, Any]]:
+    """The audit log hears of it before and after."""
+    return recorded(folder, engine, whoever_commands(), act, asked)
 
 
 @contextmanager

@@ -46,8 +46,9 @@ def serve(
 ) -> None:
     """Run the server on a data folder, which is made if it is absent.
 
-    The first start prints an admin key, once. All other settings come from the environment or `.env`;
-    `bursar doctor` shows what is in force. One server at a time holds a data folder.
+    The first start prints an admin key, once, and a link by which the first admin chooses a password. All
+    other settings come from the environment or `.env`; `bursar doctor` shows what is in force. One server at
+    a time holds a data folder.
     """
     from bursar.app.server import run_server
     from bursar.settings import load_settings

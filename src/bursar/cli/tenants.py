@@ -125,6 +125,32 @@ def delete(
     )
 
 
+@app.command(epilog=examples("bursar tenants settings", "bursar tenants settings --zone Asia/Tokyo"))
+@options.naming_ledger
+def settings(
+    *,
+    name: Annotated[str | None, typer.Option(help="Give it another name for people.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="Report its days and months in another time zone, an IANA name.")
+    ] = None,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a tenant's settings and where others are, or change its name or time zone."""
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_json, print_table
+
+    body = {key: value for key, value in (("name", name), ("zone", zone)) if value is not None}
+    with open_ledger(ledger) as client:
+        method = "PATCH" if body else "GET"
+        shown = client.request(method, "/api/v1/settings", body=body or None, params=ledger.params)
+    if as_json:
+        print_json(shown)
+        return
+    rows = [(key, shown[key]) for key in ("tenant_id", "name", "zone", "state")]
+    print_table(("setting", "value"), [*rows, *shown["elsewhere"].items()])
+
+
 def _set_state(tenant_id: str, state: str, target: options.Target) -> None:
     from bursar.cli.connection import open_ledger, path_of
     from bursar.cli.printing import say

@@ -9,20 +9,24 @@ translate and hand over: the rules are in `tenant.py` and `keys.py`, errors beco
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 
 from bursar import clock, ids
+from bursar.errors import NotFound
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import (
     IssuedKeyOut,
     KeyIn,
     KeyOut,
     ListOut,
+    OwnTenantIn,
+    OwnTenantOut,
     ProjectIn,
     ProjectOut,
     ProjectPatch,
@@ -36,13 +40,22 @@ from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.keys import Revocation, hash_key, new_key, refuse_grant, refuse_revocation
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
-from bursar.identity.rotation import rotation_of
+from bursar.identity.rotation import refuse_repeated, rotation_of, successor_id
 from bursar.identity.store import IdentityStore
 from bursar.identity.tenant import ID_PATTERN, Project, Tenant, TenantChange, refuse_unfit
 
 Item = TypeVar("Item")
 Shown = TypeVar("Shown")
 
+RetryKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Sent again it makes no second key: the answer is 409 and names the first.",
+    ),
+]
 IdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
@@ -83,6 +96,7 @@ def make_router(
     router = APIRouter(prefix="/api/v1", tags=["identity"])
     desk = _Desk(store, now, changed, caller)
     _add_tenants(router, desk)
+    _add_settings(router, desk)
     _add_projects(router, desk)
     _add_keys(router, desk)
     return router
@@ -120,6 +134,27 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
         tenant = desk.store.change_tenant(tenant_id, change)
         desk.changed()
         return TenantOut.of(tenant)
+
+
+def _add_settings(router: APIRouter, desk: _Desk) -> None:
+    reader = Depends(desk.caller(Permission.TENANT_READ))
+    admin = Depends(desk.caller(Permission.TENANT_WRITE))
+
+    @router.get("/settings")
+    def get_settings(caller: Caller = reader) -> OwnTenantOut:
+        """The settings of the caller's own tenant."""
+        return OwnTenantOut.of(desk.store.tenant(caller.tenant_id))
+
+    @router.patch("/settings")
+    def change_settings(body: OwnTenantIn, caller: Caller = admin) -> OwnTenantOut:
+        """Change the name or the reporting time zone of the caller's own tenant."""
+        change = TenantChange(body.name, body.zone)
+        refuse_unfit(change)
+        held = desk.store.tenant(caller.tenant_id)
+        note_before({"name": held.name, "zone": held.zone})
+        tenant = desk.store.change_tenant(caller.tenant_id, change)
+        desk.changed()
+        return OwnTenantOut.of(tenant)
 
 
 def _add_projects(router: APIRouter, desk: _Desk) -> None:
@@ -193,16 +228,23 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
 
 def _add_endings_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency) -> None:
     @router.post("/keys/{key_id}/rotate", status_code=HTTPStatus.CREATED)
-    def rotate_key(key_id: IdInPath, body: RotationIn, caller: Caller = admin) -> RotatedKeyOut:
+    def rotate_key(
+        key_id: IdInPath, body: RotationIn, retry_key: RetryKey = None, caller: Caller = admin
+    ) -> RotatedKeyOut:
         """Replace an API key by one with the same terms; the old one still counts for the overlap.
 
-        The answer is the only one that ever shows the new secret.
+        The answer is the only one that ever shows the new secret. With an `Idempotency-Key` a retry makes no
+        second key: it is refused with 409, which names the first.
         """
         now, tenant_id = desk.now(), caller.tenant_id
         held = desk.store.key(tenant_id, key_id)
+        new_id = None if retry_key is None else successor_id(key_id, retry_key)
+        if new_id is not None:
+            with suppress(NotFound):
+                refuse_repeated(desk.store.key(tenant_id, new_id))
         rotation = rotation_of(held, body.ask(), caller, now)
         note_before(KeyOut.of(held, now).model_dump(mode="json"))
-        issued = new_key(rotation.terms, now, replaces=key_id)
+        issued = new_key(rotation.terms, now, replaces=key_id, key_id=new_id)
         replaced = desk.store.rotate_key(issued.key, hash_key(issued.secret), rotation.ends_at)
         desk.changed()
         return RotatedKeyOut.rotated(issued, replaced, now)

@@ -77,6 +77,13 @@ class TenantPatch(Strict):
     state: TenantState | None = Field(default=None, description="A suspended tenant's usage is refused.")
 
 
+class OwnTenantIn(Strict):
+    """What a tenant's administrators change of it; null and absent leave a setting as it is."""
+
+    name: Name | None = None
+    zone: Zone | None = None
+
+
 class ProjectIn(Strict):
     """A project to make."""
 
@@ -159,6 +166,30 @@ class TenantOut(BaseModel):
     def of(cls, tenant: Tenant) -> TenantOut:
         """The tenant as it is shown."""
         return cls.model_validate(tenant)
+
+
+class OwnTenantOut(BaseModel):
+    """A tenant's settings, and where those are that have endpoints of their own."""
+
+    tenant_id: str
+    name: str
+    zone: str = Field(description="IANA time zone in which its days and months are reported.")
+    state: TenantState
+    elsewhere: dict[str, str] = Field(
+        default={
+            "reporting_currency": "/api/v1/billing/settings",
+            "retention": "/api/v1/retention",
+            "privacy": "/api/v1/privacy",
+            "limits": "/api/v1/limits",
+            "owners_and_cost_centres": "/api/v1/allocations",
+        },
+        description="Other settings of the tenant, and the endpoint of each.",
+    )
+
+    @classmethod
+    def of(cls, tenant: Tenant) -> OwnTenantOut:
+        """The settings as they are shown."""
+        return cls(tenant_id=tenant.id, name=tenant.name, zone=tenant.zone, state=tenant.state)
 
 
 class ProjectOut(BaseModel):

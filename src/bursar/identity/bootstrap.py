@@ -65,6 +65,8 @@ class Bootstrap:
     """The secret of a new key of the operator: print it once, it can't be read again."""
     warnings: tuple[str, ...] = ()
     """What a person should know, one sentence each."""
+    is_first: bool = False
+    """Whether there was nothing before."""
 
 
 def bootstrap(
@@ -83,13 +85,13 @@ def bootstrap(
         # Every setting is looked at before anything is changed: a refused start leaves no trace.
         for setting, secret in configured.by_setting().items():
             _find_fitting(store, setting, secret)
-        _make_default_tenant(store, now)
+        is_first = _make_default_tenant(store, now)
         keys = {
             setting: _follow_setting(store, setting, secret, now, record)
             for setting, secret in configured.by_setting().items()
         }
         generated = None if store.has_operator_key(now) else _make_operator_key(store, now, record)
-    return Bootstrap(generated, _warnings(keys))
+    return Bootstrap(generated, _warnings(keys), is_first)
 
 
 def _refuse_unfit(configured: ConfiguredKeys) -> None:
@@ -107,12 +109,14 @@ def _refuse_unfit(configured: ConfiguredKeys) -> None:
             raise ConfigurationError(message)
 
 
-def _make_default_tenant(store: IdentityStore, now: datetime) -> None:
+def _make_default_tenant(store: IdentityStore, now: datetime) -> bool:
+    """Whether there was none."""
     tenant = Tenant(DEFAULT_TENANT_ID, name="Default", zone=DEFAULT_ZONE, created_at=now)
     try:
         store.add_tenant(tenant)
     except Conflict:
-        return  # every start but the first
+        return False  # every start but the first
+    return True
 
 
 def _find_fitting(store: IdentityStore, setting: str, secret: str) -> ApiKey | None:

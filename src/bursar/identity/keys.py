@@ -116,10 +116,16 @@ class Credential:
         )
 
 
-def new_key(terms: KeyTerms, now: datetime, *, replaces: str | None = None) -> IssuedKey:
-    """A key with a fresh secret of 256 random bits; `replaces` is the id of the one rotated into it."""
+def new_key(
+    terms: KeyTerms, now: datetime, *, replaces: str | None = None, key_id: str | None = None
+) -> IssuedKey:
+    """A key with a fresh secret of 256 random bits; `replaces` is the id of the one rotated into it.
+
+    Its id is random too, unless one is given.
+    """
     secret = ids.make_secret(SECRET_WORD)
-    return IssuedKey(replace(key_of(secret, terms, now), replaces=replaces), secret)
+    made = key_of(secret, terms, now)
+    return IssuedKey(replace(made, id=key_id or made.id, replaces=replaces), secret)
 
 
 def key_of(secret: str, terms: KeyTerms, now: datetime) -> ApiKey:

@@ -45,6 +45,8 @@ class Permission(StrEnum):
     TENANT_WRITE = "tenant:write"
     ROLES_READ = "roles:read"
     ROLES_WRITE = "roles:write"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"
     AUDIT_READ = "audit:read"
     SYSTEM_READ = "system:read"
     TENANTS_READ = "tenants:read"
@@ -64,8 +66,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.METADATA_READ: "See metadata, tags, messages and raw usage objects of events; ask by tags.",
     Permission.PRICES_READ: "See prices, contracts, aliases and exchange rates.",
     Permission.PRICES_WRITE: "Enter prices, contracts, aliases and exchange rates; rate events again.",
-    Permission.BILLING_READ: "See monthly summaries, estimates and seat plans.",
-    Permission.BILLING_WRITE: "Finalise months, change seat plans and billing settings.",
+    Permission.BILLING_READ: "See monthly summaries, estimates, seat plans, and who owns and bears what.",
+    Permission.BILLING_WRITE: "Finalise months, change seat plans, allocations and billing settings.",
     Permission.SERVICES_READ: "See registered services and their billing rules.",
     Permission.SERVICES_WRITE: "Register services and enter billing rules.",
     Permission.JOBS_READ: "See jobs, their schedules and runs.",
@@ -82,6 +84,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.TENANT_WRITE: "Change the tenant's settings.",
     Permission.ROLES_READ: "See roles, and who has which.",
     Permission.ROLES_WRITE: "Make roles, give and take them, up to what one may do oneself.",
+    Permission.USERS_READ: "See users, their addresses and roles.",
+    Permission.USERS_WRITE: "Make, invite, suspend and remove users, up to what one may do oneself.",
     Permission.AUDIT_READ: "See the audit log: who did what, from where.",
     Permission.SYSTEM_READ: "See the state of the server, and its metrics.",
     Permission.TENANTS_READ: "See which tenants there are.",
@@ -119,6 +123,7 @@ _READING = frozenset(one for one in OF_TENANTS if one.endswith(":read")) - {
     Permission.KEYS_READ,
     Permission.JOBS_READ,
     Permission.ROLES_READ,
+    Permission.USERS_READ,
     Permission.AUDIT_READ,
     Permission.SECRETS_READ,
 }

@@ -53,24 +53,24 @@ class RoleStore(Protocol):
         ...
 
     def bind(self, binding: RoleBinding) -> None:
-        """Give somebody a role; one that they have already stays as it was given.
+        """Give somebody a role; one that they have already stays as it was given, unless a group gave it.
 
         Raises:
-            NotFound: there is no such tenant, no such role, or no such project.
+            NotFound: there is no such tenant, no such user in it, no such role, or no such project.
             Conflict: it is being given to them at this moment.
         """
         ...
 
     def unbind(self, binding: RoleBinding) -> bool:
-        """Take a role from somebody; answers whether they had it."""
+        """Take a role from somebody; answers whether they had it.
+
+        Raises:
+            Conflict: nobody else owns the tenant (reason `last_owner`).
+        """
         ...
 
     def bindings(self, tenant_id: str, user_id: str | None = None) -> tuple[RoleBinding, ...]:
         """Who has which role, in the order in which they were given; of one person if one is named."""
-        ...
-
-    def unbind_all(self, tenant_id: str, user_id: str) -> None:
-        """Take every role from somebody."""
         ...
 
     def granted(self, tenant_id: str, user_id: str) -> Granted:

@@ -5,9 +5,10 @@ Pure, as `keys.py`, whose words these are; the store does both halves in one tra
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bursar.errors import Conflict, Reason
 from bursar.identity.keys import ApiKey, KeyState, key_state, refuse_grant
@@ -37,6 +38,25 @@ class RotationAsk:
     overlap: timedelta = OVERLAP
     expires_at: datetime | None = None
     """Of the new key; None: it lives as long as the old one was to."""
+
+
+def successor_id(key_id: str, retry_key: str) -> str:
+    """The id of the key that a rotation under this `Idempotency-Key` makes: the same for each retry."""
+    digest = hashlib.blake2b(f"{key_id}\n{retry_key}".encode(), digest_size=12)
+    return f"key_{digest.hexdigest()}"
+
+
+def refuse_repeated(made: ApiKey) -> NoReturn:
+    """A retry of a rotation that was done; nobody has the new secret but who got the first answer.
+
+    Raises:
+        Conflict: always (reason `already_rotated`); it names the key.
+    """
+    message = (
+        f"This rotation was done already: it made {made.id}, whose secret was shown then. If that answer was"
+        " lost, revoke that key and rotate again with another Idempotency-Key."
+    )
+    raise Conflict(message, reasons=(Reason("Idempotency-Key", "already_rotated", message),))
 
 
 def rotation_of(key: ApiKey, ask: RotationAsk, creator: Caller, now: datetime) -> Rotation:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bursar.outgoing.reach import Reach
-    from bursar.outgoing.transport import Resolve
+    from bursar.outgoing.transport import Place, Resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,14 @@ class Outgoing:
         bounds: Bounds | None = None,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
+        own: frozenset[Place] = frozenset(),
     ) -> None:
-        """`resolve` and `tls` are the system's, unless a test has its own."""
+        """`own` are servers that the operator has named, wherever they are.
+
+        `resolve` and `tls` are the system's, unless a test has its own.
+        """
         self._reach = reach
+        self._own = own
         self._bounds = bounds or Bounds()
         self._resolve = resolve
         self._tls = tls
@@ -61,7 +66,7 @@ class Outgoing:
     def client(self) -> httpx.AsyncClient:
         """A client for libraries that want one: guarded, without proxies, and following nothing by itself."""
         return httpx.AsyncClient(
-            transport=GuardedTransport(self._reach, self._resolve, self._tls),
+            transport=GuardedTransport(self._reach, self._resolve, self._tls, self._own),
             trust_env=False,
             follow_redirects=False,
             timeout=self._bounds.seconds,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bursar.outgoing.reach import Address, Reach
 
 Resolve = Callable[[str, int], Awaitable[list["Address"]]]
+Place = tuple[str, int]
+"""A host, in lower case and without brackets, and its port."""
 _RESOLVING_AT_ONCE = 8
 """The system's resolver can't be interrupted; names that don't answer hold up so many others."""
 _HIGHEST_PORT = 65_535
@@ -41,10 +43,18 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, reach: Reach, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None
+        self,
+        reach: Reach,
+        resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
+        own: frozenset[Place] = frozenset(),
     ) -> None:
-        """`resolve` and `tls` are the system's, unless a test has its own."""
+        """`own` are asked wherever they are.
+
+        `resolve` and `tls` are the system's, unless a test has its own.
+        """
         self._reach = reach
+        self._own = own
         self._resolve = resolve or resolve_name
         self._inner = httpx.AsyncHTTPTransport(
             verify=tls or True, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
@@ -72,14 +82,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def _judged(self, url: httpx.URL) -> list[Address]:
         """The addresses of a URL, every one of which may be asked."""
-        if url.scheme not in {"http", "https"} or not url.host:
-            message = "Only http and https URLs with a host are asked."
-            raise OutgoingRefused(message)
-        port = url.port or (443 if url.scheme == "https" else 80)
+        host, port = place_of(url)
         if port > _HIGHEST_PORT:
             raise OutgoingRefused(f"There is no port {port}.")
-        host = url.raw_host.decode("ascii").strip("[]")
         addresses = await self._resolve(host, port)
+        if (host, port) in self._own:
+            return addresses
         refused = [str(address) for address in addresses if not self._reach.allows(address)]
         if refused:
             # The log is the operator's; who gave the URL needn't learn what names mean inside.
@@ -87,6 +95,19 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             message = f"{host[:253]!r} leads to an address that isn't public."
             raise OutgoingRefused(message)
         return addresses
+
+
+def place_of(url: httpx.URL) -> Place:
+    """The server that a URL names.
+
+    Raises:
+        OutgoingRefused: it names none.
+    """
+    if url.scheme not in {"http", "https"} or not url.host:
+        message = "Only http and https URLs with a host are asked."
+        raise OutgoingRefused(message)
+    host = url.raw_host.decode("ascii").strip("[]").lower()
+    return host, url.port or (443 if url.scheme == "https" else 80)
 
 
 async def resolve_name(host: str, port: int) -> list[Address]:

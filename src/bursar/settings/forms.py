@@ -1,13 +1,16 @@
 """Forms of single settings that no plain type tells: database URLs, sizes of memory.
 
-A value of another form is refused here; the words that tell which form is allowed are with the fields in
-`fields.py`. Secrets are in `secret_values.py`.
+A value of another form is refused here; the words that tell which form is allowed are with the fields.
+Secrets are in `secret_values.py`.
 """
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import ByteSize, TypeAdapter
 
+URL_FORM = "a URL such as https://bursar.example.com"
 SMALLEST_DUCKDB_MEMORY_BYTES = 256_000_000
 
 
@@ -26,3 +29,13 @@ def check_memory(size: str) -> str:
         message = "too little memory to derive a usage store in"
         raise ValueError(message)
     return size
+
+
+def check_public_url(url: str) -> str:
+    """Scheme and host, perhaps a port: what the server's own paths are put behind."""
+    parts = urlsplit(url)
+    host = parts.netloc if parts.hostname and "@" not in parts.netloc else ""
+    if parts.scheme not in {"http", "https"} or not host or url.rstrip("/") != f"{parts.scheme}://{host}":
+        message = "not the URL of a server"
+        raise ValueError(message)
+    return url.rstrip("/")

@@ -2,13 +2,13 @@
 
 Each list is written with commas or spaces between its items. A form refuses what it can't be sure of: a
 mistyped proxy would be trusted by nobody, and a mistyped origin would match no browser. What the lists are
-for is said where the settings are, in `fields.py`.
+for is said where the settings are, in `listening.py`.
 """
 
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -22,11 +22,19 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9._-]{0,252})|\[[0-9a-f:.]+\]|\*")
 Network = IPv4Network | IPv6Network
 
 
-def _split(given: object) -> object:
+def split_list(given: object) -> object:
     """The items of a list that was written as one text."""
     if isinstance(given, str):
         return [item for item in re.split(r"[,\s]+", given) if item]
     return given
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as in a URL, is this very machine."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _to_networks(items: object) -> object:
@@ -54,6 +62,6 @@ def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return lower
 
 
-Networks = Annotated[tuple[Network, ...], BeforeValidator(_to_networks), BeforeValidator(_split)]
-Origins = Annotated[tuple[str, ...], AfterValidator(_check_origins), BeforeValidator(_split)]
-Hosts = Annotated[tuple[str, ...], AfterValidator(_check_hosts), BeforeValidator(_split)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_to_networks), BeforeValidator(split_list)]
+Origins = Annotated[tuple[str, ...], AfterValidator(_check_origins), BeforeValidator(split_list)]
+Hosts = Annotated[tuple[str, ...], AfterValidator(_check_hosts), BeforeValidator(split_list)]

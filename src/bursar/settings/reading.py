@@ -17,7 +17,8 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from bursar.errors import ConfigurationError, Reason
-from bursar.settings.fields import PREFIX, Contradiction, Settings, form_of, names_of, show_value
+from bursar.settings.fields import Settings, form_of, names_of, show_value
+from bursar.settings.spelling import PREFIX, Contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

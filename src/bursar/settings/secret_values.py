@@ -1,7 +1,7 @@
 """Values of settings that are secrets: in which form they are taken, and that none of them is shown.
 
-A field whose form is one of `SECRET_FORMS` is masked wherever settings are printed (`fields.py`), also where
-its value is wrong.
+A field whose form is one of `SECRET_FORMS` is masked wherever settings are printed (`spelling.py`),
+also where its value is wrong.
 """
 
 from __future__ import annotations

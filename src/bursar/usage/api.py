@@ -24,6 +24,7 @@ from bursar.identity.tenant import ID_PATTERN
 from bursar.usage import parameter_docs
 from bursar.usage.asked import Asked
 from bursar.usage.output_format import MEDIA_TYPES, OutputFormat, choose_format
+from bursar.usage.places import AS_THEY_ARE, Places
 from bursar.usage.query_answer import QueryAnswer
 from bursar.usage.query_reader import Asker
 from bursar.usage.reporting import ReportsCosts
@@ -43,6 +44,7 @@ from bursar.usage.views.query_view import read_query_view
 from bursar.usage.views.shown import View
 from bursar.usage.views.top import Top, read_top_view
 from bursar.usage.views.trends import Trends, read_trends_view
+from bursar.usage.views.unallocated import Unallocated, read_unallocated_view
 
 ReadView = Callable[[Asked, Asker], View]
 KeyId = Annotated[str, Path(pattern=ID_PATTERN)]
@@ -84,6 +86,11 @@ _GETS = (
         CostBreakdown, parameter_docs.BREAKDOWN, "Cost by any dimensions, the largest first",
     ),
     _Route(
+        "/api/v1/unallocated", "show_unallocated", Permission.COST_READ, read_unallocated_view, Unallocated,
+        parameter_docs.UNALLOCATED,
+        "What no cost centre or owner bears, and whose it is",
+    ),
+    _Route(
         "/api/v1/analytics/trends", "show_trends", Permission.USAGE_READ, read_trends_view, Trends,
         parameter_docs.TRENDS,
         "One measure over time, and which way it is going",
@@ -95,12 +102,26 @@ _GETS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class KnownOfTenants:
+    """What the rest of the program knows of tenants, as far as answers about usage need it."""
+
+    reporting: ReportsCosts | None = None
+    """Knows their reporting currencies and exchange rates."""
+    find_key: Callable[[str, str], object] | None = None
+    """Raises `NotFound` where a tenant has no such API key; without it none is asked about."""
+    places_of: Callable[[str], Places] = lambda _tenant_id: AS_THEY_ARE
+    """How a tenant is shown places in the journal."""
+
+
+NOTHING_KNOWN = KnownOfTenants()
+
+
 def make_router(
     questions: AsksQuestions,
     caller: Callable[..., Callable[..., Any]],
-    reporting: ReportsCosts | None = None,
+    known: KnownOfTenants = NOTHING_KNOWN,
     now: Callable[[], datetime] = clock.now,
-    find_key: Callable[[str, str], object] | None = None,
 ) -> APIRouter:
     """Routes for every question about usage.
 
@@ -111,18 +132,18 @@ def make_router(
         questions: answers them.
         caller: makes a FastAPI dependency that yields a `Caller` who has the permission, with
             `in_projects=True` also one who has it in some projects only.
-        reporting: knows tenants' reporting currencies and exchange rates.
+        known: what is known of tenants besides their events.
         now: the time that windows such as `30d` are counted back from.
-        find_key: raises `NotFound` where a tenant has no such API key; without it none is asked about.
     """
     router = APIRouter(tags=["usage"])
-    desk = _Desk(questions, reporting, now)
+    desk = _Desk(questions, known, now)
     for route in _GETS:
         _add_listing(router, desk, route, Depends(caller(route.permission, in_projects=True)))
     _add_query(router, desk, Depends(caller(Permission.USAGE_READ, in_projects=True)))
     _add_event(router, desk, Depends(caller(Permission.EVENTS_READ, in_projects=True)))
-    if find_key is not None:
-        _add_usage_of_key(router, desk, Depends(caller(Permission.USAGE_READ, in_projects=True)), find_key)
+    if known.find_key is not None:
+        reader = Depends(caller(Permission.USAGE_READ, in_projects=True))
+        _add_usage_of_key(router, desk, reader, known.find_key)
     return router
 
 
@@ -207,7 +228,7 @@ class _Desk:
     """Where every request for an answer goes."""
 
     questions: AsksQuestions
-    reporting: ReportsCosts | None
+    known: KnownOfTenants
     now: Callable[[], datetime]
 
     async def answer(
@@ -216,7 +237,8 @@ class _Desk:
         """Read the parameters, ask, and write the answer in the form that was asked for."""
         asked, by = Asked(given), looker.by
         tenant_id = by.tenant_for(asked.text("tenant_id"))
-        asker = Asker(tenant_id, by.zone, self.now(), self.reporting, looker.sight)
+        reporting, places = self.known.reporting, self.known.places_of(tenant_id)
+        asker = Asker(tenant_id, by.zone, self.now(), reporting, looker.sight, places)
         named = asked.choice("format", OutputFormat)
         form = choose_format(named, request.headers.get("accept", ""))
         view = read(asked, asker)

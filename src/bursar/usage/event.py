@@ -75,6 +75,7 @@ class UsageEvent(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     span_id: Identifier | None = None
     parent_span_id: Identifier | None = None
     tracking_token_id: Identifier | None = None
+    """The id of a tracking token, taken as it is said, as other ids are; `tracking_token` is looked up."""
     tracking_token: Identifier | None = None
     """A tracking token of the tenant; only its id is kept, as `tracking_token_id`."""
     service_type: Name | None = None

@@ -11,11 +11,14 @@ from decimal import Decimal  # noqa: TC003 - part of a value
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bursar.usage.allocations.claims import NO_CLAIMS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from bursar.units import Quantities
+    from bursar.usage.allocations.claims import Claims
     from bursar.usage.partial import Partial
     from bursar.usage.query import Filter
     from bursar.window import Window
@@ -49,6 +52,8 @@ class ExportScope:
     filters: tuple[Filter, ...] = ()
     shown_along: frozenset[str] | None = None
     """The projects of which what was sent along with events is shown (`sight.SENT_ALONG`); None: of all."""
+    claims: Claims = NO_CLAIMS
+    """Who bears the events; the same from the first piece to the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class UsageKey:
     currency: str
     cost_status: str
     rate_card: str | None
+    cost_centre: str
+    owner: str
     event_id: str | None = None
     user_id: str | None = None
     operation: str | None = None

@@ -24,11 +24,11 @@ from bursar.usage.costing import cost_event, parts_of, reported_picos
 from bursar.usage.known_services import NoServices, check_service, count_metadata, measure_of_service
 from bursar.usage.measure import measure_usage
 from bursar.usage.plain import ShortWay
-from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRecord, encode_event, fingerprint
+from bursar.usage.privacy.at_the_door import DefaultPrivacy, take_out
+from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRecord, encode_event
 from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
 from bursar.usage.redact import redact_text
-from bursar.usage.respelling import respelled
-from bursar.usage.tracking import NoTokens, name_project, name_token, tenant_of_token
+from bursar.usage.tracking import NamedToken, NoTokens, name_project, name_token, tenant_of_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bursar.usage.costing import Costed
     from bursar.usage.event import UsageEvent
     from bursar.usage.known_services import DeclaredService, Services
+    from bursar.usage.privacy.at_the_door import Privacy
     from bursar.usage.record import PlainRecord, UsageLine
     from bursar.usage.tracking import TrackingTokens
 
@@ -73,15 +74,22 @@ class Rejection:
     event_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OfTenants:
+    """What tenants have of their own that events are held to."""
+
+    services: Services = field(default_factory=NoServices)
+    tokens: TrackingTokens = field(default_factory=NoTokens)
+    privacy: Privacy = field(default_factory=DefaultPrivacy)
+
+
 class RecordMaker:
     """Makes usage records, each rated by its tenant's prices."""
 
-    def __init__(
-        self, books: PriceBooks, services: Services | None = None, tokens: TrackingTokens | None = None
-    ) -> None:
+    def __init__(self, books: PriceBooks, of_tenants: OfTenants | None = None) -> None:
+        of_tenants = of_tenants or OfTenants()
         self.books = books
-        self.tokens: TrackingTokens = NoTokens() if tokens is None else tokens
-        self.services: Services = NoServices() if services is None else services
+        self.tokens, self.services, self.privacy = of_tenants.tokens, of_tenants.services, of_tenants.privacy
         self.event_ids = EventIds()
 
 
@@ -106,8 +114,10 @@ class Intake:
     """The caller's, and those that accepted events name."""
     unpriced: int = 0
     """Records whose cost isn't known."""
-    tracked: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """How many records came by each tracking token: tenant and the token's id."""
+    tracked: dict[int, NamedToken] = field(default_factory=dict[int, "NamedToken"])
+    """The tracking tokens by which records came, by their place among all."""
+    redacted: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """How often something was taken out of the records: tenant and the name of its rule."""
 
     _short_way: ShortWay = field(init=False)
 
@@ -161,11 +171,12 @@ class Intake:
 
     def _has_taken_bound(self, event: UsageEvent, index: int) -> bool:
         """Add the record of an event that names a tracking token, or is of a caller bound to projects."""
-        is_tracked, tenant_id = event.tracking_token is not None, tenant_of_token(event, self.receipt.caller)
+        token, tenant_id = event.tracking_token, tenant_of_token(event, self.receipt.caller)
         if [*self._binding_reasons(event)] or not self._has_taken(event, index):
             return False
-        if is_tracked:
-            self.tracked[tenant_id, event.tracking_token_id or ""] += 1
+        if token is not None:
+            named = NamedToken(tenant_id, event.tracking_token_id or "", token)
+            self.tracked[self.encoded + len(self.records) - 1] = named
         return True
 
     def _binding_reasons(self, event: UsageEvent) -> Iterator[Reason]:
@@ -191,8 +202,7 @@ class Intake:
         content = _kept_part(event)
         if check_json_parts(event, content):
             return False
-        said = None if time is None else micros
-        plain = respelled(event, content)
+        kept = take_out(self.maker.privacy.of(tenant_id), event, content, None if time is None else micros)
         record = UsageRecord(
             v=RECORD_VERSION,
             kind=USAGE,
@@ -200,8 +210,8 @@ class Intake:
             tenant_id=tenant_id,
             key_id=receipt.caller.key_id,
             door=receipt.door,
-            fingerprint=fingerprint(plain, said),
-            spelled_fingerprint=None if plain == content else fingerprint(content, said),
+            fingerprint=kept.fingerprint,
+            spelled_fingerprint=kept.spelled_fingerprint,
             time=micros,
             units=None if measured.source is None else measured.units,
             units_source=measured.source,
@@ -211,10 +221,12 @@ class Intake:
             cost_reason=costed.reason,
             rate_card=costed.card.id if costed.card else None,
             event_id=self._id_for(index) if event.event_id is None else None,
-            event=msgspec.Raw(content),
+            event=msgspec.Raw(kept.content),
         )
         add_parts(record, event, measured, costed)
         self._add(record, event, costed)
+        for rule, times in kept.counts.items():
+            self.redacted[tenant_id, rule] += times
         return True
 
     def _declared(self, event: UsageEvent) -> DeclaredService | None:
@@ -292,8 +304,9 @@ def take_plain(
 
 
 def _short_way(maker: RecordMaker, receipt: Receipt, cards: dict[str, Card]) -> ShortWay:
-    declared = maker.services.declared_of(receipt.caller.tenant_id)
-    return ShortWay(maker.books, receipt, cards, declared.keys())
+    tenant_id = receipt.caller.tenant_id
+    declared = maker.services.declared_of(tenant_id)
+    return ShortWay(maker.books, receipt, cards, declared.keys(), maker.privacy.of(tenant_id))
 
 
 def _answer_to(event_id: str | None, record: PlainRecord) -> EventAnswer:

@@ -134,6 +134,16 @@ UNPRICED = {
     ]
 }
 
+UNALLOCATED = {
+    "parameters": [
+        _parameter("dimension", "`cost_centre` (the default) or `owner`.", _TEXT),
+        _parameter("limit", "At most so many projects, users and keys.", _number(10, 1, ROWS_LIMIT)),
+        *_WINDOW,
+        *_FILTERS,
+        *_FORM,
+    ]
+}
+
 _COMPARED: Schema = {"type": ["string", "number", "boolean", "null"]}
 _COMPARED_WITH: Schema = {"anyOf": [_COMPARED, {"type": "array", "items": _COMPARED}]}
 _COMPARISON: Schema = {

@@ -16,6 +16,7 @@ from bursar.money import PICOS_PER_UNIT
 from bursar.pricing.rating import CostStatus
 from bursar.usage.checks import check_json_parts
 from bursar.usage.event import JSON_BYTES_LIMIT
+from bursar.usage.privacy.cleaner import DEFAULT_CLEANER
 from bursar.usage.record import RECORD_VERSION, USAGE, PlainRecord, TokenUnits, encode_event, fingerprint
 from bursar.usage.respelling import holds_decimals
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bursar.pricing.tariff import TokenPrices
     from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
+    from bursar.usage.privacy.cleaner import Cleaner
 
 _PRICED = CostStatus.PRICED.value
 _SCALARS = frozenset([str, int, float, bool, type(None)])
@@ -37,15 +39,31 @@ _SCALARS = frozenset([str, int, float, bool, type(None)])
 class ShortWay:
     """Makes the plain records of one body."""
 
-    __slots__ = ("_book", "_careful", "_door", "_key_id", "_prices", "_receipt", "_tenant_id", "_used")
+    __slots__ = (
+        "_book",
+        "_careful",
+        "_door",
+        "_is_clean",
+        "_key_id",
+        "_prices",
+        "_receipt",
+        "_tenant_id",
+        "_used",
+    )
 
     def __init__(
-        self, books: PriceBooks, receipt: Receipt, used: dict[str, Card], declared: Iterable[str] = ()
+        self,
+        books: PriceBooks,
+        receipt: Receipt,
+        used: dict[str, Card],
+        declared: Iterable[str] = (),
+        cleaner: Cleaner = DEFAULT_CLEANER,
     ) -> None:
         """Rate by the caller's own prices; the rate cards that were used are put into `used`, by their id.
 
-        Events of `declared` service types need a closer look.
+        Events of `declared` service types need a closer look, and so do those that the cleaner would change.
         """
+        self._is_clean = cleaner.quick_look
         self._receipt = receipt
         self._tenant_id, self._key_id = receipt.caller.tenant_id, receipt.caller.key_id
         self._prices = books.of(self._tenant_id)
@@ -61,7 +79,7 @@ class ShortWay:
         """
         receipt, time = self._receipt, event.time
         micros = receipt.received if time is None else clock.to_micros(time)
-        if not self._is_plain(event, micros):
+        if not self._is_plain(event, micros) or not self._is_clean(event):
             return None
         prices = self._prices_for(event, time or receipt.now)
         if prices is None:

@@ -1,8 +1,8 @@
 """What usage can be grouped and filtered by: every dimension of an event, and its tags.
 
-The tenant is not among them: it is the caller's, never the question's. The names here are the only
-ones that reach SQL as column names; a tag's key always travels as a bound value. Aliases are those
-of the replaced systems and of everyday speech.
+Two are said by allocations (`allocations/`) and not by the event. The tenant is not among them: it is
+the caller's, never the question's. The names here are the only ones that reach SQL as column names; a
+tag's key always travels as a bound value. Aliases are those of the replaced systems and of everyday speech.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ TAG_PREFIX = "tag:"
 TAG_KEY_LIMIT = 64
 PERIOD = "period"
 """The column that holds the time grain; ordered by like any other dimension."""
+ALLOCATED = frozenset({"cost_centre", "owner"})
+"""Dimensions that no event carries: allocations say them of its key, project or user, as of its day."""
+UNALLOCATED = "unallocated"
+"""The value of such a dimension where nobody claims the event; nothing may be called so."""
 
 
 class Kind(StrEnum):
@@ -77,6 +81,8 @@ DIMENSIONS: dict[str, Dimension] = {
         ("cost_reason", Kind.TEXT, "why it has no price, or how it came by one"),
         ("rate_card", Kind.TEXT, "the prices that were used"),
         ("units_source", Kind.TEXT, "what the units were read from"),
+        ("cost_centre", Kind.TEXT, "the cost centre of its key, project or user then, else unallocated"),
+        ("owner", Kind.TEXT, "the owner of its key, project or user then, else unallocated"),
     )
 }
 
@@ -100,6 +106,8 @@ DIMENSION_ALIASES: dict[str, str] = {
     "sessions": "session_id",
     "keys": "key_id",
     "environments": "environment",
+    "cost_centres": "cost_centre",
+    "owners": "owner",
 }
 
 

@@ -17,6 +17,7 @@ from bursar.errors import Invalid, Reason
 from bursar.identity.page import decode_cursor, encode_cursor
 from bursar.usage.asked import Asked, must
 from bursar.usage.periods import Grain
+from bursar.usage.places import AS_THEY_ARE, Places
 from bursar.usage.query import (
     EVENTS_DEFAULT,
     ROWS_DEFAULT,
@@ -62,6 +63,8 @@ class Asker:
     """Knows in which currency its costs are told."""
     sight: Sight = SEES_ALL
     """How far it sees: every window and filter that is read for it stays within."""
+    places: Places = AS_THEY_ARE
+    """How it is shown where a page of events ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,9 @@ def read_event_page(
     """
     limit, offset = asked.number("limit", EVENTS_DEFAULT), asked.number("offset", 0)
     cursor_text = asked.text("cursor")
-    cursor = asked.collect(lambda: parse_cursor(cursor_text)) if cursor_text is not None else None
+    cursor = (
+        asked.collect(lambda: parse_cursor(cursor_text, asker.places)) if cursor_text is not None else None
+    )
     counted = asked.flag("total_count") or is_counted
     scene = read_scene(asked, asker, default_window)
     page = asked.collect(
@@ -173,13 +178,13 @@ def canonical_measure(name: str) -> str:
     return measure.name if measure else name
 
 
-def format_cursor(cursor: EventCursor) -> str:
+def format_cursor(cursor: EventCursor, places: Places) -> str:
     """An opaque text that `parse_cursor` reads back."""
-    packed = _CURSOR.pack(clock.to_micros(cursor.time), cursor.seq)
+    packed = _CURSOR.pack(clock.to_micros(cursor.time), places.show(cursor.seq))
     return encode_cursor(packed)
 
 
-def parse_cursor(text: str) -> EventCursor:
+def parse_cursor(text: str, places: Places) -> EventCursor:
     """The place that a `next_cursor` named.
 
     Raises:
@@ -187,7 +192,7 @@ def parse_cursor(text: str) -> EventCursor:
     """
     try:
         micros, seq = _CURSOR.unpack(decode_cursor(text))
-        return EventCursor(clock.from_micros(micros), seq)
+        return EventCursor(clock.from_micros(micros), places.find(seq))
     except (ValueError, struct.error, OverflowError):
         message = "cursor is the next_cursor of an earlier answer, unchanged."
         raise Invalid(message, reasons=(Reason("cursor", "bad_cursor", message),)) from None

@@ -13,14 +13,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bursar.described import DESCRIBED
-from bursar.errors import Invalid
+from bursar.errors import Invalid, Reason
 from bursar.usage.query import Filter, FilterOp, filter_faults
 from bursar.usage.query_answer import Amount  # noqa: TC001 - FastAPI reads the annotations
+from bursar.usage.query_dimensions import ALLOCATED
 from bursar.usage.stored_event import StoredCost  # noqa: TC001 - FastAPI reads the annotations
 from bursar.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Selection:
     """Only events that were recorded no later than the one of this id."""
 
     def __post_init__(self) -> None:
-        reasons = tuple(filter_faults(self.filters))
+        reasons = (*filter_faults(self.filters), *_allocation_faults(self.filters))
         if reasons:
             raise Invalid(" ".join(reason.message for reason in reasons), reasons=reasons)
 
@@ -54,6 +55,14 @@ class Selection:
             ],
             "up_to_event": self.up_to_event,
         }
+
+
+def _allocation_faults(filters: tuple[Filter, ...]) -> Iterator[Reason]:
+    """Who bears an event may change between looking and changing; what the event says of itself can't."""
+    for one in filters:
+        if one.dimension in ALLOCATED:
+            message = f"{one.dimension} can't select events here; name their project_id, user_id or key_id."
+            yield Reason(f"filters.{one.dimension}", "not_selectable", message)
 
 
 def selection_of(said: Mapping[str, Any]) -> Selection:

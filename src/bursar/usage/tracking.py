@@ -7,7 +7,7 @@ who may ingest in all of their tenant, never come here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bursar.errors import Reason
 
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from bursar.identity.caller import Caller
     from bursar.identity.tokens.store import KnownToken
     from bursar.usage.event import UsageEvent
+
+
+class NamedToken(NamedTuple):
+    """A token that an event named."""
+
+    tenant_id: str
+    id: str
+    token: str
+    """Its characters."""
 
 
 class TrackingTokens(Protocol):

@@ -21,6 +21,7 @@ from bursar.storage.duckdb.rollup import (
     rollup_sums,
 )
 from bursar.storage.duckdb.schema import create_tables
+from tests.support.rounds import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +198,7 @@ def test_a_step_that_fails_leaves_everything_as_it_was(store: duckdb.DuckDBPyCon
     assert rows_of(store) == HOURS
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=rounds(3), deadline=None)
 @given(seed=st.integers(0, 2**32), batches=st.integers(1, 12))
 def test_rollups_say_what_raw_rows_say_whatever_comes_between_steps(seed: int, batches: int) -> None:
     chance = random.Random(seed)

@@ -18,6 +18,7 @@ from bursar.usage.periods import Grain
 from bursar.usage.query import EventCursor, EventPage, Filter, FilterOp, Order, UsageQuery
 from bursar.window import Window, parse_zone
 from tests.support.random_usage import queries
+from tests.support.rounds import rounds
 from tests.support.usage_rows import Ledger, an_event
 
 OCTOBER = Window(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
@@ -68,7 +69,7 @@ def test_percentiles_are_ranks_in_summed_buckets() -> None:
 
 
 @given(query=queries())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=rounds(15))
 def test_every_read_of_a_table_is_restricted_to_the_tenant(query: UsageQuery) -> None:
     text = text_of(query)
     reads = re.findall(r"FROM (?:usage|latency)_\w+ (.{24})", text)

@@ -74,6 +74,8 @@ FOCUS_COLUMNS: tuple[ExportColumn, ...] = tuple(
         ("x_ServiceTier", _TEXT, "default, flex, priority, …"),
         ("x_Batch", _TEXT, "`true` for calls in a batch"),
         ("x_Speed", _TEXT, "the speed that was paid for"),
+        ("x_CostCentre", _TEXT, "the cost centre of its key, project or user then, else `unallocated`"),
+        ("x_Owner", _TEXT, "the owner of its key, project or user then, else `unallocated`"),
         ("x_EventId", _TEXT, "the event; at the grain of events only"),
         ("x_EventTime", _TIME, "its time to the microsecond; at the grain of events only"),
         ("x_User", _TEXT, "its user; at the grain of events only"),

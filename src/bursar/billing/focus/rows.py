@@ -188,6 +188,8 @@ def _own(key: ChargeKey, charge: Charge, card: Card | None, grain: FocusGrain) -
         "x_ServiceTier": usage.service_tier,
         "x_Batch": None if usage.batch is None else str(usage.batch).lower(),
         "x_Speed": usage.speed,
+        "x_CostCentre": usage.cost_centre,
+        "x_Owner": usage.owner,
         "x_EventId": usage.event_id,
         "x_EventTime": rfc3339(usage.period) if grain is FocusGrain.EVENT else None,
         "x_User": usage.user_id,

@@ -21,6 +21,7 @@ from bursar import clock, ids
 from bursar.billing.registered import RecordedRule
 from bursar.billing.registry import Author, Registry
 from bursar.billing.rules.bodies import RuleIn, RuleOut, RulesOut, TrialAnswer, TrialBody
+from bursar.identity.audit.noting import note_before
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
 from bursar.identity.permissions import Permission
@@ -137,6 +138,7 @@ def _add_changes(router: APIRouter, desk: _Desk) -> None:
     def withdraw_billing_rule(rule_id: RuleId, caller: Caller = desk.admin) -> RuleOut:
         """Let a rule count no more, whatever an event's time; what it has rated keeps its cost."""
         by = Author(caller.tenant_id, caller.key_id, desk.now())
+        note_before(RuleOut.of(desk.registry.rule(by.tenant_id, rule_id)).model_dump(mode="json"))
         made = desk.registry.withdraw_rule(rule_id, by)
         log.info("a billing rule was withdrawn", tenant=by.tenant_id, key=by.key_id, rule=rule_id)
         return RuleOut.of(made)

@@ -20,6 +20,7 @@ from bursar import clock, ids
 from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan, refuse_unfit
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
+from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import PLAIN_TEXT, Strict
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
@@ -136,6 +137,7 @@ def make_router(
     def end_seats(plan_id: PlanId, body: SeatEndIn, caller: Caller = admin) -> SeatPlanOut:
         """Let a plan end; days that are recorded stay. One that ends when it starts never begins."""
         plan = store.plan(caller.tenant_id, plan_id)
+        note_before(SeatPlanOut.of(plan).model_dump(mode="json"))
         ends = body.ends or max(now().date() + timedelta(days=1), plan.starts)
         if ends != plan.starts:
             refuse_unfit(replace(plan, ends=ends))

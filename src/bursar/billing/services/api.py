@@ -6,6 +6,7 @@ Each change makes a version; a retired service's versions stay readable. The bui
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from bursar.billing.built_in import BUILT_IN_SERVICES
 from bursar.billing.registry import Author, Registry
 from bursar.billing.services.bodies import ServiceIn, ServiceOut, ServicesOut
 from bursar.errors import Invalid, NotFound, Reason
+from bursar.identity.audit.noting import note_before
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
 from bursar.identity.permissions import Permission
@@ -96,6 +98,7 @@ def _add_changes(
             raise Invalid(text, reasons=(Reason("service_type", "contradiction", text),))
         exact = exact_body(ServiceIn, await request.body())
         by = author(caller, body.tenant_id)
+        _note_latest(registry, by.tenant_id, service_type)
         made = await run_in_threadpool(lambda: registry.change(exact.registered(), by))
         log.info("a service was changed", tenant=by.tenant_id, key=by.key_id, service=service_type)
         return ServiceOut.of(made)
@@ -104,6 +107,14 @@ def _add_changes(
     def retire_service(service_type: TypeInPath, caller: Caller = admin) -> ServiceOut:
         """Retire a service: its events are no longer checked, nor billed as it says."""
         by = author(caller)
+        _note_latest(registry, by.tenant_id, service_type)
         made = registry.retire(service_type, by)
         log.info("a service was retired", tenant=by.tenant_id, key=by.key_id, service=service_type)
         return ServiceOut.of(made)
+
+
+def _note_latest(registry: Registry, tenant_id: str, service_type: str) -> None:
+    """Tell the audit log what is about to change; of what there isn't, the change itself says so."""
+    with suppress(NotFound):
+        latest = registry.versions_of(tenant_id, service_type)[-1]
+        note_before(ServiceOut.of(latest).model_dump(mode="json"))

@@ -30,7 +30,8 @@ class AuditActorOut(BaseModel):
     """Who did it."""
 
     kind: str = Field(
-        description="`key`, `user`, `socket` (the operator on the server's machine), `anonymous`, `system`."
+        description="`key`, `user`, `socket` (the operator on the server's machine), `command` (the same"
+        " without a server; its id is the machine's account), `anonymous`, `system`."
     )
     id: str
     is_operator: bool

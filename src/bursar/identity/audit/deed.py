@@ -18,6 +18,8 @@ USER_PREFIX = "usr_"
 """How the ids of people begin; their callers carry them where others carry a key's."""
 SYSTEM = "system"
 """Kind of actor: Bursar itself."""
+COMMAND = "command"
+"""Kind of actor: a command on a ledger that no server is in between of; its id is the machine's account."""
 
 
 class Outcome(StrEnum):
@@ -36,7 +38,7 @@ class Actor(msgspec.Struct, frozen=True):
     """Who did it."""
 
     kind: str
-    """`key`, `user`, `socket` (the operator on this machine), `anonymous` or `system`."""
+    """`key`, `user`, `socket` (the operator on this machine), `command`, `anonymous` or `system`."""
     id: str
     is_operator: bool = False
 

@@ -21,10 +21,16 @@ DEPTH_LIMIT = 5
 MASK = "***"
 CUT = "…"
 _SECRET_NAMES = re.compile(
-    r"(^|_)(key|secret|password|passphrase|token|jwt|authorization|cookie|credential|credentials|link|otp)$",
-    re.IGNORECASE,
+    r"(^|_)((api|access|secret|private)?key|(client)?secrets?|passwords?|passwd|pwd|passphrase|token|jwt|bearer"
+    r"|authorization|cookie|credentials?|dsn|link|otp)$"
 )
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
+"""`apiKey`, `Api-Key` and `api_key` are one name: what a client sent is written down before it is read."""
 _PUBLIC_NAMES = frozenset({"idempotency_key", "tracking_token"})
+_NAMED_AFTER_FINDS = frozenset({"detectors"})
+"""Objects whose fields are named after what is looked for in texts: `key` there says what becomes of keys."""
+_CHOICES = frozenset({"off", "mark", "hash", "drop"})
+"""What may stand there under a secret's name; anything else that a client wrote there may be a secret."""
 _SECRET_SHAPES = re.compile(
     # Keys of Bursar and of providers, JSON web tokens, and passwords in URLs.
     r"bur[a-z]?_[A-Za-z0-9_-]{8,}"
@@ -50,16 +56,21 @@ def showable(value: Any, depth: int = DEPTH_LIMIT) -> Any:  # noqa: ANN401 - wha
 
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name holds a secret."""
-    return name not in _PUBLIC_NAMES and _SECRET_NAMES.search(name) is not None
+    plain = _BETWEEN_WORDS.sub("_", name).lower()
+    return plain not in _PUBLIC_NAMES and _SECRET_NAMES.search(plain) is not None
 
 
-def _showable_fields(fields: Mapping[str, Any], depth: int) -> Any:  # noqa: ANN401 - JSON
+def _showable_fields(fields: Mapping[str, Any], depth: int, told: frozenset[str] = frozenset()) -> Any:  # noqa: ANN401 - JSON
     if depth == 0:
         return CUT
-    shown = {
-        _showable_text(name): MASK if is_secret_name(name) and value else showable(value, depth - 1)
-        for name, value in list(fields.items())[:ITEMS_LIMIT]
-    }
+    shown: dict[str, Any] = {}
+    for name, value in list(fields.items())[:ITEMS_LIMIT]:
+        if is_secret_name(name) and value and str(value) not in told:
+            shown[_showable_text(name)] = MASK
+        elif name in _NAMED_AFTER_FINDS and isinstance(value, dict):
+            shown[name] = _showable_fields(value, depth - 1, _CHOICES)  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            shown[_showable_text(name)] = showable(value, depth - 1)
     if len(fields) > ITEMS_LIMIT:
         shown[CUT] = len(fields) - ITEMS_LIMIT
     return shown

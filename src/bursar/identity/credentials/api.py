@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Path
 
 from bursar import clock
 from bursar.identity.api import Asked, shown
+from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.credentials.bodies import (
@@ -82,14 +83,25 @@ def _add_changes(
     ) -> CredentialOut:
         """Replace a credential's secret; the one before is overwritten."""
         author = Author(caller.key_id, now())
+        note_masked(vault, caller.tenant_id, credential_id)
         made = vault.replace(caller.tenant_id, credential_id, body.secret, author)
         return tell("a credential was replaced", CredentialOut.of(made), caller)
 
     @router.delete(ONE)
     def revoke_credential(credential_id: IdInPath, caller: Caller = admin) -> CredentialOut:
         """Revoke a credential: its secret is destroyed, what is known of it stays. Twice is harmless."""
+        note_masked(vault, caller.tenant_id, credential_id)
         made = vault.revoke(caller.tenant_id, credential_id, Author(caller.key_id, now()))
         return tell("a credential was revoked", CredentialOut.of(made), caller)
+
+
+def note_masked(vault: Vault, tenant_id: str, credential_id: str) -> None:
+    """Tell the audit log what is about to change, masked.
+
+    Raises:
+        NotFound: the tenant has no such credential.
+    """
+    note_before(CredentialOut.of(vault.store.credential(tenant_id, credential_id)).model_dump(mode="json"))
 
 
 def _add_keys(router: APIRouter, vault: Vault, caller: Callable[[Permission], Callable[..., Any]]) -> None:

@@ -33,6 +33,8 @@ class Counted(StrEnum):
     KEY = "key"
     TENANT = "tenant"
     ADDRESS = "address"
+    TOKEN = "token"  # noqa: S105 - a word
+    """A tracking token, whose events are counted one by one."""
 
 
 # Two policies are the same only if they are one: comparing fields would take longer than counting.
@@ -99,8 +101,11 @@ class Verdict:
             Counted.KEY: "this key",
             Counted.TENANT: "all keys of this tenant together",
             Counted.ADDRESS: "this address",
+            Counted.TOKEN: "this tracking token",
         }[self.tightest.counted]
         what = "posts of events" if self.tightest.use is Use.INGEST else "requests other than posts of events"
+        if self.tightest.counted is Counted.TOKEN:
+            what = "events"
         text = (
             f"Too many {what}: {limit.per_minute} a minute and {limit.burst} at once are allowed"
             f" for {counted}; try again in {wait} s."

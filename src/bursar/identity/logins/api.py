@@ -1,7 +1,7 @@
-"""Logging in and out over HTTP: `/api/v1/auth/login`, `token`, `refresh`, `logout`, `me`.
+"""Ways in and out over HTTP, below `/api/v1/auth`: `login`, `token`, `refresh`, `accept`, `forgot`.
 
-The first three are open: what they are given is the credential. The rules are in `logins.py`; who asks is
-found in `app`, errors become problem documents there.
+And for who is in: `password`, `logout`, `me`. The others are open: what they are given is the credential. The
+rules are in `logins.py`; who asks is found in `app`, errors become problem documents there.
 """
 
 from __future__ import annotations
@@ -19,10 +19,32 @@ from pydantic import BaseModel, ValidationError
 
 from bursar import clock
 from bursar.errors import Invalid, Malformed, Reason, UnsupportedMedia
-from bursar.identity.caller import Caller
-from bursar.identity.logins.bodies import LoginIn, LogoutIn, MeOut, RenewalIn, TokensOut
-from bursar.identity.logins.logins import Issued, Logins
-from bursar.identity.logins.session import Origin
+from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.logins.bodies import (
+    CookiesOut,
+    ForgotIn,
+    ForgotOut,
+    LinkUseIn,
+    LoginIn,
+    LogoutIn,
+    MeOut,
+    PasswordChangeIn,
+    RenewalIn,
+    TokensOut,
+)
+from bursar.identity.logins.cookies import (
+    csrf_token,
+    drop_cookies,
+    names_for,
+    read_cookie,
+    refuse_foreign_page,
+    refuse_forged_renewal,
+    set_cookies,
+)
+from bursar.identity.logins.following import Following
+from bursar.identity.logins.forgetting import ForgottenPasswords
+from bursar.identity.logins.logins import Logins
+from bursar.identity.logins.session import Issued, Origin
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -46,34 +68,58 @@ class Asking:
     """A FastAPI dependency that gives the `Whoever`, of any permission."""
     address: Callable[[Any], str | None]
     """The client's address, of an ASGI scope."""
+    is_secure: Callable[[Any], bool]
+    """Whether the client speaks TLS, of an ASGI scope."""
 
 
-def make_router(logins: Logins, asking: Asking, now: Callable[[], datetime] = clock.now) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the endpoints work with."""
+
+    logins: Logins
+    following: Following
+    forgotten: ForgottenPasswords
+
+
+def make_router(door: Door, asking: Asking, now: Callable[[], datetime] = clock.now) -> APIRouter:
     """The endpoints over these logins."""
     router = APIRouter(prefix="/api/v1/auth", tags=["identity"])
+    logins = door.logins
     _add_ways_in(router, logins, asking, now)
     _add_token(router, logins, asking, now)
-    _add_ways_out(router, logins, Depends(asking.whoever), now)
+    _add_links(router, door, asking, now)
+    _add_password(router, logins, asking, now)
+    _add_logout(router, logins, asking, now)
+    _add_self(router, logins, Depends(asking.whoever), now)
     return router
 
 
 def _add_ways_in(router: APIRouter, logins: Logins, asking: Asking, now: Callable[[], datetime]) -> None:
+    browser = _Browser(logins, asking)
+
     @router.post("/login")
-    def log_in(body: LoginIn, request: Request, response: Response) -> TokensOut:
+    def log_in(body: LoginIn, request: Request, response: Response) -> TokensOut | CookiesOut:
         """Log in with an e-mail address and a password.
 
         Every failure looks alike: an unknown address, a wrong password, a suspended user, too many wrong
         passwords lately.
         """
-        return _shown(logins.log_in(body.credentials(), _origin_of(request, asking), now()), response)
+        if body.cookies:
+            refuse_foreign_page(request.headers.raw)
+        issued = logins.log_in(body.credentials(), origin_of(request, asking), now())
+        return browser.shown(issued, request, response) if body.cookies else _shown(issued, response)
 
     @router.post("/refresh")
-    def refresh_login(body: RenewalIn, response: Response) -> TokensOut:
-        """Get the next tokens for a refresh token, which counts once.
+    def refresh_login(
+        request: Request, response: Response, body: RenewalIn | None = None
+    ) -> TokensOut | CookiesOut:
+        """Get the next tokens for a refresh token, which counts once; without a body, for a cookie's.
 
         One that was used before ends its session: of the two who hold it, one has stolen it.
         """
-        return _shown(logins.go_on(body.refresh_token, now()), response)
+        if body is not None:
+            return _shown(logins.go_on(body.refresh_token, now()), response)
+        return browser.shown(logins.go_on(browser.refresh_token(request), now()), request, response)
 
 
 def _add_token(router: APIRouter, logins: Logins, asking: Asking, now: Callable[[], datetime]) -> None:
@@ -95,20 +141,70 @@ def _add_token(router: APIRouter, logins: Logins, asking: Asking, now: Callable[
         asked = _read_form(request.headers.get("content-type", ""), await request.body())
         match asked:
             case LoginIn():
-                origin = _origin_of(request, asking)
+                origin = origin_of(request, asking)
                 issued = await run_in_threadpool(logins.log_in, asked.credentials(), origin, now())
             case RenewalIn():
                 issued = await run_in_threadpool(logins.go_on, asked.refresh_token, now())
         return _shown(issued, response)
 
 
-def _add_ways_out(router: APIRouter, logins: Logins, known: Any, now: Callable[[], datetime]) -> None:  # noqa: ANN401 - see `CallerDependency`
+def _add_links(router: APIRouter, door: Door, asking: Asking, now: Callable[[], datetime]) -> None:
+    @router.post("/accept")
+    def accept_link(body: LinkUseIn, request: Request, response: Response) -> TokensOut | CookiesOut:
+        """Follow a link, once: set the password by which to log in from now on, and log in.
+
+        An invitation, a reset, or the first admin's link, which also says who they are.
+        """
+        if body.cookies:
+            refuse_foreign_page(request.headers.raw)
+        issued = door.following.follow(body.ask(), origin_of(request, asking), now())
+        if body.cookies:
+            return _Browser(door.logins, asking).shown(issued, request, response)
+        return _shown(issued, response)
+
+    @router.post("/forgot", status_code=HTTPStatus.ACCEPTED)
+    def forget_password(body: ForgotIn) -> ForgotOut:
+        """Let a link for a new password be mailed to an address, if somebody of the tenant has it.
+
+        The answer is the same, and takes the same time, for every address.
+        """
+        door.forgotten.ask(body.tenant_id, body.email, now())
+        return ForgotOut()
+
+
+def _add_password(router: APIRouter, logins: Logins, asking: Asking, now: Callable[[], datetime]) -> None:
+    known: Any = Depends(asking.whoever)
+
+    @router.post("/password")
+    def change_password(
+        body: PasswordChangeIn, request: Request, response: Response, who: Whoever = known
+    ) -> TokensOut | CookiesOut:
+        """Choose another password: every session of yours ends, this one goes on with new tokens.
+
+        For people; a key has no password.
+        """
+        if who.session_id is None:
+            message = "Only people have a password; `POST /api/v1/keys/{id}/rotate` changes a key."
+            raise Invalid(message)
+        user = logins.users.user(who.caller.tenant_id, who.caller.key_id)
+        issued = logins.change_password(user, body.change(), origin_of(request, asking), now())
+        if body.cookies:
+            return _Browser(logins, asking).shown(issued, request, response)
+        return _shown(issued, response)
+
+
+def _add_logout(router: APIRouter, logins: Logins, asking: Asking, now: Callable[[], datetime]) -> None:
+    known: Any = Depends(asking.whoever)
+
     @router.post("/logout", status_code=HTTPStatus.NO_CONTENT)
-    def log_out(body: LogoutIn | None = None, who: Whoever = known) -> None:
+    def log_out(
+        request: Request, response: Response, body: LogoutIn | None = None, who: Whoever = known
+    ) -> None:
         """End this session, or every session of this user: at once here, within 5 seconds elsewhere.
 
         With a key there is nothing to end.
         """
+        _Browser(logins, asking).forget(request, response)
         tenant_id = who.caller.tenant_id
         if who.session_id is None:
             return
@@ -117,6 +213,10 @@ def _add_ways_out(router: APIRouter, logins: Logins, known: Any, now: Callable[[
         else:
             logins.log_out(tenant_id, who.session_id, now())
 
+
+def _add_self(
+    router: APIRouter, logins: Logins, known: CallerDependency, now: Callable[[], datetime]
+) -> None:
     @router.get("/me")
     def who_am_i(who: Whoever = known) -> MeOut:
         """Who asks, what they may do, and which sessions of theirs count. For keys too."""
@@ -127,13 +227,52 @@ def _add_ways_out(router: APIRouter, logins: Logins, known: Any, now: Callable[[
         return MeOut.of(caller, user, logins.store.sessions(user.tenant_id, user.id, now()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Browser:
+    """Logins that live in cookies."""
+
+    logins: Logins
+    asking: Asking
+
+    def shown(self, issued: Issued, request: Request, response: Response) -> CookiesOut:
+        """Put the tokens into cookies."""
+        keys = self.logins.keys
+        response.headers["cache-control"] = "no-store"
+        for line in set_cookies(keys, issued, is_secure=self.asking.is_secure(request.scope)):
+            response.headers.append("set-cookie", line)
+        return CookiesOut.of(issued, csrf_token(keys, issued.session.id))
+
+    def refresh_token(self, request: Request) -> str:
+        """The refresh token in the browser's cookie.
+
+        Raises:
+            Invalid: there is none.
+            ForgedRequest: it isn't our own page that asks.
+        """
+        is_secure = self.asking.is_secure(request.scope)
+        found = read_cookie(request.headers.raw, names_for(is_secure=is_secure).refresh)
+        if found is None:
+            message = "is needed: in the body, or in the cookie of a login with cookies"
+            raise Invalid(reasons=(Reason("refresh_token", "missing", message),))
+        refuse_forged_renewal(request.headers.raw, is_secure=is_secure)
+        return found
+
+    def forget(self, request: Request, response: Response) -> None:
+        """Let a browser that has cookies of a login forget them."""
+        is_secure = self.asking.is_secure(request.scope)
+        if read_cookie(request.headers.raw, names_for(is_secure=is_secure).session) is not None:
+            for line in drop_cookies(is_secure=is_secure):
+                response.headers.append("set-cookie", line)
+
+
 def _shown(issued: Issued, response: Response) -> TokensOut:
     # RFC 6749, 5.1: nothing on the way may keep tokens.
     response.headers["cache-control"] = "no-store"
     return TokensOut.of(issued)
 
 
-def _origin_of(request: Request, asking: Asking) -> Origin:
+def origin_of(request: Request, asking: Asking) -> Origin:
+    """From where somebody logs in."""
     client = request.headers.get("user-agent")
     shown = "".join(letter for letter in client if letter.isprintable())[:_CLIENT_LIMIT] if client else None
     return Origin(asking.address(request.scope), shown)

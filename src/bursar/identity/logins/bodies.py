@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from bursar.identity.bodies import ChosenId, Strict
-from bursar.identity.logins.logins import Credentials, Issued
+from bursar.identity.bodies import ChosenId, Name, Strict
+from bursar.identity.logins.following import FollowAsk
+from bursar.identity.logins.logins import Credentials, PasswordChange
 from bursar.identity.tenant import DEFAULT_TENANT_ID
+from bursar.identity.users.bodies import NO_CONTROLS, TYPED_LIMIT, Email, Typed, UserOut
 
 if TYPE_CHECKING:
     from bursar.identity.caller import Caller
-    from bursar.identity.logins.session import Session
+    from bursar.identity.logins.session import Issued, Session
     from bursar.identity.users.user import User
 
-TYPED_LIMIT = 1024
-"""Longest address, password or token that is looked at: hashing must cost the same for everybody."""
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
-
-Typed = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT)]
-TypedEmail = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT, pattern=_NO_CONTROLS)]
+TypedEmail = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT, pattern=NO_CONTROLS)]
 NamedTenant = Annotated[
     ChosenId, Field(description="The tenant to log in to.", validate_default=True, examples=["default"])
 ]
+
+
+InCookies: bool = Field(
+    default=False, description="For pages of this server: the tokens come in cookies, not in the answer."
+)
 
 
 class LoginIn(Strict):
@@ -33,6 +35,7 @@ class LoginIn(Strict):
     email: TypedEmail = Field(examples=["ada@example.com"])
     password: Typed = Field(repr=False)
     tenant_id: NamedTenant = DEFAULT_TENANT_ID
+    cookies: bool = InCookies
 
     def credentials(self) -> Credentials:
         """What was typed."""
@@ -45,37 +48,49 @@ class RenewalIn(Strict):
     refresh_token: Typed = Field(repr=False)
 
 
+class LinkUseIn(Strict):
+    """A link that is followed."""
+
+    token: Typed = Field(repr=False, description="What stands behind the `#` of the link.")
+    password: Typed = Field(repr=False, description="The one to log in with from now on.")
+    email: Email | None = Field(default=None, description="Only for the first admin's link: who they are.")
+    name: Name | None = Field(default=None, description="As above.")
+    cookies: bool = InCookies
+
+    def ask(self) -> FollowAsk:
+        """What was typed."""
+        return FollowAsk(self.token, self.password, self.email, self.name)
+
+
+class PasswordChangeIn(Strict):
+    """Another password for who is logged in."""
+
+    current_password: Typed = Field(repr=False)
+    password: Typed = Field(repr=False, description="The one to log in with from now on.")
+    cookies: bool = InCookies
+
+    def change(self) -> PasswordChange:
+        """What was typed."""
+        return PasswordChange(self.current_password, self.password)
+
+
+class ForgotIn(Strict):
+    """Whose password is to be set anew."""
+
+    email: TypedEmail = Field(examples=["ada@example.com"])
+    tenant_id: NamedTenant = DEFAULT_TENANT_ID
+
+
+class ForgotOut(BaseModel):
+    """The same answer for every address."""
+
+    message: str = "If somebody has this address, a link is on its way to it. It counts for an hour, once."
+
+
 class LogoutIn(Strict):
     """What ends."""
 
     everywhere: bool = Field(default=False, description="Every session of the user, not only this one.")
-
-
-class UserOut(BaseModel):
-    """A person, as their tenant sees them."""
-
-    id: str
-    tenant_id: str
-    email: str
-    name: str
-    state: Literal["active", "suspended"]
-    has_password: bool = Field(description="False until the invitation was followed.")
-    created_at: datetime
-    last_login_at: datetime | None
-
-    @classmethod
-    def of(cls, user: User) -> UserOut:
-        """The user as they are shown."""
-        return cls(
-            id=user.id,
-            tenant_id=user.tenant_id,
-            email=user.email,
-            name=user.name,
-            state=user.state.value,
-            has_password=user.has_password,
-            created_at=user.created_at,
-            last_login_at=user.last_login_at,
-        )
 
 
 class TokensOut(BaseModel):
@@ -97,6 +112,27 @@ class TokensOut(BaseModel):
             access_token=issued.access_token,
             expires_in=issued.access_seconds,
             refresh_token=issued.refresh_token,
+            session_expires_at=issued.session.expires_at,
+            user=UserOut.of(issued.user),
+        )
+
+
+class CookiesOut(BaseModel):
+    """What a login of a browser brings beside its cookies."""
+
+    csrf_token: str = Field(
+        description="Send it as `X-CSRF-Token` to change anything; also in `bursar_csrf`."
+    )
+    expires_in: int = Field(description="Seconds for which the session's cookie counts; then refresh it.")
+    session_expires_at: datetime = Field(description="Then somebody has to log in again.")
+    user: UserOut
+
+    @classmethod
+    def of(cls, issued: Issued, csrf_token: str) -> CookiesOut:
+        """The login, without its tokens."""
+        return cls(
+            csrf_token=csrf_token,
+            expires_in=issued.access_seconds,
             session_expires_at=issued.session.expires_at,
             user=UserOut.of(issued.user),
         )

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bursar import ids
-from bursar.errors import BadToken, EndedSession, WrongLogin
+from bursar.errors import BadToken, EndedSession, Reason, WrongLogin
+from bursar.identity.audit.noting import Account, note_account
 from bursar.identity.logins.access_token import AccessClaims, SigningKeys, sign
 from bursar.identity.logins.attempts import attempt_key
 from bursar.identity.logins.session import (
+    Issued,
     Origin,
     Session,
     SessionEnd,
@@ -22,12 +24,15 @@ from bursar.identity.logins.session import (
     make_refresh_token,
 )
 from bursar.identity.logins.store import Exchange
+from bursar.identity.users.passwords import refuse_weak
 from bursar.identity.users.user import UserState, normal_email
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bursar.identity.logins.attempts import Attempts
     from bursar.identity.logins.people import People
+    from bursar.identity.logins.session import Standing
     from bursar.identity.logins.store import LoginStore
     from bursar.identity.users.passwords import Passwords
     from bursar.identity.users.store import KeptLogin, UserStore
@@ -44,14 +49,11 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
-    """What a login, or going on with one, brings."""
+class PasswordChange:
+    """What somebody types to log in with another password from now on."""
 
-    user: User
-    session: Session
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    access_seconds: int
+    current: str = field(repr=False)
+    new: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,17 @@ class Logins:
             WrongLogin: nobody has, or they may not log in (at this moment).
             Overloaded: too many are logging in.
         """
-        user = self._who(credentials, now)
+        return self.begin(self._who(credentials, now), origin, now)
+
+    def begin(self, user: User, origin: Origin, now: datetime) -> Issued:
+        """Begin a session for somebody who has proven by other means than a password who they are.
+
+        Raises:
+            WrongLogin: they may not log in.
+            NotFound: there is no such user any more.
+        """
+        if user.state is not UserState.ACTIVE:
+            raise WrongLogin
         token = make_refresh_token()
         session = Session(
             ids.make_id("ses"), user.tenant_id, user.id, now, now + self.terms.session_for, origin, now
@@ -96,6 +108,7 @@ class Logins:
                 raise BadToken(message)
             case Exchange.REUSED:
                 self.people.forget()
+                _note_reused(exchanged.standing)
                 message = (
                     "This refresh token was used before, so that somebody else may have it: the session has"
                     " ended. Log in again."
@@ -106,6 +119,27 @@ class Logins:
         if exchanged.outcome is Exchange.ENDED or standing is None:
             raise EndedSession
         return self._issued(standing.user, standing.session, token, now)
+
+    def change_password(self, user: User, change: PasswordChange, origin: Origin, now: datetime) -> Issued:
+        """Let somebody log in with another password from now on; every session ends, and one begins.
+
+        Raises:
+            Invalid: the current password isn't theirs (a wrong one counts as a failed login), they have none,
+                or the new one is too weak.
+            Overloaded: too many are logging in.
+        """
+        beside = () if user.has_password else (_NO_PASSWORD,)
+        if user.has_password:
+            try:
+                self._who(Credentials(user.tenant_id, user.email, change.current), now)
+            except WrongLogin:
+                beside = (_NOT_THEIRS,)
+        refuse_weak(change.new, user.email, user.name, beside=beside)
+        with self.passwords.turn():
+            kept = self.passwords.hash(change.new)
+        self.users.set_password(user.tenant_id, user.id, kept, now)
+        self.people.forget()
+        return self.begin(user, origin, now)
 
     def log_out(self, tenant_id: str, session_id: str, now: datetime) -> None:
         """End one session; its tokens count no longer."""
@@ -122,10 +156,12 @@ class Logins:
         email = normal_email(credentials.email)
         key = attempt_key(credentials.tenant_id, email)
         with self.passwords.turn():
-            counts = self.store.begin_attempt(key, now)
+            attempts = self.store.begin_attempt(key, now)
             found = self.users.kept_login(credentials.tenant_id, email)
             is_right = self.passwords.is_right(credentials.password, found.password_hash if found else None)
-            if found is None or not (counts and is_right) or found.user.state is not UserState.ACTIVE:
+            is_active = found is not None and found.user.state is UserState.ACTIVE
+            if found is None or attempts is None or not (is_right and is_active):
+                _note_refused(found, attempts, is_right=is_right)
                 raise WrongLogin
             self.store.end_attempt(key)
             self._renew_hash(found, credentials.password)
@@ -142,4 +178,36 @@ class Logins:
         expires_at = min(now + self.terms.access_for, session.expires_at)
         claims = AccessClaims(user.id, session.id, expires_at)
         seconds = int((expires_at - now).total_seconds())
-        return Issued(user, session, sign(self.keys, claims, now), token, seconds)
+        return Issued(user, session, sign(self.keys, claims, now), token, seconds, now)
+
+
+_NOT_THEIRS = Reason(
+    "current_password",
+    "wrong_password",
+    "is not your password, or too many wrong ones were tried lately: then it counts again in a while",
+)
+_NO_PASSWORD = Reason(
+    "current_password",
+    "no_password",
+    "you have none: a link from `POST /api/v1/auth/forgot` or from an administrator sets one",
+)
+
+
+def _note_refused(found: KeptLogin | None, attempts: Attempts | None, *, is_right: bool) -> None:
+    """Tell the audit log whose account was tried; of one that nobody has it keeps no address."""
+    if found is None:
+        return
+    why = "too_early" if attempts is None else "suspended" if is_right else "wrong_password"
+    locks = why == "wrong_password" and attempts is not None and attempts.locked_until is not None
+    word = "login.lockout" if locks else None
+    note_account(
+        Account(found.user.tenant_id, found.user.id, why, is_bounded=attempts is not None, word=word)
+    )
+
+
+def _note_reused(standing: Standing | None) -> None:
+    if standing is not None:
+        user = standing.user
+        note_account(
+            Account(user.tenant_id, user.id, "refresh_token_reused", is_bounded=True, word="login.reuse")
+        )

@@ -15,6 +15,7 @@ from bursar.errors import EndedSession
 from bursar.identity.authenticate import BELIEVED_FOR
 from bursar.identity.caller import Caller
 from bursar.identity.logins.access_token import AccessClaims, SigningKeys, read
+from bursar.identity.logins.cookies import refuse_forged
 from bursar.identity.users.user import UserState
 
 if TYPE_CHECKING:
@@ -88,6 +89,14 @@ class People:
             BadToken, ExpiredToken: it doesn't.
         """
         return read(self._keys, token, now)
+
+    def refuse_forged(self, session_id: str, headers: list[tuple[bytes, bytes]]) -> None:
+        """Let only a change by our own page pass, of somebody who is known by a cookie.
+
+        Raises:
+            ForgedRequest: see `cookies.py`.
+        """
+        refuse_forged(self._keys, session_id, headers)
 
     def forget(self) -> None:
         """Believe nothing from before: a change in this process counts from here on."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 REFRESH_WORD = "bur_refresh"
 """The public part of every refresh token, so that leak scanners can find one."""
+SESSIONS_LIMIT = 100
+"""Sessions of one user that are kept; a program that logs in for each call pushes its oldest out."""
 
 
 class SessionEnd(StrEnum):
@@ -31,6 +33,8 @@ class SessionEnd(StrEnum):
     TOKEN_REUSED = "token_reused"  # noqa: S105 - a word, no token
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - as above
     SUSPENDED = "suspended"
+    LINKED = "linked"
+    """Somebody whom a provider vouches for took the account over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,18 @@ class Standing:
     zone: str
     """The tenant's."""
     is_tenant_suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a login, or going on with one, brings."""
+
+    user: User
+    session: Session
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    access_seconds: int
+    issued_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bursar.identity.logins.attempts import AttemptKey
+    from bursar.identity.logins.attempts import AttemptKey, Attempts
     from bursar.identity.logins.session import Session, SessionEnd, Standing
 
 
@@ -38,8 +38,8 @@ class Exchanged:
 class LoginStore(Protocol):
     """Keeps logins."""
 
-    def begin_attempt(self, key: AttemptKey, now: datetime) -> bool:
-        """Count an attempt as failed until `end_attempt`; False: it comes too early and isn't counted."""
+    def begin_attempt(self, key: AttemptKey, now: datetime) -> Attempts | None:
+        """Count an attempt as failed until `end_attempt`; None: it comes too early and isn't counted."""
         ...
 
     def end_attempt(self, key: AttemptKey) -> None:
@@ -49,7 +49,7 @@ class LoginStore(Protocol):
     def begin_session(self, session: Session, token_hash: str) -> None:
         """Keep a new session with its first refresh token, and when its user was last here.
 
-        The user's sessions that are past their time are forgotten.
+        The user's sessions that are past their time are forgotten, and the oldest beyond `SESSIONS_LIMIT`.
 
         Raises:
             NotFound: there is no such user any more.

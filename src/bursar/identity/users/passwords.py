@@ -60,20 +60,23 @@ _WELL_KNOWN = frozenset(
 """The commonest of leaked passwords that are long enough to pass the other rules."""
 
 
-def refuse_weak(password: str, *personal: str) -> None:
+def refuse_weak(password: str, *personal: str, beside: tuple[Reason, ...] = ()) -> None:
     """Refuse a password that is easily guessed.
 
     Args:
         password: as it was typed.
         personal: words that everybody knows of its owner: address and name.
+        beside: what else is wrong with what was typed, to be told with it.
 
     Raises:
         Invalid: with every reason.
     """
     text = _normal(password).casefold()
-    reasons = tuple(_weaknesses(text, {word.casefold() for word in personal}))
-    if reasons:
-        raise Invalid(" ".join(reason.message for reason in reasons), reasons=reasons)
+    weak = tuple(_weaknesses(text, {word.casefold() for word in personal}))
+    if beside:
+        raise Invalid(reasons=(*beside, *weak))
+    if weak:
+        raise Invalid(" ".join(reason.message for reason in weak), reasons=weak)
 
 
 class Passwords:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from bursar.identity.page import Page, PageAsk
+    from bursar.identity.roles import RoleBinding
     from bursar.identity.users.user import User, UserChange
 
 
@@ -28,12 +30,14 @@ class KeptLogin:
 class UserStore(Protocol):
     """Keeps users."""
 
-    def add_user(self, user: User) -> None:
-        """Keep a new user, without a password.
+    def add_user(
+        self, user: User, roles: Sequence[RoleBinding] = (), password_hash: str | None = None
+    ) -> None:
+        """Keep a new user with their roles, all or nothing; without a hash they have no password yet.
 
         Raises:
             Conflict: the tenant has one with this address (reason `user_exists`).
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant, role or project.
         """
         ...
 
@@ -56,15 +60,26 @@ class UserStore(Protocol):
     def change_user(self, tenant_id: str, user_id: str, change: UserChange, at: datetime) -> User:
         """Change what the change names and answer the user as they are then.
 
-        Whoever is suspended by it has no session any more, and no link.
+        Whoever is suspended by it has no session any more, and no link; nor has another address a link.
 
         Raises:
             NotFound: the tenant has no such user.
+            Conflict: somebody else has the address (reason `user_exists`), or nobody else owns the tenant
+                (reason `last_owner`).
+        """
+        ...
+
+    def remove_user(self, tenant_id: str, user_id: str) -> None:
+        """Forget a user, with their sessions, links and roles. Events keep their id.
+
+        Raises:
+            NotFound: the tenant has no such user.
+            Conflict: nobody else owns the tenant (reason `last_owner`).
         """
         ...
 
     def set_password(self, tenant_id: str, user_id: str, password_hash: str, at: datetime) -> None:
-        """Keep another password; whoever knew the one before has no session any more.
+        """Keep another password; whoever knew the one before has no session any more, and no link counts.
 
         Raises:
             NotFound: the tenant has no such user.

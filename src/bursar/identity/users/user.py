@@ -8,6 +8,7 @@ themselves with.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -55,37 +56,43 @@ class UserChange:
 
     name: str | None = None
     state: UserState | None = None
+    email: str | None = None
+    """As `normal_email` writes it."""
 
 
 def normal_email(text: str) -> str:
-    """The address in the one form in which addresses are kept and compared: trimmed, in lower case."""
-    return text.strip().lower()
+    """The address in the one form in which addresses are kept and compared.
+
+    Trimmed, in lower case, and composed the same way whatever keyboard it was typed on (NFC).
+    """
+    return unicodedata.normalize("NFC", text.strip().lower())
 
 
-def refuse_unfit_user(user: User) -> None:
+def is_email(text: str) -> bool:
+    """Whether this is an address in the form in which it is kept."""
+    is_one = len(text) <= EMAIL_LIMIT and _EMAIL.fullmatch(text) is not None
+    return is_one and text == normal_email(text) and text.isprintable()
+
+
+def faults_of(user: User) -> tuple[Reason, ...]:
+    """What of an address or a name can't be kept."""
+    return (*_about_email(user.email), *_about_name(user.name))
+
+
+def refuse_unfit_change(change: UserChange) -> None:
     """Refuse an address or a name that can't be kept.
 
     Raises:
         Invalid: with every reason.
     """
-    reasons = (*_about_email(user.email), *_about_name(user.name))
-    if reasons:
-        raise Invalid(reasons=reasons)
-
-
-def refuse_unfit_change(change: UserChange) -> None:
-    """Refuse a name that can't be kept.
-
-    Raises:
-        Invalid: with the reason.
-    """
-    reasons = () if change.name is None else _about_name(change.name)
+    about_email = () if change.email is None else _about_email(change.email)
+    reasons = (*about_email, *(() if change.name is None else _about_name(change.name)))
     if reasons:
         raise Invalid(reasons=reasons)
 
 
 def _about_email(email: str) -> tuple[Reason, ...]:
-    if len(email) <= EMAIL_LIMIT and _EMAIL.fullmatch(email) and email == normal_email(email):
+    if is_email(email):
         return ()
     return (Reason("email", "invalid_email", "must be an e-mail address such as ada@example.com"),)
 

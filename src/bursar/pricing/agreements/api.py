@@ -8,8 +8,9 @@ from now on; what was recorded before keeps its cost until somebody re-prices it
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -144,6 +145,7 @@ class AgreementDesk:
             self.store.withdraw_term, caller.tenant_id, kinds, plain_id, withdrawal
         )
         await run_in_threadpool(self.changed, caller.tenant_id)
+        note_before(_told(replace(kept, withdrawn=withdrawal.replaced_by(kept.withdrawn))))
         log.info("an agreement was withdrawn", tenant=caller.tenant_id, key=caller.key_id, id=kept.id)
         return kept
 
@@ -250,6 +252,17 @@ def _add_settings(
         desk.changed(caller.tenant_id)
         log.info("billing settings were chosen", tenant=caller.tenant_id, key=caller.key_id)
         return SettingsOut.of(caller.tenant_id, desk.choices_of(caller.tenant_id))
+
+
+def _told(record: TermRecord) -> dict[str, Any]:
+    """A record as the audit log keeps it."""
+    gone = record.withdrawn
+    return {
+        "kind": record.kind,
+        "project_id": record.project_id,
+        "said": json.loads(record.document),
+        "withdrawn": None if gone is None else clock.rfc3339(gone.at),
+    }
 
 
 def _derived_id(prefix: str, tenant_id: str, key: str) -> str:

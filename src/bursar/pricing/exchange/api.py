@@ -8,7 +8,7 @@ before stays in the list of all (`withdrawn=true`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar import clock
 from bursar.errors import Forbidden, Invalid, Reason, UnsupportedMedia
+from bursar.identity.audit.noting import note_before
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.permissions import Permission
 from bursar.identity.tenant import NAME_PATTERN
@@ -143,6 +144,8 @@ def _add_withdrawal(
         owner = _owner(caller, is_shared=shared)
         withdrawal = Withdrawal(now(), caller.key_id, reason.strip())
         kept = store.withdraw_rate(owner, rate_id.replace("\0", "�"), withdrawal)
+        before = replace(kept, withdrawn=withdrawal.replaced_by(kept.withdrawn))
+        note_before(RateOut.of(before, for_operator=caller.is_operator).model_dump(mode="json"))
         log.info("an exchange rate was withdrawn", tenant=owner, key=caller.key_id, rate=kept.id)
         return RateOut.of(kept, for_operator=caller.is_operator)
 

@@ -40,6 +40,11 @@ class Withdrawal:
     by: str
     reason: str
 
+    def replaced_by(self, kept: Withdrawal | None) -> Withdrawal | None:
+        """What was kept before this was asked for, from what is kept since: none, or an earlier one."""
+        is_this = kept is not None and (kept.at, kept.by) == (self.at, self.by)
+        return None if is_this else kept
+
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRate:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from bursar.usage.allocations.claims import Claims
     from bursar.usage.store import UsageQuestions
 
 Answer = TypeVar("Answer")
@@ -90,6 +91,7 @@ class DuckDBQuestions:
         position_of: Callable[[str, str], int | None],
         limits: AskingLimits | None = None,
         observe: Callable[[Outcome, float], None] | None = None,
+        claims_of: Callable[[str], Claims] | None = None,
     ) -> None:
         """Answer on cursors from `open_cursor`; start no thread before the first question.
 
@@ -98,11 +100,13 @@ class DuckDBQuestions:
             position_of: an event's journal position by tenant and event id, from the key index.
             limits: how much may go on at once.
             observe: told how each question ended and how many seconds it took.
+            claims_of: who bears a tenant's usage, by owner and cost centre; called from any thread.
         """
         self._open_cursor = open_cursor
         self._position_of = position_of
         self._limits = limits or AskingLimits()
         self._observe = observe
+        self._claims_of = claims_of
         self._pool = ThreadPoolExecutor(self._limits.threads, thread_name_prefix="bursar-query")
         self._changed = threading.Condition()
         self._under_way: set[_Asked] = set()
@@ -179,7 +183,7 @@ class DuckDBQuestions:
                 message = "over before it began"
                 raise duckdb.InterruptException(message)
             cursor.begin()
-            return question(CursorQuestions(cursor, self._position_of))
+            return question(CursorQuestions(cursor, self._position_of, claims_of=self._claims_of))
         finally:
             asked.hold(None)
             cursor.close()

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bursar.money import format_decimal
+from bursar.storage.duckdb.allocated import Allocated, filtered_names
 from bursar.storage.duckdb.binding import Bound, Statement, aware, naive
 from bursar.storage.duckdb.expressions import conditions_of, in_projects
 from bursar.storage.duckdb.schema import ENDED_COLUMNS, EVENT_COLUMNS
 from bursar.units import TOKEN_TOTALS, UNITS, Quantities, format_steps, scale_of, total_of
+from bursar.usage.allocations.claims import NO_CLAIMS
 from bursar.usage.stored_event import (
     EventVersion,
     Quantity,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from decimal import Decimal
 
+    from bursar.usage.allocations.claims import Claims
     from bursar.usage.query import EventPage
 
 _COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in {"fingerprint", "tenant_id"})
@@ -71,7 +74,7 @@ _AS_THEY_ARE = (
 )
 
 
-def select_events(tenant_id: str, page: EventPage) -> tuple[Statement, Statement]:
+def select_events(tenant_id: str, page: EventPage, claims: Claims = NO_CLAIMS) -> tuple[Statement, Statement]:
     """Two statements: how many events there are in all, and one page of them (and one row more)."""
     bound = Bound()
     start, end = bound.add(naive(page.window.start)), bound.add(naive(page.window.end))
@@ -80,15 +83,14 @@ def select_events(tenant_id: str, page: EventPage) -> tuple[Statement, Statement
         f"time >= {start} AND time < {end}",
         *conditions_of(page.filters, bound),
     ]
-    count = Statement(
-        f"SELECT count(*) FROM usage_events WHERE {' AND '.join(conditions)}", dict(bound.values)
-    )
+    rows = Allocated(claims, filtered_names(page.filters), bound).table("usage_events", "time")
+    count = Statement(f"SELECT count(*) FROM {rows} WHERE {' AND '.join(conditions)}", dict(bound.values))
     if page.cursor:
         time, seq = bound.add(naive(page.cursor.time)), bound.add(page.cursor.seq)
         # The first comparison alone lets DuckDB skip whole row groups.
         conditions.append(f"time <= {time} AND (time < {time} OR seq < {seq})")
     wanted = (
-        f"SELECT seq FROM usage_events WHERE {' AND '.join(conditions)} ORDER BY time DESC, seq DESC"
+        f"SELECT seq FROM {rows} WHERE {' AND '.join(conditions)} ORDER BY time DESC, seq DESC"
         f" LIMIT {bound.add(page.limit + 1)} OFFSET {bound.add(page.offset)}"
     )
     # Sorting positions alone and then reading their rows was measured ten times faster than sorting rows.

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from bursar.storage.duckdb.allocated import Allocated, filtered_names
 from bursar.storage.duckdb.binding import Bound, Statement, naive
 from bursar.storage.duckdb.expressions import conditions_of, in_projects
 from bursar.storage.duckdb.schema import EVENT_COLUMNS, RATING_COLUMNS
 from bursar.units import TOKEN_TOTALS, UNITS
 from bursar.usage.export_selection import TextForm
 from bursar.usage.exports.columns import EVENT_EXPORT, ExportColumn, Shape
+from bursar.usage.query_dimensions import ALLOCATED
 from bursar.usage.sight import SENT_ALONG
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from bursar.usage.export_selection import ExportScope, ExportSelection
 
 _ALL = ", ".join(f'"{name}"' for name in EVENT_COLUMNS)
+WITH_BEARERS = ", ".join([_ALL, *sorted(ALLOCATED)])
+"""Every column of a row, and who bears it."""
 _FORMULA = r"'^[=+\-@\t\r\n]'"
 """What a spreadsheet takes for the beginning of a formula."""
 _APOSTROPHE = r"'''\0'"  # in front of what was found
@@ -65,6 +69,9 @@ def selected_rows(past: AsOf, bound: Bound, *, columns: str = _ALL, also: Sequen
     if past.is_rerated:
         tenant = bound.add(scope.tenant_id)
         current, ended = (_rated_then(table, tenant, as_of) for table in (current, ended))
+    named = filtered_names(scope.filters) | ALLOCATED.intersection(columns.split(", "))
+    allocated = Allocated(scope.claims, named, bound)
+    current, ended = (allocated.table(table, "time") for table in (current, ended))
     return (
         f"(SELECT {columns} FROM {current} WHERE {conditions}"
         f" UNION ALL SELECT {columns} FROM {ended} WHERE {conditions} AND ended_seq > {as_of})"
@@ -103,7 +110,7 @@ def bound_rows(past: AsOf, after: int, until: int, limit: int) -> Statement:
 def write_rows(past: AsOf, form: TextForm, after: int, until: int) -> Statement:
     """The lines of the rows between two positions, in the journal's order."""
     bound = Bound()
-    rows = selected_rows(past, bound, also=[_among(bound, after, until)])
+    rows = selected_rows(past, bound, columns=WITH_BEARERS, also=[_among(bound, after, until)])
     shown = shown_along(past.selection.scope, bound)
     values = ", ".join(
         f"{shown(_value(column)) if column.name in SENT_ALONG else _value(column)} AS c{index}"
@@ -176,7 +183,6 @@ def _custom_units() -> str:
 
 
 _OWN: dict[str, Callable[[], str]] = {
-    "position": lambda: "CAST(seq AS VARCHAR)",
     "is_corrected": lambda: "CAST(revised_seq IS NOT NULL AS VARCHAR)",
     "custom_units": _custom_units,
     "tags": lambda: "CASE WHEN cardinality(tags) > 0 THEN CAST(to_json(tags) AS VARCHAR) END",

@@ -8,16 +8,16 @@ with shares of several models. These come a few at a time, for there may be as m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bursar.clock import from_micros, to_micros
 from bursar.money import EXACT
 from bursar.storage.duckdb.binding import Bound, aware
-from bursar.storage.duckdb.export_sql import AsOf, later_ratings, selected_rows, shown_along
+from bursar.storage.duckdb.export_sql import WITH_BEARERS, AsOf, later_ratings, selected_rows, shown_along
 from bursar.units import UNITS
 from bursar.usage.export_selection import (
-    ExportScope,
     ExportSelection,
     FocusGrain,
     UsageKey,
@@ -48,6 +48,8 @@ _DIMENSIONS = (
     "currency",
     "cost_status",
     "rate_card",
+    "cost_centre",
+    "owner",
 )
 _OF_EVENTS = ("event_id", "user_id", "operation")
 _COST = "CAST(cost AS DECIMAL(38,12))"
@@ -79,7 +81,7 @@ def sum_period(
         f"coalesce(sum({unit}), 0) AS {unit}, count(*) FILTER ({unit} > 0) AS n_{unit}" for unit in UNITS
     )
     past = past_of(cursor, _within(selection, day))
-    rows = selected_rows(past, bound, also=[_PRICED, f"NOT ({_HAS_PARTS})"])
+    rows = selected_rows(past, bound, columns=WITH_BEARERS, also=[_PRICED, f"NOT ({_HAS_PARTS})"])
     keys = ", ".join(_DIMENSIONS)
     found = cursor.execute(
         f"SELECT {_period(grain)} AS period, {keys}, count(*), sum({_COST}), {sums} FROM {rows}"
@@ -96,7 +98,8 @@ def _sum_own_units(
 ) -> dict[tuple[Any, ...], dict[str, tuple[int, int]]]:
     """Sums of units without a column, and in how many events they are; by period and dimensions."""
     bound = Bound()
-    rows = selected_rows(past, bound, also=[_PRICED, f"NOT ({_HAS_PARTS})", "cardinality(custom_units) > 0"])
+    conditions = [_PRICED, f"NOT ({_HAS_PARTS})", "cardinality(custom_units) > 0"]
+    rows = selected_rows(past, bound, columns=WITH_BEARERS, also=conditions)
     keys = ", ".join(_DIMENSIONS)
     found = cursor.execute(
         f"SELECT period, {keys}, own.key, sum(own.value), count(*) FROM (SELECT {_period(grain)} AS period,"
@@ -134,9 +137,9 @@ def sum_alike(
     day = first.replace(hour=0, minute=0, second=0, microsecond=0)
     bound = Bound()
     wanted = [_HAS_PARTS, *(f"rate_card = {bound.add(card)}" for card in sorted(cards))]
-    rows = selected_rows(
-        past_of(cursor, _within(selection, day)), bound, also=[_PRICED, f"({' OR '.join(wanted)})"]
-    )
+    conditions = [_PRICED, f"({' OR '.join(wanted)})"]
+    past = past_of(cursor, _within(selection, day))
+    rows = selected_rows(past, bound, columns=WITH_BEARERS, also=conditions)
     units = ", ".join(f"coalesce({unit}, 0) AS {unit}" for unit in UNITS)
     alike = ", ".join([*_DIMENSIONS, *UNITS, "custom", "parts"])
     answer = cursor.execute(
@@ -157,7 +160,7 @@ def read_events(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, a
         until = min(after + span, selection.as_of)
         bound = Bound()
         among = f"seq > {bound.add(after)} AND seq <= {bound.add(until)}"
-        rows = selected_rows(past_of(cursor, selection), bound, also=[_PRICED, among])
+        rows = selected_rows(past_of(cursor, selection), bound, columns=WITH_BEARERS, also=[_PRICED, among])
         tags = shown_along(selection.scope, bound)("CAST(to_json(tags) AS VARCHAR)")
         found = cursor.execute(
             f"SELECT time, {', '.join(_DIMENSIONS)}, {', '.join(UNITS)}, custom_units,"
@@ -179,9 +182,7 @@ def _first_time(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, p
     if start >= scope.window.end:
         return None
     bound = Bound()
-    later = ExportSelection(
-        ExportScope(scope.tenant_id, Window(start, scope.window.end), scope.filters), selection.as_of
-    )
+    later = ExportSelection(replace(scope, window=Window(start, scope.window.end)), selection.as_of)
     rows = selected_rows(past_of(cursor, later), bound, columns="time", also=[_PRICED])
     found = cursor.execute(f"SELECT min(time) FROM {rows}", bound.values).fetchall()[0][0]
     return None if found is None else aware(found)
@@ -190,7 +191,7 @@ def _first_time(cursor: duckdb.DuckDBPyConnection, selection: ExportSelection, p
 def _within(selection: ExportSelection, day: datetime) -> ExportSelection:
     scope = selection.scope
     window = Window(max(scope.window.start, day), min(scope.window.end, day + _DAY))
-    return ExportSelection(ExportScope(scope.tenant_id, window, scope.filters), selection.as_of)
+    return ExportSelection(replace(scope, window=window), selection.as_of)
 
 
 def _period(grain: FocusGrain) -> str:

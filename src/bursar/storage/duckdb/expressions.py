@@ -14,7 +14,7 @@ from bursar.storage.duckdb.schema import output_tokens
 from bursar.units import TOKEN_TOTALS
 from bursar.usage.periods import Grain, offset_spans
 from bursar.usage.query import Filter, FilterOp, FilterValue
-from bursar.usage.query_dimensions import Dimension, find_dimension
+from bursar.usage.query_dimensions import ALLOCATED, UNALLOCATED, Dimension, find_dimension
 from bursar.usage.query_measures import UNIT_PREFIX
 
 if TYPE_CHECKING:
@@ -101,8 +101,9 @@ def _label(column: str, grain: Grain, offset: str) -> str:
 def _condition(one: Filter, bound: Bound) -> str:
     dimension = find_dimension(one.dimension)
     column = column_of(dimension, bound) if dimension else "NULL"
-    values = [value for value in one.values if value is not None]
-    has_absent = len(values) < len(one.values)
+    said = _said(one)
+    values = [value for value in said if value is not None]
+    has_absent = len(values) < len(said)
     match one.op:
         case FilterOp.PREFIX:
             return _any_of([f"starts_with({column}, {bound.add(value)})" for value in values])
@@ -114,6 +115,13 @@ def _condition(one: Filter, bound: Bound) -> str:
                 return f"{column} IS NOT NULL"
             differs = f"{column} NOT IN ({_list(values, bound)})"
             return differs if has_absent else f"({column} IS NULL OR {differs})"
+
+
+def _said(one: Filter) -> Sequence[FilterValue]:
+    """The filter's values; who bears an event is never absent, but says that nobody does."""
+    if one.dimension not in ALLOCATED:
+        return one.values
+    return tuple(UNALLOCATED if value is None else value for value in one.values)
 
 
 def _equals(column: str, values: Sequence[FilterValue], bound: Bound) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from bursar.clock import EPOCH, rfc3339
 from bursar.storage.duckdb.schema import HOUR_DIMENSIONS, LATENCY_DIMENSIONS, USER_DAY_DIMENSIONS
 from bursar.usage.periods import period_starts
+from bursar.usage.query_dimensions import ALLOCATED
 from bursar.usage.query_measures import UNIT_PREFIX, DistinctUsers, Percentile
 from bursar.window import Window
 
@@ -61,6 +62,8 @@ class Reach:
     """Later than this there is next to nothing. Only what is cheaper depends on it, never a figure."""
     events_from: datetime | None = None
     """Raw rows before this have expired, and stand in rollups only."""
+    allocated_by: frozenset[str] = frozenset()
+    """The dimensions that decide which owner and cost centre bear an event of the window."""
 
     def prefers_outside(self, inside: Window, outside: Iterable[Window]) -> bool:
         """Whether to take a cut bucket whole, less what is outside: all of that is there, and it is less."""
@@ -126,6 +129,9 @@ def plan_question(query: UsageQuery, reach: Reach) -> Plan:
         """The first rollup that can answer; raw rows if none can."""
         needed = {dimension.name for dimension in query.asked_dimensions}
         needed |= {one.dimension for one in query.filters}
+        if needed & ALLOCATED:
+            # Allocations hold from a UTC day on, so no bucket of a rollup has two of one bearer.
+            needed = needed - ALLOCATED | reach.allocated_by
         able = (rollup for rollup in rollups if needed <= rollup.dimensions)
         found = (_read_rollup(rollup, query.window, breaks, reach) for rollup in able)
         return next((reading for reading in found if reading), Reading(raw=(query.window,)))

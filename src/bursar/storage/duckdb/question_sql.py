@@ -13,10 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bursar.storage.duckdb.allocated import Allocated, query_names
 from bursar.storage.duckdb.binding import Bound, Statement, naive
 from bursar.storage.duckdb.expressions import column_of, conditions_of, period_label, raw_part, rollup_part
 from bursar.storage.duckdb.planner import RAW_TABLE, Plan, Reading, Rollup
 from bursar.storage.duckdb.schema import latency_bucket
+from bursar.usage.allocations.claims import NO_CLAIMS
 from bursar.usage.query_measures import (
     DistinctUsers,
     Measure,
@@ -30,6 +32,7 @@ from bursar.usage.query_measures import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bursar.usage.allocations.claims import Claims
     from bursar.usage.query import Order, UsageQuery
     from bursar.window import Window
 
@@ -47,6 +50,8 @@ class Asking:
     bound: Bound
     conditions: tuple[str, ...]
     """What every row must fulfil; the tenant first."""
+    allocated: Allocated
+    """Adds to a table who bears its rows, where that is asked."""
 
     @property
     def keys(self) -> list[str]:
@@ -70,12 +75,18 @@ class Stretch:
         """The table to read."""
         return self.rollup.table if self.rollup else RAW_TABLE
 
+    @property
+    def time_column(self) -> str:
+        """The table's own time."""
+        return self.rollup.time_column if self.rollup else "time"
 
-def write_question(tenant_id: str, query: UsageQuery, plan: Plan) -> Statement:
+
+def write_question(tenant_id: str, query: UsageQuery, plan: Plan, claims: Claims = NO_CLAIMS) -> Statement:
     """The statement whose rows are: key columns, parts (`parts_of`), percentiles, users."""
     bound = Bound()
     conditions = (f"tenant_id = {bound.add(tenant_id)}", *conditions_of(query.filters, bound))
-    asking = Asking(query, plan, bound, conditions)
+    allocated = Allocated(claims, query_names(query), bound)
+    asking = Asking(query, plan, bound, conditions, allocated)
     tables = [f"sums AS ({_sums(asking)})"]
     columns, joins = ["sums.*"], ""
     if plan.latency:
@@ -180,7 +191,8 @@ def _union(asking: Asking, reading: Reading, columns: Callable[[Stretch], list[s
             labels[stretch.time] = _key_expressions(asking, stretch.time)
         listed = ", ".join([*labels[stretch.time], *columns(stretch)])
         where = " AND ".join([*asking.conditions, stretch.where])
-        selects.append(f"SELECT {listed} FROM {stretch.table} WHERE {where} GROUP BY ALL")
+        table = asking.allocated.table(stretch.table, stretch.time_column)
+        selects.append(f"SELECT {listed} FROM {table} WHERE {where} GROUP BY ALL")
     return " UNION ALL ".join(selects)
 
 

@@ -8,9 +8,11 @@ other. Nothing here, or in any of these, changes the store.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bursar import clock
+from bursar.storage.duckdb.allocated import filtered_names, query_names
 from bursar.storage.duckdb.change_reader import EVENTS
 from bursar.storage.duckdb.event_sql import (
     read_event,
@@ -30,6 +32,7 @@ from bursar.storage.duckdb.rating_sql import CursorRatings
 from bursar.storage.duckdb.selection_sql import CursorSelections
 from bursar.storage.duckdb.totals import adds_up, sum_up, totals_queries
 from bursar.tracing import span
+from bursar.usage.allocations.claims import NO_CLAIMS
 from bursar.usage.latency import latency_of_bucket
 from bursar.usage.periods import period_from_label
 from bursar.usage.query import EventCursor
@@ -46,12 +49,14 @@ if TYPE_CHECKING:
 
     from bursar.storage.duckdb.binding import Statement
     from bursar.storage.duckdb.planner import Plan
+    from bursar.usage.allocations.claims import Claims
     from bursar.usage.partial import Partial
     from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
     from bursar.usage.query import EventPage, UsageQuery
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import EarlierRating, EventVersion, StoredEvent
+    from bursar.window import Window
 
 
 class CursorQuestions(CursorExports):
@@ -62,13 +67,23 @@ class CursorQuestions(CursorExports):
         cursor: duckdb.DuckDBPyConnection,
         position_of: Callable[[str, str], int | None],
         plan: Callable[[UsageQuery, Reach], Plan] = plan_question,
+        claims_of: Callable[[str], Claims] | None = None,
     ) -> None:
-        """Ask through this cursor; `position_of` finds an event's position by tenant and id."""
+        """Ask through this cursor.
+
+        Args:
+            cursor: in a transaction.
+            position_of: finds an event's position by tenant and id.
+            plan: chooses the tables.
+            claims_of: who bears a tenant's usage; nobody does, where nobody says.
+        """
         super().__init__(cursor)
         self._position_of = position_of
         self._make_plan = plan
         self._now = clock.now()
         self._horizons: dict[str, dict[str, datetime]] = {}
+        # Read once: all questions on this cursor are about the same allocations.
+        self._claims_of = cache(claims_of or _no_claims)
         self._selections = CursorSelections(cursor, position_of)
         self.ratings = CursorRatings(cursor, self._selections)
 
@@ -102,7 +117,8 @@ class CursorQuestions(CursorExports):
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
         """One page of single events, newest first."""
         with span("usage.list_events", limit=page.limit):
-            count, listing = select_events(tenant_id, page)
+            claims = self._claims(tenant_id, page.window, filtered_names(page.filters))
+            count, listing = select_events(tenant_id, page, claims)
             total = self._all(count)[0][0] if page.is_counted else None
             rows = self._all(listing)
         events = [read_event(row) for row in rows[: page.limit]]
@@ -175,7 +191,13 @@ class CursorQuestions(CursorExports):
         return partial_of(self._horizons_of(tenant_id), start, plans)
 
     def _plan(self, tenant_id: str, query: UsageQuery) -> Plan:
-        return self._make_plan(query, Reach(self._now, self._horizons_of(tenant_id).get(EVENTS)))
+        events_from = self._horizons_of(tenant_id).get(EVENTS)
+        claims = self._claims(tenant_id, query.window, query_names(query))
+        return self._make_plan(query, Reach(self._now, events_from, claims.columns))
+
+    def _claims(self, tenant_id: str, window: Window, names: Collection[str]) -> Claims:
+        """What is claimed within a window, by the dimensions that are asked for."""
+        return self._claims_of(tenant_id).within(window, names) if names else NO_CLAIMS
 
     def _horizons_of(self, tenant_id: str) -> dict[str, datetime]:
         """Read once: all questions on this cursor are about one moment."""
@@ -184,7 +206,8 @@ class CursorQuestions(CursorExports):
         return self._horizons[tenant_id]
 
     def _found(self, tenant_id: str, query: UsageQuery, plan: Plan) -> list[tuple[Any, ...]]:
-        return self._all(write_question(tenant_id, query, plan))
+        claims = self._claims(tenant_id, query.window, query_names(query))
+        return self._all(write_question(tenant_id, query, plan, claims))
 
     def _all(self, statement: Statement) -> list[tuple[Any, ...]]:
         return self._cursor.execute(statement.text, statement.values).fetchall()
@@ -212,6 +235,10 @@ class _RowReader:
         for measure in self._measures:
             figures[measure.name] = read_figure(measure, values)
         return figures
+
+
+def _no_claims(_tenant_id: str) -> Claims:
+    return NO_CLAIMS
 
 
 def _nothing(query: UsageQuery) -> Mapping[str, Value]:

@@ -3,8 +3,8 @@
 `append` is called on the event loop and returns a future that is done once the records are on disk;
 `append_one` calls back instead, which spares each single post a task. One commit is in flight at a time,
 in a thread; what arrives meanwhile forms the next group, so a slow disk makes groups larger instead of a
-queue longer. What can't be made durable is refused with an error that says when to come back; it is never
-half kept, which `last_segment.py` sees to.
+queue longer; what waits of one tenant leaves others room. What can't be made durable is refused with an
+error that says when to come back; it is never half kept, which `last_segment.py` sees to.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class JournalLimits:
 
     segment_bytes: int = 64 * 2**20
     pending_bytes: int = 256 * 2**20
-    """Bytes that may wait to become durable; beyond, appends are refused."""
+    """Bytes that may wait to become durable; beyond, appends are refused. A tenant has three quarters of
+    them, and half while something of others waits."""
     min_free_disk_bytes: int = 64 * 2**20
 
 
@@ -83,6 +84,8 @@ class _Group:
     count: int = 0
     size: int = 0
     waiters: list[WhenDurable] = field(default_factory=list["WhenDurable"])
+    owners: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes by whose they are."""
 
 
 class JournalWriter:
@@ -99,6 +102,8 @@ class JournalWriter:
         self._next_seq = recovered.next_seq
         self._groups: list[_Group] = []
         self._pending_bytes = 0
+        self._pending_of: dict[str, int] = {}
+        """By owner, for those of whom something waits."""
         self._committing: asyncio.Task[None] | None = None
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "journal")
@@ -120,28 +125,44 @@ class JournalWriter:
             return self._mark
 
     @property
+    def last_seq(self) -> int:
+        """The last position that holds a record, or may come to hold one that isn't durable yet."""
+        return self._next_seq - 1 if self._pending_bytes else self.mark.last_seq
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes appended but not yet durable."""
         return self._pending_bytes
 
-    def check_room(self) -> None:
+    def check_room(self, owner: str = "") -> None:
         """Refuse work that could not be kept, before any of it is accepted.
+
+        Args:
+            owner: the tenant whose it is; Bursar's own records have none, and no share.
 
         Raises:
             DiskFull: less space is left than the setting asks for.
-            Overloaded: as much is waiting as memory is reserved for.
+            Overloaded: as much is waiting as memory is reserved for, or as may be of one tenant.
             Unavailable: the journal is closing.
         """
         if self._closed:
             raise Unavailable("The server is stopping.", retry_after_seconds=DISK_RETRY_SECONDS)
-        if self._pending_bytes >= self._limits.pending_bytes:
-            raise Overloaded
+        if self._pending_bytes >= self._limits.pending_bytes // 2:
+            self._check_share(owner)
         now = clock.monotonic()
         if now - self._room_checked >= _ROOM_CHECK_SECONDS:
             self._room_checked = now
             self._has_room = self._free_bytes() >= self._limits.min_free_disk_bytes
         if not self._has_room:
             raise DiskFull(retry_after_seconds=DISK_RETRY_SECONDS)
+
+    def _check_share(self, owner: str) -> None:
+        waiting, limit = self._pending_bytes, self._limits.pending_bytes
+        own = self._pending_of.get(owner, 0) if owner else 0
+        # A quarter is always left for whoever comes next.
+        share = limit // 2 if waiting > own else limit // 4 * 3
+        if waiting >= limit or own >= share:
+            raise Overloaded
 
     def append(self, records: Sequence[bytes], *, usage_only: bool) -> tuple[int, asyncio.Future[None]]:
         """Queue records (JSON objects) and give them consecutive seqs.
@@ -157,26 +178,30 @@ class JournalWriter:
         waiter = _waiter()
         return self._queue(lines, len(records), kind, partial(_settle, waiter)), waiter
 
-    def append_usage(self, records: Sequence[UsageLine]) -> tuple[int, asyncio.Future[None]]:
-        """Queue usage records as `append` does: the hot path, which encodes them all at once."""
-        self.check_room()
+    def append_usage(self, records: Sequence[UsageLine], owner: str = "") -> tuple[int, asyncio.Future[None]]:
+        """Queue usage records as `append` does: the hot path, which encodes them all at once.
+
+        `owner` is the tenant who sent them.
+        """
+        self.check_room(owner)
         for seq, record in enumerate(records, self._next_seq):
             record.seq = seq
         waiter = _waiter()
-        return self._queue(
-            (encode_records(records),), len(records), FrameKind.USAGE, partial(_settle, waiter)
-        ), waiter
+        lines, settle = (encode_records(records),), partial(_settle, waiter)
+        return self._queue(lines, len(records), FrameKind.USAGE, settle, owner), waiter
 
-    def append_lines(self, parts: Sequence[UnnumberedLines]) -> tuple[int, asyncio.Future[None]]:
+    def append_lines(
+        self, parts: Sequence[UnnumberedLines], owner: str = ""
+    ) -> tuple[int, asyncio.Future[None]]:
         """Queue usage records as `append_usage` does, encoded before: 0.2 instead of 1 µs a record."""
-        self.check_room()
+        self.check_room(owner)
         numbered: list[bytes] = []
         first_seq = seq = self._next_seq
         for part in parts:
             numbered.append(part.numbered(seq))
             seq += part.count
         waiter = _waiter()
-        self._queue(numbered, seq - first_seq, FrameKind.USAGE, partial(_settle, waiter))
+        self._queue(numbered, seq - first_seq, FrameKind.USAGE, partial(_settle, waiter), owner)
         return first_seq, waiter
 
     def append_one(self, record: UsageLine, when_durable: WhenDurable) -> None:
@@ -185,11 +210,14 @@ class JournalWriter:
         `when_durable` is called on the event loop once it is on disk, or with the error to answer with
         if it never will be. It should be quick: all of a commit are called in one turn.
         """
-        self.check_room()
+        owner = record.tenant_id
+        self.check_room(owner)
         record.seq = self._next_seq
-        self._queue((encode_records((record,)),), 1, FrameKind.USAGE, when_durable)
+        self._queue((encode_records((record,)),), 1, FrameKind.USAGE, when_durable, owner)
 
-    def _queue(self, lines: Sequence[bytes], count: int, kind: FrameKind, waiter: WhenDurable) -> int:
+    def _queue(
+        self, lines: Sequence[bytes], count: int, kind: FrameKind, waiter: WhenDurable, owner: str = ""
+    ) -> int:
         """Hand lines that bear the next seqs to the next commit; returns the first seq."""
         first_seq = self._next_seq
         self._next_seq += count
@@ -199,6 +227,8 @@ class JournalWriter:
         group.count += count
         group.size += size
         group.waiters.append(waiter)
+        group.owners[owner] = group.owners.get(owner, 0) + size
+        self._pending_of[owner] = self._pending_of.get(owner, 0) + size
         self._pending_bytes += size
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_groups())
@@ -255,9 +285,18 @@ class JournalWriter:
                 # and who waits must hear of it, or they and all after them would hang.
                 log.exception("a commit of the journal failed")
                 failure = Unavailable("The journal could not be written; nothing was accepted.")
-            self._pending_bytes -= group.size
+            self._release(group)
             _tell(group.waiters, failure)
         self._committing = None
+
+    def _release(self, group: _Group) -> None:
+        self._pending_bytes -= group.size
+        for owner, size in group.owners.items():
+            left = self._pending_of[owner] - size
+            if left:
+                self._pending_of[owner] = left
+            else:
+                del self._pending_of[owner]
 
     def _commit(self, group: _Group) -> None:
         payload = b"".join(group.parts)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from bursar.identity.limits.policy import Ask
 
+    _Waiting = tuple[Sequence[Ask], asyncio.Future[list[int]]]
+
 TIMEOUT_SECONDS = 0.25
 """Beyond this Redis counts as away: on one network it answers within a millisecond."""
 TOGETHER_LIMIT = 128
@@ -82,7 +84,7 @@ class RedisBuckets:
             # A script that timed out may have run, and would count twice; who waits is counted elsewhere.
             retry=Retry(NoBackoff(), 0),
         )
-        self._waiting: list[tuple[Sequence[Ask], asyncio.Future[list[int]]]] = []
+        self._waiting: list[_Waiting] = []
         self._sender: asyncio.Task[None] | None = None
 
     async def take(self, asks: Sequence[Ask]) -> list[int]:
@@ -102,20 +104,21 @@ class RedisBuckets:
         await self._redis.aclose()
 
     async def _send(self) -> None:
-        while self._waiting:
-            together, self._waiting = self._waiting[:TOGETHER_LIMIT], self._waiting[TOGETHER_LIMIT:]
-            try:
-                answers = await self._ask([asks for asks, _ in together])
-            except (RedisError, OSError, TimeoutError, ValueError) as error:
-                failure = Unavailable(f"Redis doesn't answer: {type(error).__name__}.")
-                for _, answered in together:
+        try:
+            while self._waiting:
+                together, self._waiting = self._waiting[:TOGETHER_LIMIT], self._waiting[TOGETHER_LIMIT:]
+                try:
+                    answers = await self._ask([asks for asks, _ in together])
+                except (RedisError, OSError, TimeoutError, ValueError, TypeError) as error:
+                    # Those behind them would wait as long in vain, and one after the other.
+                    _fail([*together, *self._waiting], error)
+                    self._waiting = []
+                    continue
+                for (_, answered), lefts in zip(together, answers, strict=True):
                     if not answered.done():
-                        answered.set_exception(failure)
-                continue
-            for (_, answered), lefts in zip(together, answers, strict=True):
-                if not answered.done():
-                    answered.set_result(lefts)
-        self._sender = None
+                        answered.set_result(lefts)
+        finally:
+            self._sender = None
 
     async def _ask(self, requests: Sequence[Sequence[Ask]]) -> list[list[int]]:
         # A pipeline takes a whole message; each script in it is atomic by itself.
@@ -128,3 +131,10 @@ class RedisBuckets:
                 pipeline.eval(TAKE, len(keys), *keys, *limits)
             answers = cast("list[list[Any]]", await pipeline.execute())
         return [[int(left) * _NANOSECONDS for left in answer[:-1]] for answer in answers]
+
+
+def _fail(waiting: Sequence[_Waiting], cause: Exception) -> None:
+    failure = Unavailable(f"Redis doesn't answer: {type(cause).__name__}.")
+    for _, answered in waiting:
+        if not answered.done():
+            answered.set_exception(failure)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bursar.errors import Unavailable
@@ -99,6 +99,12 @@ class RelationalAudit:
         question = select(TENANTS.c.created_at).where(TENANTS.c.id == owner)
         with reading(self._engine) as connection:
             return connection.execute(question).scalar_one_or_none()
+
+
+def keeps_audit(engine: Engine) -> bool:
+    """Whether the state store behind `engine` is new enough to have an audit log."""
+    with reading(engine) as connection:
+        return inspect(connection).has_table(AUDIT_ENTRIES.name)
 
 
 def _lock_head(connection: Connection, owner: str) -> Head:

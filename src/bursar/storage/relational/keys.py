@@ -48,7 +48,7 @@ class RelationalKeys:
         with reading(self._engine) as connection:
             row = connection.execute(select(API_KEYS).where(_is_key(tenant_id, key_id))).one_or_none()
         if row is None:
-            raise _no_key(key_id)
+            raise no_key(key_id)
         return _key_of(row)
 
     def keys(self, tenant_id: str, ask: PageAsk) -> Page[ApiKey]:
@@ -70,7 +70,7 @@ class RelationalKeys:
         with writing(self._engine) as connection, refusing(duplicate=_taken()):
             row = connection.execute(ended).one_or_none()
             if row is None:
-                raise _no_key(replaced)
+                raise no_key(replaced)
             connection.execute(insert(API_KEYS).values({**_row_of(key), "secret_hash": secret_hash}))
         return _key_of(row)
 
@@ -87,7 +87,7 @@ class RelationalKeys:
             connection.execute(revoked)
             row = connection.execute(select(API_KEYS).where(_is_key(tenant_id, key_id))).one_or_none()
         if row is None:
-            raise _no_key(key_id)
+            raise no_key(key_id)
         return _key_of(row)
 
     def credentials(self, secret_hashes: Collection[str]) -> dict[str, Credential]:
@@ -156,7 +156,8 @@ def _taken() -> Conflict:
     )
 
 
-def _no_key(key_id: str) -> NotFound:
+def no_key(key_id: str) -> NotFound:
+    """The refusal of a key's id that the tenant doesn't have."""
     return NotFound(f"There is no API key '{key_id}'.")
 
 

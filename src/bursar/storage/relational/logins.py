@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bursar.identity.logins.attempts import FORGOTTEN_AFTER, Attempts, next_attempts
-from bursar.identity.logins.session import SessionEnd, Standing
+from bursar.identity.logins.session import SESSIONS_LIMIT, SessionEnd, Standing
 from bursar.identity.logins.store import Exchange, Exchanged
 from bursar.identity.tenant import TenantState
 from bursar.storage.relational.engine import is_sqlite
@@ -20,7 +20,7 @@ from bursar.storage.relational.login_sessions import end_all, end_one, session_o
 from bursar.storage.relational.tables.identity import TENANTS
 from bursar.storage.relational.tables.users import LOGIN_ATTEMPTS, LOGIN_SESSIONS, REFRESH_TOKENS, USERS
 from bursar.storage.relational.transactions import reading, refusing, writing
-from bursar.storage.relational.users import no_user, user_of
+from bursar.storage.relational.user_rows import no_user, user_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +38,7 @@ class RelationalLogins:
         """Keep them behind `engine`, whose tables are up to date."""
         self._engine = engine
 
-    def begin_attempt(self, key: AttemptKey, now: datetime) -> bool:
+    def begin_attempt(self, key: AttemptKey, now: datetime) -> Attempts | None:
         """See `LoginStore.begin_attempt`."""
         columns = LOGIN_ATTEMPTS.c
         is_it = (columns.tenant_id == key.tenant_id) & (columns.digest == key.digest)
@@ -51,11 +51,11 @@ class RelationalLogins:
             row = connection.execute(select(LOGIN_ATTEMPTS).where(is_it).with_for_update()).one()
             before = Attempts(row.failures, row.last_at, row.locked_until)
             if before.is_locked(now):
-                return False
+                return None
             after = next_attempts(before, now)
             values = {"failures": after.count, "last_at": after.last_at, "locked_until": after.locked_until}
             connection.execute(update(LOGIN_ATTEMPTS).where(is_it).values(values))
-        return True
+        return after
 
     def end_attempt(self, key: AttemptKey) -> None:
         """See `LoginStore.end_attempt`."""
@@ -79,12 +79,15 @@ class RelationalLogins:
         )
         theirs = columns.tenant_id == session.tenant_id, columns.user_id == session.user_id
         here = update(USERS).where(USERS.c.tenant_id == session.tenant_id, USERS.c.id == session.user_id)
+        newest_first = columns.started_at.desc(), columns.id
+        beyond = select(columns.id).where(*theirs).order_by(*newest_first).offset(SESSIONS_LIMIT)
         orphan = no_user(session.user_id)
         with writing(self._engine) as connection, refusing(orphan=orphan):
             connection.execute(
                 delete(LOGIN_SESSIONS).where(*theirs, columns.expires_at <= session.started_at)
             )
             connection.execute(row)
+            connection.execute(delete(LOGIN_SESSIONS).where(*theirs, columns.id.in_(beyond)))
             connection.execute(here.values(last_login_at=session.started_at))
             _add_token(connection, session, token_hash, session.started_at)
 

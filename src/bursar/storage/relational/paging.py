@@ -11,7 +11,7 @@ from bursar.identity.page import Page, Position
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection, Row, Select, Table
+    from sqlalchemy import Connection, FromClause, Row, Select
 
     from bursar.identity.page import PageAsk
 
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 def read_page(
     connection: Connection,
     question: Select[Any],
-    table: Table,
+    table: FromClause,
     ask: PageAsk,
     make: Callable[[Row[Any]], Item],
 ) -> Page[Item]:

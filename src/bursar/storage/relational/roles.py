@@ -12,14 +12,14 @@ from sqlalchemy import delete, insert, select, update
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import BUILT_IN, Granted, Role, RoleBinding, permissions_for
+from bursar.identity.sign_on.mapping import GRANTED_BY
 from bursar.storage.relational.tables.identity import PROJECTS, ROLE_BINDINGS, ROLES
 from bursar.storage.relational.tenants import no_project, no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
+from bursar.storage.relational.user_rows import WHOLE_TENANT, refuse_last_owner, refuse_unknown_user
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, Row
-
-_WHOLE_TENANT = ""
 
 
 class RelationalRoles:
@@ -67,27 +67,14 @@ class RelationalRoles:
 
     def bind(self, binding: RoleBinding) -> None:
         """See `RoleStore.bind`."""
-        tenant_id, project_id = binding.tenant_id, binding.project_id
-        row = insert(ROLE_BINDINGS).values(
-            tenant_id=tenant_id,
-            user_id=binding.user_id,
-            role=binding.role,
-            project_id=project_id or _WHOLE_TENANT,
-            granted_by=binding.granted_by,
-            granted_at=binding.granted_at,
-        )
-        twice = Conflict("This role was given to them a moment ago.")
-        orphan = no_tenant(tenant_id)
-        with writing(self._engine) as connection, refusing(duplicate=twice, orphan=orphan):
-            _role(connection, tenant_id, binding.role, is_locked=True)
-            if project_id is not None:
-                _refuse_unknown_project(connection, tenant_id, project_id)
-            if connection.execute(select(ROLE_BINDINGS.c.role).where(_is_binding(binding))).first() is None:
-                connection.execute(row)
+        with writing(self._engine) as connection:
+            bind_role(connection, binding)
 
     def unbind(self, binding: RoleBinding) -> bool:
         """See `RoleStore.unbind`."""
         with writing(self._engine) as connection:
+            if binding.role == "owner" and binding.project_id is None:
+                refuse_last_owner(connection, binding.tenant_id, binding.user_id)
             return connection.execute(delete(ROLE_BINDINGS).where(_is_binding(binding))).rowcount > 0
 
     def bindings(self, tenant_id: str, user_id: str | None = None) -> tuple[RoleBinding, ...]:
@@ -95,18 +82,56 @@ class RelationalRoles:
         with reading(self._engine) as connection:
             return _bindings(connection, tenant_id, user_id)
 
-    def unbind_all(self, tenant_id: str, user_id: str) -> None:
-        """See `RoleStore.unbind_all`."""
-        columns = ROLE_BINDINGS.c
-        change = delete(ROLE_BINDINGS).where(columns.tenant_id == tenant_id, columns.user_id == user_id)
-        with writing(self._engine) as connection:
-            connection.execute(change)
-
     def granted(self, tenant_id: str, user_id: str) -> Granted:
         """See `RoleStore.granted`."""
         with reading(self._engine) as connection:
-            bindings = _bindings(connection, tenant_id, user_id)
-            return permissions_for(bindings, _roles(connection, tenant_id) if bindings else BUILT_IN)
+            return granted_to(connection, tenant_id, user_id)
+
+
+def bind_role(connection: Connection, binding: RoleBinding) -> None:
+    """Give somebody a role, within a transaction.
+
+    Raises:
+        NotFound, Conflict: as `RoleStore.bind` says.
+    """
+    tenant_id, project_id = binding.tenant_id, binding.project_id
+    row = insert(ROLE_BINDINGS).values(
+        tenant_id=tenant_id,
+        user_id=binding.user_id,
+        role=binding.role,
+        project_id=project_id or WHOLE_TENANT,
+        granted_by=binding.granted_by,
+        granted_at=binding.granted_at,
+    )
+    twice = Conflict("This role was given to them a moment ago.")
+    with refusing(duplicate=twice, orphan=no_tenant(tenant_id)):
+        refuse_unfit_binding(connection, tenant_id, binding.role, project_id)
+        refuse_unknown_user(connection, tenant_id, binding.user_id)
+        is_it = _is_binding(binding)
+        giver = connection.execute(select(ROLE_BINDINGS.c.granted_by).where(is_it)).scalar_one_or_none()
+        if giver is None:
+            connection.execute(row)
+        elif giver == GRANTED_BY != binding.granted_by:
+            # What somebody gave by hand isn't lost with a group.
+            values = {"granted_by": binding.granted_by, "granted_at": binding.granted_at}
+            connection.execute(update(ROLE_BINDINGS).where(is_it).values(values))
+
+
+def refuse_unfit_binding(connection: Connection, tenant_id: str, role: str, project_id: str | None) -> None:
+    """Let only a role and a project of the tenant pass, which stay until the transaction ends.
+
+    Raises:
+        NotFound: it has no such role, or no such project.
+    """
+    _role(connection, tenant_id, role, is_locked=True)
+    if project_id is not None:
+        _refuse_unknown_project(connection, tenant_id, project_id)
+
+
+def granted_to(connection: Connection, tenant_id: str, user_id: str) -> Granted:
+    """What somebody may do by their roles, within a transaction."""
+    bindings = _bindings(connection, tenant_id, user_id)
+    return permissions_for(bindings, _roles(connection, tenant_id) if bindings else BUILT_IN)
 
 
 def _roles(connection: Connection, tenant_id: str) -> dict[str, Role]:
@@ -151,7 +176,7 @@ def _is_binding(binding: RoleBinding) -> ColumnElement[bool]:
         (columns.tenant_id == binding.tenant_id)
         & (columns.user_id == binding.user_id)
         & (columns.role == binding.role)
-        & (columns.project_id == (binding.project_id or _WHOLE_TENANT))
+        & (columns.project_id == (binding.project_id or WHOLE_TENANT))
     )
 
 

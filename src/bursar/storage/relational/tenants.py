@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, or_, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
+from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.runs import OPEN_STATES
 from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, ROLE_BINDINGS, TENANTS
@@ -93,6 +94,7 @@ class RelationalTenants:
             others = RUNS.c.tenant_id == tenant_id, RUNS.c.id != (by_run or "")
             connection.execute(delete(RUNS).where(*others))
             connection.execute(delete(TENANTS).where(TENANTS.c.id == tenant_id))
+        forget_replaced(self._engine)
         return RemovedTenant(keys, projects)
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from bursar.errors import Conflict, NotFound, Reason
+from bursar.errors import Conflict, Reason
 from bursar.identity.logins.session import SessionEnd
 from bursar.identity.users.store import KeptLogin
-from bursar.identity.users.user import User, UserState
+from bursar.identity.users.user import UserState
 from bursar.storage.relational.login_sessions import end_all
 from bursar.storage.relational.paging import read_page
+from bursar.storage.relational.roles import bind_role
+from bursar.storage.relational.tables.identity import ROLE_BINDINGS
 from bursar.storage.relational.tables.users import USERS
 from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
+from bursar.storage.relational.user_rows import drop_links, is_user, no_user, refuse_last_owner, user_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Engine, Row
+    from sqlalchemy import Connection, Engine
 
     from bursar.identity.page import Page, PageAsk
-    from bursar.identity.users.user import UserChange
+    from bursar.identity.roles import RoleBinding
+    from bursar.identity.users.user import User, UserChange
 
 
 class RelationalUsers:
@@ -32,21 +37,12 @@ class RelationalUsers:
         """Keep them behind `engine`, whose tables are up to date."""
         self._engine = engine
 
-    def add_user(self, user: User) -> None:
+    def add_user(
+        self, user: User, roles: Sequence[RoleBinding] = (), password_hash: str | None = None
+    ) -> None:
         """See `UserStore.add_user`."""
-        message = f"There is a user with the address {user.email} already."
-        taken = Conflict(message, reasons=(Reason("email", "user_exists", message),))
-        row = insert(USERS).values(
-            id=user.id,
-            tenant_id=user.tenant_id,
-            email=user.email,
-            name=user.name,
-            state=user.state.value,
-            created_at=user.created_at,
-        )
-        orphan = no_tenant(user.tenant_id)
-        with writing(self._engine) as connection, refusing(duplicate=taken, orphan=orphan):
-            connection.execute(row)
+        with writing(self._engine) as connection:
+            add_user(connection, user, roles, password_hash)
 
     def user(self, tenant_id: str, user_id: str) -> User:
         """See `UserStore.user`."""
@@ -71,18 +67,34 @@ class RelationalUsers:
 
     def change_user(self, tenant_id: str, user_id: str, change: UserChange, at: datetime) -> User:
         """See `UserStore.change_user`."""
-        named = {"name": change.name, "state": change.state.value if change.state else None}
+        state = change.state.value if change.state else None
+        named = {"name": change.name, "state": state, "email": change.email}
         values = {column: value for column, value in named.items() if value is not None}
         if not values:
             return self.user(tenant_id, user_id)
         statement = update(USERS).where(is_user(tenant_id, user_id)).values(values).returning(USERS)
-        with writing(self._engine) as connection:
+        with writing(self._engine) as connection, refusing(duplicate=_taken(change.email or "")):
+            if change.state is UserState.SUSPENDED:
+                refuse_last_owner(connection, tenant_id, user_id)
             row = connection.execute(statement).one_or_none()
             if row is None:
                 raise no_user(user_id)
             if change.state is UserState.SUSPENDED:
                 end_all(connection, (tenant_id, user_id), at, SessionEnd.SUSPENDED)
+            if change.state is UserState.SUSPENDED or change.email is not None:
+                drop_links(connection, tenant_id, user_id)
         return user_of(row)
+
+    def remove_user(self, tenant_id: str, user_id: str) -> None:
+        """See `UserStore.remove_user`."""
+        columns = ROLE_BINDINGS.c
+        roles = delete(ROLE_BINDINGS).where(columns.tenant_id == tenant_id, columns.user_id == user_id)
+        with writing(self._engine) as connection:
+            refuse_last_owner(connection, tenant_id, user_id)
+            # Sessions, refresh tokens and links go with it by themselves.
+            if not connection.execute(delete(USERS).where(is_user(tenant_id, user_id))).rowcount:
+                raise no_user(user_id)
+            connection.execute(roles)
 
     def set_password(self, tenant_id: str, user_id: str, password_hash: str, at: datetime) -> None:
         """See `UserStore.set_password`."""
@@ -90,6 +102,7 @@ class RelationalUsers:
         with writing(self._engine) as connection:
             if not connection.execute(statement).rowcount:
                 raise no_user(user_id)
+            drop_links(connection, tenant_id, user_id)
             end_all(connection, (tenant_id, user_id), at, SessionEnd.PASSWORD_CHANGED)
 
     def renew_hash(self, tenant_id: str, user_id: str, was: str, password_hash: str) -> None:
@@ -100,25 +113,29 @@ class RelationalUsers:
             connection.execute(statement.values(password_hash=password_hash))
 
 
-def is_user(tenant_id: str, user_id: str) -> ColumnElement[bool]:
-    """The row of this user, if they are the tenant's."""
-    return (USERS.c.tenant_id == tenant_id) & (USERS.c.id == user_id)
+def add_user(
+    connection: Connection, user: User, roles: Sequence[RoleBinding] = (), password_hash: str | None = None
+) -> None:
+    """Keep a new user with their roles, within a transaction.
 
-
-def no_user(user_id: str) -> NotFound:
-    """The refusal of a user id that the tenant doesn't have."""
-    return NotFound(f"There is no user '{user_id}'.")
-
-
-def user_of(row: Row[Any]) -> User:
-    """A row of the table as its value."""
-    return User(
-        id=row.id,
-        tenant_id=row.tenant_id,
-        email=row.email,
-        name=row.name,
-        created_at=row.created_at,
-        state=UserState(row.state),
-        has_password=row.password_hash is not None,
-        last_login_at=row.last_login_at,
+    Raises:
+        Conflict, NotFound: as `UserStore.add_user` says.
+    """
+    row = insert(USERS).values(
+        id=user.id,
+        tenant_id=user.tenant_id,
+        email=user.email,
+        name=user.name,
+        state=user.state.value,
+        created_at=user.created_at,
+        password_hash=password_hash,
     )
+    with refusing(duplicate=_taken(user.email), orphan=no_tenant(user.tenant_id)):
+        connection.execute(row)
+    for binding in roles:
+        bind_role(connection, binding)
+
+
+def _taken(email: str) -> Conflict:
+    message = f"There is a user with the address {email} already."
+    return Conflict(message, reasons=(Reason("email", "user_exists", message),))

@@ -50,7 +50,6 @@ _TOTALS = tuple(
 )
 
 EVENT_EXPORT: tuple[ExportColumn, ...] = (
-    ExportColumn("position", Shape.WHOLE, "the event's place in the ledger; rows are in its order"),
     *_dimensions("event_id"),
     ExportColumn("time", Shape.TIME, "when it happened"),
     ExportColumn("received_at", Shape.TIME, "when it was recorded"),
@@ -102,4 +101,5 @@ EVENT_EXPORT: tuple[ExportColumn, ...] = (
     ExportColumn("tags", Shape.JSON, "its tags"),
     ExportColumn("metadata", Shape.JSON, "what else was sent with it"),
     ExportColumn("usage", Shape.JSON, "the provider's own usage object, as it came"),
+    *_dimensions("cost_centre", "owner"),
 )

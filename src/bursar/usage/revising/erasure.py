@@ -54,10 +54,12 @@ class EraseWork:
         left = self.purges.places_left(run, author.tenant_id, identifiers, seqs[-1])
         # What a void was asked for by this user, and an erasure of them that failed, names them too.
         concealed = self.purges.conceal_runs(author.tenant_id, identifiers)
+        allocations = self.purges.forget_allocations(author.tenant_id, identifiers)
         return {
             "events": events,
             "journal_records": changed,
             "runs_concealed": concealed,
+            "allocations_changed": allocations,
             "left": left.places,
             "left_in": left.fields,
             "reason": author.reason,

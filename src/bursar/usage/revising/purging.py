@@ -58,6 +58,10 @@ class Purges(Protocol):
         """Take the words of the tenant's ended runs away where they hold an identifier; how many runs."""
         ...
 
+    def forget_allocations(self, tenant_id: str, identifiers: Collection[str]) -> int:
+        """Take them out of what says who owns and bears what; how many allocations."""
+        ...
+
     def rows_left(self, tenant_id: str) -> dict[str, int]:
         """Rows that each table of the store has of a tenant, and lines that the journal has."""
         ...

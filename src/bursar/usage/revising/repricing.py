@@ -264,7 +264,8 @@ class RepriceWork:
         again = RatesAgain(prices, self.cards.load)
         first, last = self._span(tenant_id, selection)
         for window in windows_of((first, last)):
-            run.progress("rating", window[0] - first, last + 1 - first)
+            # In percent: how far apart a tenant's events lie tells how much others write.
+            run.progress("rating", 100 * (window[0] - first) // (last + 1 - first), 100)
             rows = self.questions.ask_now(
                 lambda store, span=window: store.ratings.rows(tenant_id, selection, span, prices.ruled)
             )

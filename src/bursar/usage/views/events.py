@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from bursar.usage.asked import Asked
+    from bursar.usage.places import Places
     from bursar.usage.query import EventPage
     from bursar.usage.sight import Sight
     from bursar.usage.store import UsageQuestions
@@ -71,12 +72,13 @@ class EventsView:
     page: EventPage
     zone: tzinfo
     sight: Sight
+    places: Places
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The events and where the next page begins."""
         listed = store.list_events(self.tenant_id, self.page)
         events = [self.sight.show(event) for event in listed.events]
-        cursor = format_cursor(listed.next_cursor) if listed.next_cursor else None
+        cursor = format_cursor(listed.next_cursor, self.places) if listed.next_cursor else None
         window = show_window(self.page.window, self.zone)
         body = EventsAnswer(events, cursor, listed.total_count, window, listed.partial)
         return Shown(body, lambda: events_as_csv(events))
@@ -90,6 +92,7 @@ class UsageListView:
     page: EventPage
     zone: tzinfo
     sight: Sight
+    places: Places
 
     def answer(self, store: UsageQuestions) -> Shown:
         """The events, how many there are in all, and how to go on."""
@@ -101,7 +104,7 @@ class UsageListView:
             limit=self.page.limit,
             offset=self.page.offset,
             has_more=listed.next_cursor is not None,
-            next_cursor=format_cursor(listed.next_cursor) if listed.next_cursor else None,
+            next_cursor=format_cursor(listed.next_cursor, self.places) if listed.next_cursor else None,
             window=show_window(self.page.window, self.zone),
             partial=listed.partial,
         )
@@ -137,7 +140,7 @@ def read_events_view(asked: Asked, asker: Asker) -> EventsView:
         Invalid: with every reason.
     """
     page, zone = read_event_page(asked, asker, default_window="all", is_counted=False)
-    return EventsView(asker.tenant_id, page, zone, asker.sight)
+    return EventsView(asker.tenant_id, page, zone, asker.sight, asker.places)
 
 
 def read_usage_list_view(asked: Asked, asker: Asker) -> UsageListView:
@@ -148,7 +151,7 @@ def read_usage_list_view(asked: Asked, asker: Asker) -> UsageListView:
     """
     asked.flag("include_billing")  # The cost is always included.
     page, zone = read_event_page(asked, asker, default_window=DEFAULT_WINDOW, is_counted=True)
-    return UsageListView(asker.tenant_id, page, zone, asker.sight)
+    return UsageListView(asker.tenant_id, page, zone, asker.sight, asker.places)
 
 
 def events_as_csv(events: Sequence[StoredEvent]) -> str:

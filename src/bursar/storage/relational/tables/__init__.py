@@ -8,14 +8,32 @@ from __future__ import annotations
 
 from bursar.storage.relational.tables import (
     agreements,
+    allocations,
     audit,
     billing,
     credentials,
     identity,
     jobs,
     prices,
+    privacy,
+    quotas,
+    sign_on,
     users,
 )
 from bursar.storage.relational.tables.metadata import METADATA
 
-__all__ = ["METADATA", "agreements", "audit", "billing", "credentials", "identity", "jobs", "prices", "users"]
+__all__ = [
+    "METADATA",
+    "agreements",
+    "allocations",
+    "audit",
+    "billing",
+    "credentials",
+    "identity",
+    "jobs",
+    "prices",
+    "privacy",
+    "quotas",
+    "sign_on",
+    "users",
+]

@@ -31,6 +31,23 @@ USERS = Table(
     Index("ix_users_order", "tenant_id", "created_at", "id"),
 )
 
+USER_LINKS = Table(
+    "user_links",
+    METADATA,
+    # Of the secret in it: who reads this table can follow no link.
+    Column("secret_hash", String, primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    # Empty: for the first admin, who is nobody yet.
+    Column("user_id", String, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("kind", String, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("expires_at", UtcMoment, nullable=False),
+    Column("created_by", String, nullable=False),
+    # What its user may be allowed at most for it to count; empty: anything.
+    Column("covers", String),
+    Index("ix_user_links_user", "tenant_id", "user_id"),
+)
+
 LOGIN_SESSIONS = Table(
     "login_sessions",
     METADATA,

@@ -1,0 +1,151 @@
+"""What clients send to and get from `/api/v1/users`: strict request bodies, and answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from bursar.identity.bodies import ChosenId, Name, Strict
+from bursar.identity.roles import ROLE_NAME
+from bursar.identity.users.enrolment import Handed, RoleAsk, UserAsk
+from bursar.identity.users.user import EMAIL_LIMIT, UserChange, UserState, normal_email
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bursar.identity.roles import RoleBinding
+    from bursar.identity.users.user import User
+
+ROLES_LIMIT = 50
+TYPED_LIMIT = 1024
+"""Longest address, password or token that is looked at: hashing must cost the same for everybody."""
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+
+Typed = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT)]
+Email = Annotated[
+    str, Field(min_length=3, max_length=EMAIL_LIMIT, pattern=NO_CONTROLS, examples=["ada@example.com"])
+]
+
+
+class RoleOfUser(Strict):
+    """A role that somebody has, or is to have."""
+
+    role: Annotated[str, Field(pattern=ROLE_NAME, examples=["analyst"])]
+    project_id: ChosenId | None = Field(default=None, description="In the whole tenant if absent.")
+
+
+class UserIn(Strict):
+    """A user to make."""
+
+    email: Email = Field(description="What they log in with; unique in the tenant.")
+    name: Name | None = Field(default=None, description="The address if absent.")
+    roles: Annotated[list[RoleOfUser], Field(max_length=ROLES_LIMIT)] = Field(
+        default=[], description="None grants more than the credential may do in the whole tenant."
+    )
+    password: Typed | None = Field(
+        default=None, repr=False, description="If absent they choose one by following a link."
+    )
+    mail: bool | None = Field(
+        default=None, description="Whether the link is mailed; if absent, it is where mail is set up."
+    )
+
+    def ask(self) -> UserAsk:
+        """What is asked for."""
+        roles = tuple(RoleAsk(one.role, one.project_id) for one in self.roles)
+        return UserAsk(self.email, self.name or self.email, roles, self.password, self.mail)
+
+
+class UserPatch(Strict):
+    """What to change of a user; null and absent leave a field as it is."""
+
+    name: Name | None = None
+    email: Email | None = Field(default=None, description="Links to the address before count no longer.")
+    state: UserState | None = Field(default=None, description="A suspended user's sessions end at once.")
+
+
+class LinkIn(Strict):
+    """How a link is handed over."""
+
+    mail: bool | None = Field(
+        default=None, description="Whether it is mailed; if absent, it is where mail is set up."
+    )
+
+
+class UserOut(BaseModel):
+    """A person, as their tenant sees them."""
+
+    id: str
+    tenant_id: str
+    email: str
+    name: str
+    state: Literal["active", "suspended"]
+    has_password: bool = Field(description="False until the invitation was followed.")
+    created_at: datetime
+    last_login_at: datetime | None
+
+    @classmethod
+    def of(cls, user: User) -> UserOut:
+        """The user as they are shown."""
+        return cls(
+            id=user.id,
+            tenant_id=user.tenant_id,
+            email=user.email,
+            name=user.name,
+            state=user.state.value,
+            has_password=user.has_password,
+            created_at=user.created_at,
+            last_login_at=user.last_login_at,
+        )
+
+
+class MemberOut(UserOut):
+    """A person, and what roles they have."""
+
+    roles: list[RoleOfUser]
+
+    @classmethod
+    def with_roles(cls, user: User, bindings: Iterable[RoleBinding]) -> MemberOut:
+        """The user as they are shown to who manages users; `bindings` may be of others too."""
+        roles = [
+            RoleOfUser(role=one.role, project_id=one.project_id) for one in bindings if one.user_id == user.id
+        ]
+        return cls(**UserOut.of(user).model_dump(), roles=roles)
+
+
+class HandedLinkOut(BaseModel):
+    """A link by which somebody sets their password, once."""
+
+    mailed: bool
+    link: str | None = Field(description="To hand over; null where it was mailed. It can't be shown again.")
+    expires_at: datetime
+    problem: str | None = Field(description="Why it was to be mailed and wasn't.")
+
+    @classmethod
+    def of(cls, handed: Handed) -> HandedLinkOut:
+        """The link as it is shown."""
+        return cls(
+            mailed=handed.is_mailed,
+            link=handed.address,
+            expires_at=handed.expires_at,
+            problem=handed.problem,
+        )
+
+
+class EnrolledOut(MemberOut):
+    """A new user, and their link where they have no password."""
+
+    invitation: HandedLinkOut | None
+
+
+class EndedSessionsOut(BaseModel):
+    """What was ended."""
+
+    ended: int = Field(description="Sessions that counted until now.")
+
+
+def change_of(body: UserPatch) -> UserChange:
+    """What is to be changed."""
+    email = None if body.email is None else normal_email(body.email)
+    return UserChange(body.name, body.state, email)
