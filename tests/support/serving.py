@@ -10,6 +10,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -72,7 +73,7 @@ def running_server(
     server.start()
     url = str(serving.url)
     by_socket = httpx.HTTPTransport(uds=address_of(serving.platform.folder.socket))
-    a_client = partial(httpx.Client, timeout=DEADLINE_SECONDS)
+    a_client = partial(httpx.Client, timeout=DEADLINE_SECONDS, cookies=_no_cookies())
     try:
         with (
             a_client(base_url=url, headers={"X-API-Key": ADMIN_KEY}) as client,
@@ -83,3 +84,8 @@ def running_server(
     finally:
         server.stop()
         tcp.close()
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that stays empty: tests share the clients, and what one did must not log the next one in."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
