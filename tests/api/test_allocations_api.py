@@ -266,6 +266,17 @@ def test_what_cannot_be_recorded_is_refused_by_name(
     ]
 
 
+def test_everything_that_is_wrong_with_an_allocation_is_told_at_once(server: RunningServer) -> None:
+    body = {"kind": "key", "subject": "k", "valid_from": "soon", "cost_centre": "unallocated", "owner": " "}
+    refused = ask(server, ADMIN_KEY, "POST", ALLOCATIONS, json=body)
+    told = [(one["field"], one["message"].partition(": ")[2]) for one in refused.json()["errors"]]
+    assert told == [
+        ("valid_from", "it must be a date, such as 2026-10-01."),
+        ("owner", "it must be one line and more than spaces."),
+        ("cost_centre", "'unallocated' is what has none; send null instead."),
+    ]
+
+
 def test_another_tenants_allocations_and_keys_are_as_unknown_as_none(server: RunningServer) -> None:
     mine, theirs = keys_of(server, "mine"), keys_of(server, "theirs")
     made = record(server, mine["admin"], cost_centre="CC-1", valid_from="2026-01-01")

@@ -116,10 +116,10 @@ def test_a_password_that_the_rules_refuse_uses_no_link_up(
     assert accepted(server, link).status_code == 200
 
 
-def test_an_address_and_a_password_that_are_both_unfit_are_told_together(owner: Person) -> None:
-    body = {"email": "nobody", "password": "short"}
+def test_an_address_a_name_and_a_password_that_are_all_unfit_are_told_together(owner: Person) -> None:
+    body = {"email": "nobody", "name": " ", "password": "short"}
     refused = owner.ask(owner.log_in(), "POST", USERS, json=body)
-    assert {one["field"] for one in refused.json()["errors"]} == {"email", "password"}
+    assert {one["field"] for one in refused.json()["errors"]} == {"email", "name", "password"}
 
 
 def test_who_is_locked_out_gets_in_by_a_new_password(server: RunningServer, owner: Person) -> None:

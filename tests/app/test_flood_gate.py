@@ -175,8 +175,8 @@ def test_refusals_that_are_held_back_are_bounded(tmp_path: Path, monkeypatch: py
         key = used_up(server)
         monkeypatch.setattr(flood_gate, "HELD_LIMIT", 3)
         monkeypatch.setattr(refusals, "AT_ONCE", 0)
-        monkeypatch.setattr(refusals, "HELD_SECONDS", 60.0)
-        monkeypatch.setattr(refusals, "LATEST_SECONDS", 60.0)
+        monkeypatch.setattr(refusals, "HELD_NANOSECONDS", 60_000_000_000)
+        monkeypatch.setattr(refusals, "LATEST_NANOSECONDS", 60_000_000_000)
         waiting = [Caller(server, key) for _ in range(3)]
         for one in waiting:
             one.send(one.request())

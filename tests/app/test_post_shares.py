@@ -7,16 +7,16 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bursar.app import post_shares
-from bursar.app.post_shares import ALONE_SECONDS, AT_ONCE, PostShares
+from bursar.app.post_shares import ALONE_SECONDS, AT_ONCE, AT_ONCE_LIMIT, POST_SECONDS, PostShares
 from tests.support.access import ask, keys_of
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 EVENT = {"provider": "openai", "model": "gpt-5", "input_tokens": 12, "output_tokens": 3}
 
@@ -37,12 +37,12 @@ def post(shares: PostShares, tenant_id: str, now: float, begun: list[str]) -> bo
 
 
 def test_a_tenant_that_is_alone_never_waits() -> None:
-    shares = PostShares()
+    shares = PostShares(lambda: 0.0)
     assert all(post(shares, "flooding", 0.0, []) for _ in range(10 * AT_ONCE))
 
 
 def test_beside_another_it_waits_for_its_own_and_the_other_never_does() -> None:
-    shares, begun = PostShares(), list[str]()
+    shares, begun = PostShares(lambda: 0.0), list[str]()
     assert post(shares, "steady", 0.0, begun)
     assert sum(post(shares, "flooding", 0.1, begun) for _ in range(AT_ONCE + 5)) == AT_ONCE
     assert post(shares, "steady", 0.2, begun)
@@ -54,8 +54,19 @@ def test_beside_another_it_waits_for_its_own_and_the_other_never_does() -> None:
     assert shares.waiting("flooding") == 3
 
 
+@pytest.mark.parametrize(
+    ("posts_a_commit", "share"), [(1, AT_ONCE), (AT_ONCE + 5.5, AT_ONCE + 5), (10**6, AT_ONCE_LIMIT)]
+)
+def test_as_many_are_under_way_as_the_loop_answers_while_the_disk_takes_a_commit(
+    posts_a_commit: float, share: int
+) -> None:
+    shares = PostShares(lambda: posts_a_commit * POST_SECONDS)
+    post(shares, "steady", 0.0, [])
+    assert sum(post(shares, "flooding", 0.1, []) for _ in range(2 * AT_ONCE_LIMIT)) == share
+
+
 def test_what_waits_begins_though_the_other_has_left_and_none_is_forgotten() -> None:
-    shares, begun = PostShares(), list[str]()
+    shares, begun = PostShares(lambda: 0.0), list[str]()
     post(shares, "steady", 0.0, begun)
     for _ in range(AT_ONCE + 3):
         post(shares, "flooding", 0.1, begun)
@@ -67,7 +78,7 @@ def test_what_waits_begins_though_the_other_has_left_and_none_is_forgotten() -> 
 
 
 def test_one_that_can_not_begin_lets_the_next_one() -> None:
-    shares, tried = PostShares(), list[int]()
+    shares, tried = PostShares(lambda: 0.0), list[int]()
 
     def begin(which: int) -> bool:
         tried.append(which)
@@ -83,6 +94,7 @@ def test_one_that_can_not_begin_lets_the_next_one() -> None:
 
 def test_every_post_that_waited_is_answered_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post_shares, "AT_ONCE", 2)
+    monkeypatch.setattr(post_shares, "AT_ONCE_LIMIT", 2)
     monkeypatch.setattr(post_shares, "ALONE_SECONDS", 600.0)
     reached, go_on, sync = threading.Event(), threading.Event(), os.fdatasync
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+import math
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +12,11 @@ from bursar.identity.limits.bucket import Limit
 from bursar.identity.limits.local import LocalBuckets
 from bursar.identity.limits.policy import Counted, Policy, Use, Verdict
 from bursar.identity.limits.refusals import (
+    APART_NANOSECONDS,
     AT_ONCE,
     BELIEVED_NANOSECONDS,
-    HELD_AT_ONCE,
-    HELD_SECONDS,
-    LATEST_SECONDS,
+    HELD_NANOSECONDS,
+    LATEST_NANOSECONDS,
     Refusals,
     Refused,
 )
@@ -27,9 +29,13 @@ def refused_by(policy: Policy, left: int = -1) -> Verdict:
     return Verdict([(policy, "somebody")], policy, left)
 
 
-def the_refused(limit: Limit, *, count: int, held: int = 0, token_at: int = 0) -> Refused:
+def the_refused(limit: Limit, *, count: int, token_at: int = 0) -> Refused:
     policy = Policy(Use.INGEST, Counted.KEY, limit)
-    return Refused([(policy, "somebody")], policy, token_at, token_at, 0, 0, count=count, held=held)
+    return Refused([(policy, "somebody")], policy, token_at, token_at, 0, 0, count=count)
+
+
+def held_back(refused: Refused, *, now: int = 0) -> int:
+    return round(refused.hold_seconds(now) * SECOND)
 
 
 @given(
@@ -87,33 +93,44 @@ def test_memory_for_the_refused_is_bounded_and_the_old_make_room() -> None:
 
 def test_who_keeps_asking_is_told_late_and_a_second_later_at_once_again() -> None:
     refused = the_refused(Limit(600, 100), count=0)
-    told: list[float] = []
+    told: list[int] = []
     for _ in range(AT_ONCE + 2):
         refused.count_one(now=0)
-        told.append(refused.hold_seconds(now=0))
-    assert told == [0.0] * AT_ONCE + [HELD_SECONDS] * 2
+        told.append(held_back(refused))
+    assert told == [0] * AT_ONCE + [HELD_NANOSECONDS, HELD_NANOSECONDS + APART_NANOSECONDS]
     refused.count_one(now=SECOND)
-    assert refused.hold_seconds(now=SECOND) == 0.0
+    assert held_back(refused, now=SECOND) == 0
 
 
-@pytest.mark.parametrize(
-    ("limit", "held", "seconds"),
-    [
-        (Limit(600, 100), HELD_AT_ONCE, HELD_SECONDS),
-        (Limit(600, 100), 4 * HELD_AT_ONCE, 4 * HELD_SECONDS),
-        (Limit(600, 100), 100 * HELD_AT_ONCE, LATEST_SECONDS),
-        # A hundred a second and two at once: the bucket would be full after 20 ms.
-        (Limit(6_000, 2), 0, 0.01),
-        (Limit(6_000, 2), 1_000, 0.01),
-    ],
-)
-def test_many_are_told_later_but_never_so_late_that_what_is_allowed_is_lost(
-    limit: Limit, held: int, seconds: float
+def test_what_comes_all_at_once_is_told_one_after_another() -> None:
+    refused = the_refused(Limit(600, 100), count=1_000)
+    told = [held_back(refused) for _ in range(256)]
+    assert told == [HELD_NANOSECONDS + nth * APART_NANOSECONDS for nth in range(256)]
+    # Nothing is owed to who comes back when all of them have been told.
+    assert held_back(refused, now=SECOND) == HELD_NANOSECONDS
+
+
+def test_of_too_many_none_is_told_later_than_a_second_and_few_at_once() -> None:
+    refused = the_refused(Limit(600, 100), count=10_000)
+    told = [held_back(refused) for _ in range(2_000)]
+    assert max(told) <= LATEST_NANOSECONDS
+    rounds = math.ceil(2_000 * APART_NANOSECONDS / (LATEST_NANOSECONDS // 2))
+    assert max(Counter(at // APART_NANOSECONDS for at in told).values()) <= rounds
+
+
+@given(st.integers(1, 10**6), st.integers(1, 100), st.lists(st.integers(0, SECOND // 10), max_size=60))
+def test_nobody_is_told_so_late_that_what_is_allowed_is_lost(
+    per_minute: int, burst: int, gaps: list[int]
 ) -> None:
-    assert the_refused(limit, count=1_000, held=held).hold_seconds(now=0) == pytest.approx(seconds)
+    limit = Limit(per_minute, burst)
+    refused, now = the_refused(limit, count=10_000), 0
+    half = burst * 60 * SECOND // per_minute // 2
+    for gap in gaps:
+        now += gap
+        assert 0 <= held_back(refused, now=now) <= min(half, LATEST_NANOSECONDS)
 
 
 def test_a_bucket_for_one_holds_nobody_longer_than_until_its_token_comes() -> None:
     refused = the_refused(Limit(60, 1), count=1_000, token_at=SECOND // 20)
     # Half a second fills half of it; the token at hand comes sooner, but a longer wait loses none.
-    assert refused.hold_seconds(now=0) == pytest.approx(HELD_SECONDS)
+    assert held_back(refused) == HELD_NANOSECONDS

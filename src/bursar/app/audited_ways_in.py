@@ -9,7 +9,8 @@ nobody whose account it was. How these entries come about is in `audited.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bursar import clock
@@ -52,7 +53,7 @@ class WaysIn:
 
     monotonic: Callable[[], float] = clock.monotonic
     _left: float = BURST
-    _at: float = field(default=float("-inf"))
+    _at: float = -math.inf
     _untold: int = 0
 
     def entry(self, knock: Knock) -> tuple[str, Deed | None]:
@@ -70,8 +71,7 @@ class WaysIn:
 
     def _within_budget(self, knock: Knock) -> Deed | None:
         now = self.monotonic()
-        if self._at > float("-inf"):
-            self._left = min(BURST, self._left + (now - self._at) / SECONDS_PER_ENTRY)
+        self._left = min(BURST, self._left + (now - self._at) / SECONDS_PER_ENTRY)
         self._at = now
         if self._left < 1:
             self._untold += 1

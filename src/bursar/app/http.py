@@ -43,6 +43,7 @@ from bursar.app.encoded_bodies import Inflating
 from bursar.app.flood_gate import FloodGate
 from bursar.app.ingest_asgi import EVENTS, IngestDoor, IngestLimits, IngestParts
 from bursar.app.middleware import Frame, Guard
+from bursar.app.post_shares import PostShares
 from bursar.app.prices_of_tenants import make_desk
 from bursar.app.rate_limits import Limiting
 from bursar.app.readings import read_platform
@@ -122,8 +123,9 @@ def make_single_posts(platform: Platform) -> SinglePosts | None:
     if platform.settings.log_level == "debug" or (limits.is_shared and limits.counts(Use.INGEST, EVENTS)):
         return None
     doorkeeper = auth.Doorkeeper(platform.authenticator, platform.identity, platform.logins.people)
-    edge = edge_of(platform.settings)
-    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge, limits)
+    edge, counters = edge_of(platform.settings), platform.journal.counters
+    shares = PostShares(lambda: counters.quick_sync_seconds)
+    return SinglePosts(_ingest_parts(platform, doorkeeper), platform.metrics.http, edge, limits, shares)
 
 
 def make_gate(platform: Platform) -> FloodGate:

@@ -18,7 +18,6 @@ from bursar.app.ingest_answers import answer_single
 from bursar.app.ingest_asgi import DOORS, EVENTS
 from bursar.app.logs import request_id_for
 from bursar.app.middleware import head_of
-from bursar.app.post_shares import PostShares
 from bursar.errors import BursarError
 from bursar.identity.permissions import Permission
 from bursar.usage.bodies import decode_event
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from bursar.app.edge import Edge
     from bursar.app.ingest_asgi import IngestParts
     from bursar.app.metrics import HttpMetrics
+    from bursar.app.post_shares import PostShares
     from bursar.app.rate_limits import RateLimits
     from bursar.identity.caller import Caller
 
@@ -51,7 +51,9 @@ _NEEDS_CARE = frozenset([b"content-encoding", b"idempotency-key", b"ce-specversi
 class SinglePosts:
     """Takes single posts. Use from the event loop."""
 
-    def __init__(self, parts: IngestParts, metrics: HttpMetrics, edge: Edge, limits: RateLimits) -> None:
+    def __init__(
+        self, parts: IngestParts, metrics: HttpMetrics, edge: Edge, limits: RateLimits, shares: PostShares
+    ) -> None:
         """Share the parts, the numbers, the edge and the limits of the long way."""
         self._edge = edge
         self._ingestor = parts.ingestor
@@ -59,7 +61,7 @@ class SinglePosts:
         self._rules = parts.rules[DOORS[EVENTS]]
         self._knows_tenant = parts.knows_tenant
         self._metrics = metrics
-        self._shares = PostShares()
+        self._shares = shares
         self._limits = limits
         self._is_exempt = EVENTS in limits.exempt
         self.largest = min(ALWAYS_TAKEN_BYTES, parts.limits.body.max_bytes)

@@ -7,10 +7,10 @@ they stand in the OpenAPI document. `Strict`, `Moment` and `PLAIN_TEXT` serve ot
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar, cast
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from bursar.identity.keys import ApiKey, IssuedKey, KeyState, KeyTerms, key_state
 from bursar.identity.networks import NETWORKS_LIMIT, normal_networks
@@ -26,7 +26,24 @@ from bursar.identity.tenant import (
     TenantState,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import LiteralString
+
+    from bursar.errors import Reason
+
 Item = TypeVar("Item")
+
+
+def judged_by(faults_of: Callable[[str], Iterable[Reason]]) -> AfterValidator:
+    """A text that obeys a feature's own rules: what it finds is told beside the body's other faults."""
+
+    def judge(text: str) -> str:
+        for reason in faults_of(text):
+            raise PydanticCustomError(cast("LiteralString", reason.code), "{why}", {"why": reason.message})
+        return text
+
+    return AfterValidator(judge)
 
 
 def _to_utc(moment: datetime) -> datetime:

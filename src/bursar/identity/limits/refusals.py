@@ -22,12 +22,13 @@ BELIEVED_NANOSECONDS = 1_000_000_000
 """For so long at most nobody looks into the buckets again: a limit may have been raised meanwhile."""
 AT_ONCE = 20
 """Refusals within a second that are told at once; who heeds `Retry-After` gets one a second."""
-HELD_SECONDS = 0.1
+HELD_NANOSECONDS = 100_000_000
 """How late the others are told. Sixteen connections then bring 160 requests a second instead of 10,000."""
-LATEST_SECONDS = 1.0
+APART_NANOSECONDS = 3_125_000
+"""One caller's held refusals are told so long after each other, 320 a second: requests that came all at once
+don't come back all at once, for then nobody else would be served meanwhile."""
+LATEST_NANOSECONDS = 1_000_000_000
 """How late at most: no caller is ever told to come back sooner."""
-HELD_AT_ONCE = 64
-"""Beyond so many held refusals of one caller they come later in proportion: 640 a second."""
 NEWS_NANOSECONDS = 60_000_000_000
 KNOWN_LIMIT = 10_000
 """Callers that are known to be refused, of about 0.5 kB each; others go the long way."""
@@ -53,6 +54,8 @@ class Refused:
     count: int = 0
     held: int = 0
     """Refusals that are told later, as of now."""
+    next_at: int = 0
+    """When the next one that is held is to be told."""
 
     def verdict(self, now: int) -> Verdict:
         """What the buckets would say now."""
@@ -74,8 +77,13 @@ class Refused:
             return 0.0
         limit = self.tightest.limit
         until_half_full = limit.depth // limit.per_minute // 2
-        longest = max(self.token_at - now, until_half_full, 0) / _SECOND
-        return min(HELD_SECONDS * max(1.0, self.held / HELD_AT_ONCE), LATEST_SECONDS, longest)
+        latest = min(max(self.token_at - now, until_half_full, 0), LATEST_NANOSECONDS)
+        if self.next_at > now + latest:
+            # All moments are taken: the later half of them is gone through once more.
+            self.next_at = now + latest // 2
+        told_at = max(self.next_at, now + min(HELD_NANOSECONDS, latest))
+        self.next_at = told_at + APART_NANOSECONDS
+        return (told_at - now) / _SECOND
 
 
 class Refusals:

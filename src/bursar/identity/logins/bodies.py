@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from bursar.identity.bodies import ChosenId, Name, Strict
+from bursar.identity.bodies import PLAIN_TEXT, ChosenId, Strict
 from bursar.identity.logins.following import FollowAsk
 from bursar.identity.logins.logins import Credentials, PasswordChange
 from bursar.identity.tenant import DEFAULT_TENANT_ID
-from bursar.identity.users.bodies import NO_CONTROLS, TYPED_LIMIT, Email, Typed, UserOut
+from bursar.identity.users.bodies import TYPED_LIMIT, Email, Typed, UserName, UserOut
 
 if TYPE_CHECKING:
     from bursar.identity.caller import Caller
     from bursar.identity.logins.session import Issued, Session
     from bursar.identity.users.user import User
 
-TypedEmail = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT, pattern=NO_CONTROLS)]
+TypedEmail = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT, pattern=PLAIN_TEXT)]
 NamedTenant = Annotated[
     ChosenId, Field(description="The tenant to log in to.", validate_default=True, examples=["default"])
 ]
@@ -54,7 +54,9 @@ class LinkUseIn(Strict):
     token: Typed = Field(repr=False, description="What stands behind the `#` of the link.")
     password: Typed = Field(repr=False, description="The one to log in with from now on.")
     email: Email | None = Field(default=None, description="Only for the first admin's link: who they are.")
-    name: Name | None = Field(default=None, description="As above.")
+    name: UserName | None = Field(
+        default=None, description="Only for the first admin's link: what they are called."
+    )
     cookies: bool = InCookies
 
     def ask(self) -> FollowAsk:

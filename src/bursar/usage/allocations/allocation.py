@@ -8,7 +8,7 @@ and yet be looked at as it was believed. Which event an allocation claims is in 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -113,7 +113,7 @@ def refuse_unfit(ask: AllocationAsk) -> None:
         reasons.append(Reason("cost_centre", "nothing_said", message))
     for name, value in (("owner", ask.owner), ("cost_centre", ask.cost_centre)):
         if value is not None:
-            reasons += _about_name(name, value)
+            reasons += [replace(one, field=name) for one in about_name(value)]
     if not FIRST_DAY <= ask.valid_from <= LAST_DAY:
         reasons.append(Reason("valid_from", "out_of_range", f"must be from {FIRST_DAY} to {LAST_DAY}"))
     if len(ask.of.id) > SUBJECT_LIMIT or _SUBJECT.fullmatch(ask.of.id) is None:
@@ -123,10 +123,11 @@ def refuse_unfit(ask: AllocationAsk) -> None:
         raise Invalid(reasons=tuple(reasons))
 
 
-def _about_name(name: str, value: str) -> list[Reason]:
+def about_name(value: str) -> list[Reason]:
+    """What of an owner's or a cost centre's name can't be kept."""
     if not is_name(value) or value != value.strip():
         message = f"must be one line of 1 to {NAME_LIMIT} characters, without spaces around it"
-        return [Reason(name, "invalid_name", message)]
+        return [Reason("$", "invalid_name", message)]
     if value.casefold() == UNALLOCATED:
-        return [Reason(name, "reserved", f"{UNALLOCATED!r} is what has none; send null instead")]
+        return [Reason("$", "reserved", f"{UNALLOCATED!r} is what has none; send null instead")]
     return []

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar.described import describe_fields
-from bursar.identity.bodies import PLAIN_TEXT, Name, Strict
+from bursar.identity.bodies import PLAIN_TEXT, Name, Strict, judged_by
 from bursar.usage.allocations.allocation import (
     FIRST_DAY,
     LAST_DAY,
@@ -17,6 +17,7 @@ from bursar.usage.allocations.allocation import (
     AllocationAsk,
     Bearer,
     Bearing,
+    about_name,
 )
 
 REASON_LIMIT = 500
@@ -32,6 +33,8 @@ Subject = Annotated[
     ),
 ]
 
+BearersName = Annotated[Name, judged_by(about_name)]
+
 
 class AllocationIn(Strict):
     """From a day on, who owns a key, project or user, and which cost centre bears it."""
@@ -41,10 +44,10 @@ class AllocationIn(Strict):
     valid_from: Day | None = Field(
         default=None, description="The first UTC day on which it holds, maybe in the past; today if absent."
     )
-    owner: Name | None = Field(
+    owner: BearersName | None = Field(
         default=None, description="Stays as it is where absent; null says that there is none from then on."
     )
-    cost_centre: Name | None = Field(default=None, description="The same.", examples=["CC-4711"])
+    cost_centre: BearersName | None = Field(default=None, description="The same.", examples=["CC-4711"])
     reason: Annotated[str, Field(max_length=REASON_LIMIT, pattern=PLAIN_TEXT)] | None = None
 
     def ask(self, tenant_id: str, today: date) -> AllocationAsk:
