@@ -9,6 +9,7 @@ import pytest
 
 from bursar.errors import DiskFull
 from bursar.storage.journal.archiving import archive_sealed
+from bursar.storage.journal.content import ContentWriter
 from bursar.storage.journal.recover import recover_journal
 from bursar.storage.journal.rewriting import rewrite
 from bursar.storage.journal.writer import JournalLimits
@@ -66,3 +67,14 @@ def test_rewriting_on_a_full_disk_leaves_the_old_archive(disk: SmallDisk) -> Non
     assert lines_of(journal) == before
     disk.make_room()
     assert rewrite(journal, bury_odd, EVERYTHING, no_progress).tombstones == 30
+
+
+def test_a_file_is_gone_though_its_last_bytes_find_no_room_either(disk: SmallDisk) -> None:
+    path = disk.path / "new.zst"
+    disk.leave_only(0)
+    writer = ContentWriter(path)
+    writer.write(b"a few bytes, which wait in memory")
+    with pytest.raises(OSError, match="No space left"):
+        writer.finish()
+    writer.discard()
+    assert not path.exists()

@@ -7,6 +7,7 @@ its size on the disk, and it is cut into parts: read from one long file, DuckDB'
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -122,7 +123,9 @@ class _Part:
         self._file.close()
 
     def discard(self) -> None:
-        self._file.close()
+        # On a full disk closing fails as writing did, for what still waits in memory.
+        with suppress(OSError):
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ from; reading back runs at about 1 GB/s whatever the level.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import xxhash
@@ -113,7 +114,9 @@ class ContentWriter:
 
     def discard(self) -> None:
         """Close and remove the file, in whatever state it is."""
-        self._file.close()
+        # On a full disk closing fails as writing did, for what still waits in memory.
+        with suppress(OSError):
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 
