@@ -3,7 +3,8 @@
 Those that are no faults stand in `docs/reference/audit.md`, each kind of each file with its number and why. A
 finding more than is written there fails the run, and so does one less: then the page is out of date. A
 package that could not be looked up has not been audited, which is a failure too. Both tools run in
-environments that uv makes for them; nothing of theirs is installed beside Bursar.
+environments that uv makes for them; nothing of theirs is installed beside Bursar. `make check` runs the
+first half alone, which needs no advisories.
 """
 
 from __future__ import annotations

@@ -54,6 +54,14 @@ def test_continuous_integration_runs_what_a_contributor_runs() -> None:
     assert "make test" in script
 
 
+def test_the_gate_before_a_commit_looks_for_holes_in_the_code() -> None:
+    wanted = re.search(r"^check: (.*?) ##", MAKEFILE, re.MULTILINE)
+    assert wanted is not None
+    assert "bandit" in wanted[1].split()
+    assert "bandit: setup ##" in MAKEFILE
+    assert "scripts.audit --code-only" in MAKEFILE
+
+
 def test_every_dependency_has_its_place_in_the_record() -> None:
     wanted = {re.split(r"[\[>=<]", one)[0] for one in PROJECT["project"]["dependencies"]}
     record = (ROOT / "docs/decisions/0005-dependencies.md").read_text()
