@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
-
 from bursar.app.logins import local_url
 from bursar.identity.sign_on.admission import Admission
 from bursar.identity.sign_on.api import SignOn
@@ -44,7 +42,7 @@ def open_sign_on(settings: Settings, engine: StateEngine, logins: Logins, audit:
         settings.oidc_scopes,
     )
     # The operator has named this server. What it refers to elsewhere is judged like any URL.
-    own = frozenset({place_of(httpx.URL(issuer))})
+    own = frozenset({place_of(issuer)})
     provider = Provider(party, Outgoing(Reach(settings.outgoing_networks), own=own))
     admission = Admission(party.entry, RelationalProviderLinks(engine), logins, audit.record)
     return SignOn(party, provider, admission, logins.keys)

@@ -97,12 +97,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return addresses
 
 
-def place_of(url: httpx.URL) -> Place:
+def place_of(url: httpx.URL | str) -> Place:
     """The server that a URL names.
 
     Raises:
         OutgoingRefused: it names none.
     """
+    url = httpx.URL(url)
     if url.scheme not in {"http", "https"} or not url.host:
         message = "Only http and https URLs with a host are asked."
         raise OutgoingRefused(message)
