@@ -40,9 +40,12 @@ these alone.
 
 def permissions_page() -> str:
     """The reference of permissions, in Markdown."""
-    granters = {**{name: role.permissions for name, role in BUILT_IN.items()}, **BUNDLES}
-    names = [*(f"role {name}" for name in BUILT_IN), *(f"scope `{name}`" for name in BUNDLES)]
-    head = f"| permission | allows | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}\n"
+    # Keyed by heads, not by names: `admin` is a role and a scope, and they grant different things.
+    granters = {
+        **{f"role {name}": role.permissions for name, role in BUILT_IN.items()},
+        **{f"scope `{name}`": permissions for name, permissions in BUNDLES.items()},
+    }
+    head = f"| permission | allows | {' | '.join(granters)} |\n|---|---|{'---|' * len(granters)}\n"
     rows = [
         f"| {_named(one)} | {MEANINGS[one]} | "
         + " | ".join("yes" if one in granted else "" for granted in granters.values())

@@ -14,6 +14,8 @@ import pytest
 from bursar.app.metrics import Metrics
 from bursar.app.problems import all_kinds
 from bursar.cli.main import app as cli
+from bursar.identity.permissions import BUNDLES, OF_TENANTS, Permission
+from bursar.identity.roles import BUILT_IN
 from bursar.settings import Settings, names_of
 from scripts.generate_docs import PAGES
 from tests.house.sources import ROOT
@@ -75,6 +77,32 @@ def test_every_operation_of_the_api_says_what_it_does() -> None:
     ]
     assert operations
     assert [name for name, one in operations if not one.get("summary") or not one.get("description")] == []
+
+
+def test_the_table_of_permissions_says_what_each_role_and_each_scope_grants() -> None:
+    head, _line, *rows = table_below("Roles and scopes", (REFERENCE / "permissions.md").read_text())
+    granted = [
+        *((f"role {name}", role.permissions) for name, role in BUILT_IN.items()),
+        *((f"scope `{name}`", permissions) for name, permissions in BUNDLES.items()),
+    ]
+    assert head[2:] == [who for who, _ in granted]
+    assert len(set(head)) == len(head)
+    assert {len(row) for row in rows} == {len(head)}
+    assert [row[0].strip("`* ") for row in rows] == [one for one in Permission if one in OF_TENANTS]
+    wrong = [
+        (row[0], who, cell)
+        for row in rows
+        for (who, permissions), cell in zip(granted, row[2:], strict=True)
+        if cell != ("yes" if row[0].strip("`* ") in permissions else "")
+    ]
+    assert wrong == []
+
+
+def table_below(heading: str, page: str) -> list[list[str]]:
+    """The cells of the first table of a section, line by line."""
+    section = page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.mark.parametrize("path", MARKDOWN, ids=name_of)
