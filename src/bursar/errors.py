@@ -211,10 +211,10 @@ class Forbidden(BursarError):
 
 
 class MissingScope(Forbidden):
-    """The key lacks the scope that the endpoint needs."""
+    """The key's scopes, or the person's roles, don't grant the permission that the endpoint needs."""
 
     code = "missing_scope"
-    title = "This API key lacks the scope that is needed"
+    title = "The permission that is needed is not granted to this caller"
 
 
 class TenantMismatch(Forbidden):

@@ -41,8 +41,10 @@ IN_PROJECTS_TOO = {
     "GET /api/v1/export",
     "GET /api/v1/keys/{key_id}/usage",
     "GET /api/v1/unallocated",
+    "GET /api/v1/unpriced",
     "GET /api/v1/usage",
     "POST /api/v1/query",
+    *INGEST,
 }
 """What somebody may ask who has its permission in some projects only; written down by hand."""
 

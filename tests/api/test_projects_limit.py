@@ -163,18 +163,24 @@ def test_whatever_projects_somebody_sees_the_answer_is_of_these(
     assert house.get(path, who="searcher").text == meant
 
 
-def test_a_key_of_a_project_exports_and_explains_that_project_alone(server: RunningServer) -> None:
+def keys_of_a_tenant_with_two_projects(server: RunningServer, *models: str) -> tuple[str, str]:
+    """An admin's, and one that reads in the first project; each project has an event of every model."""
     tenant_id = str(server.client.post("/api/v1/tenants", json={}).json()["id"])
     admin = server.client.post(
         "/api/v1/keys", json={"label": "a", "scopes": ["admin"], "tenant_id": tenant_id}
     ).json()["key"]
     for name in ("search", "ads"):
         ask(server, admin, "POST", "/api/v1/projects", json={"id": name, "name": name}).raise_for_status()
-        event = {"event_id": name, "project_id": name, "model": "gpt-4o-mini", "input_tokens": 1000}
-        sent = ask(server, admin, "POST", "/api/v1/events", json=event, params={"wait": "applied"})
+        event = {"event_id": name, "project_id": name, "input_tokens": 1000}
+        events = [event | {"model": model.format(name)} for model in models]
+        sent = ask(server, admin, "POST", "/api/v1/events", json=events, params={"wait": "applied"})
         assert sent.status_code == 200, sent.text
     body = {"label": "b", "scopes": ["read"], "project_id": "search"}
-    key = ask(server, admin, "POST", "/api/v1/keys", json=body).raise_for_status().json()["key"]
+    return admin, ask(server, admin, "POST", "/api/v1/keys", json=body).raise_for_status().json()["key"]
+
+
+def test_a_key_of_a_project_exports_and_explains_that_project_alone(server: RunningServer) -> None:
+    _, key = keys_of_a_tenant_with_two_projects(server, "gpt-4o-mini")
     for form in ("csv", "focus"):
         exported = ask(server, key, "GET", f"/api/v1/export?format={form}")
         assert exported.status_code == 200, exported.text
@@ -188,3 +194,14 @@ def test_a_key_of_a_project_exports_and_explains_that_project_alone(server: Runn
     }
     assert found == {("search", 200), ("ads", 404)}
     assert ask(server, key, "GET", "/api/v1/prices").status_code == 403
+
+
+@pytest.mark.parametrize("query", ["", "?as=openai/gpt-4o-mini", "?project_id.not=search", "?limit=1"])
+def test_models_without_a_price_are_those_of_the_own_project_alone(server: RunningServer, query: str) -> None:
+    admin, key = keys_of_a_tenant_with_two_projects(server, "unknown-to-{}")
+    whole = ask(server, admin, "GET", "/api/v1/unpriced").json()["items"]
+    assert {one["model"] for one in whole} == {"unknown-to-search", "unknown-to-ads"}
+    seen = ask(server, key, "GET", f"/api/v1/unpriced{query}")
+    assert seen.status_code == 200, seen.text
+    own = [] if "not" in query else ["unknown-to-search"]
+    assert ([one["model"] for one in seen.json()["items"]], seen.json()["next_cursor"]) == (own, None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from fastapi.openapi.utils import get_openapi
 
-from bursar.app.declared import EXTENSION, declare_permissions
+from bursar.app.declared import EXTENSION, IN_PROJECTS_TOO, declare_permissions
 from bursar.app.event_openapi import event_paths, event_schemas
 from bursar.app.problems import MEDIA_TYPE, TYPE_PREFIX
 from bursar.identity.permissions import Permission
@@ -88,7 +88,8 @@ def describe(api: FastAPI) -> Json:
     )
     declare_permissions(api, found)
     for path, operations in event_paths().items():
-        declared = {method: {**one, EXTENSION: Permission.USAGE_INGEST} for method, one in operations.items()}
+        asked = {EXTENSION: Permission.USAGE_INGEST, IN_PROJECTS_TOO: True}
+        declared = {method: {**one, **asked} for method, one in operations.items()}
         found["paths"].setdefault(path, {}).update(declared)
     schemas: Json = found["components"]["schemas"]
     # FastAPI's own error form, which no answer of ours has.
@@ -193,9 +194,9 @@ def _problem_schemas() -> Json:
     _, schemas = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
     schemas["Problem"]["example"] = {
         "type": TYPE_PREFIX + "missing_scope",
-        "title": "This API key lacks the scope that is needed",
+        "title": "The permission that is needed is not granted to this caller",
         "status": 403,
-        "detail": "This needs the scope 'read'; the key has: ingest.",
+        "detail": "This needs the permission 'usage:read', which this API key doesn't grant.",
         "instance": "/api/v1/query",
         "code": "missing_scope",
         "request_id": "req_5d0f3c9a1b7e4f2a8c6d0e13",

@@ -27,7 +27,7 @@ from bursar import clock
 from bursar.app.addresses import client_address, is_secure
 from bursar.app.audited import announce
 from bursar.errors import BursarError, NotFound, Unauthenticated
-from bursar.identity.caller import Caller
+from bursar.identity.caller import ANONYMOUS_KEY_ID, Caller
 from bursar.identity.logins.access_token import is_token
 from bursar.identity.logins.api import Whoever
 from bursar.identity.logins.cookies import SAFE_METHODS, names_for, read_cookie
@@ -51,7 +51,6 @@ CALLER_MARK = "bursar.caller"
 SESSION_MARK = "bursar.session"
 """Key of the ASGI scope under which the session is found of a person who is known by its token."""
 SOCKET_KEY_ID = "socket"
-ANONYMOUS_KEY_ID = "anonymous"
 _NO_TENANT = "There is no such tenant."
 _TENANT_ID = re.compile(ID_PATTERN)
 _KEY_HEADERS = frozenset([b"x-api-key", b"x-ingest-key"])

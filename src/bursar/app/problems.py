@@ -225,9 +225,9 @@ Every refusal is an RFC 9457 problem document, `application/problem+json`:
 ```json
 {
   "type": "urn:bursar:problem:missing_scope",
-  "title": "This API key lacks the scope that is needed",
+  "title": "The permission that is needed is not granted to this caller",
   "status": 403,
-  "detail": "This needs the scope 'read'; the key has: ingest.",
+  "detail": "This needs the permission 'usage:read', which this API key doesn't grant.",
   "instance": "/api/v1/events",
   "code": "missing_scope",
   "request_id": "req_5d0f3c9a1b7e4f2a8c6d0e13"

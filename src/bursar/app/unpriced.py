@@ -86,6 +86,9 @@ class UnpricedAnswer:
     """The version of the price book."""
 
 
+_SPENDER = require(Permission.COST_READ, in_projects=True)
+
+
 def make_router(platform: Platform) -> APIRouter:
     """`GET /api/v1/unpriced`."""
     router = APIRouter(prefix="/api/v1", tags=["prices"])
@@ -104,9 +107,7 @@ def make_router(platform: Platform) -> APIRouter:
         )
 
     @router.get("/unpriced", openapi_extra=parameter_docs.UNPRICED)
-    async def list_unpriced(
-        request: Request, caller: Annotated[Caller, Depends(require(Permission.COST_READ))]
-    ) -> UnpricedAnswer:
+    async def list_unpriced(request: Request, caller: Annotated[Caller, Depends(_SPENDER)]) -> UnpricedAnswer:
         """Models whose usage has no known cost, why, since when, and what it would be under another name."""
         asked = Asked(query_parameters(request))
         tenant_id = caller.tenant_for(asked.text("tenant_id"))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bursar.identity.networks import Network
     from bursar.identity.permissions import Permission
 
+ANONYMOUS_KEY_ID = "anonymous"
+"""In the key's place: a program on this machine that asks without one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -39,6 +42,8 @@ class Caller:
     """What else it may do in some of the tenant's projects only, and in which."""
     networks: tuple[Network, ...] = ()
     """Those that its key counts from; anywhere where there are none."""
+    is_person: bool = False
+    """Somebody who has logged in: roles say what they may do."""
 
     def may(self, permission: Permission) -> bool:
         """Whether this caller may do it in all of its tenant."""
@@ -58,13 +63,18 @@ class Caller:
                 "Only the operator may do this: use the operator's key or the socket in the data folder."
             )
             raise Forbidden(message)
-        message = f"This needs the permission '{permission}', which the credential lacks."
+        message = f"This needs the permission '{permission}', which {self._lacks()}."
         if projects := self.within.get(permission):
             message = (
                 f"This needs the permission '{permission}' in the whole tenant;"
                 f" the credential has it in: {', '.join(sorted(projects))}."
             )
         raise MissingScope(message)
+
+    def _lacks(self) -> str:
+        if self.is_person:
+            return "none of your roles grants"
+        return "nobody has without a key" if self.key_id == ANONYMOUS_KEY_ID else "this API key doesn't grant"
 
     def projects_with(self, permission: Permission) -> frozenset[str] | None:
         """The projects in which it may do this; None means all of the tenant.

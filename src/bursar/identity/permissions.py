@@ -111,6 +111,7 @@ OF_TENANTS = frozenset(Permission) - OF_PLATFORM
 """Everything that can be allowed within a tenant."""
 IN_PROJECTS = frozenset(
     {
+        Permission.USAGE_INGEST,
         Permission.USAGE_READ,
         Permission.COST_READ,
         Permission.EVENTS_READ,
@@ -118,7 +119,8 @@ IN_PROJECTS = frozenset(
         Permission.USAGE_EXPORT,
     }
 )
-"""What can be allowed in some of a tenant's projects only: the stores' own questions look at the project."""
+"""What can be allowed in some of a tenant's projects only: the stores' own questions look at the project, and
+so does the door at each event that comes in (`usage/tracking.name_project`)."""
 _READING = frozenset(one for one in OF_TENANTS if one.endswith(":read")) - {
     Permission.KEYS_READ,
     Permission.JOBS_READ,

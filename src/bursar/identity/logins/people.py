@@ -125,6 +125,7 @@ class People:
             standing.zone,
             is_suspended=standing.is_tenant_suspended,
             within=within,
+            is_person=True,
         )
         entry = _Entry(standing, caller, now, era)
         with self._lock:
