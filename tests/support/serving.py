@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import structlog
+from fastapi.dependencies import models
 
 from bursar.app.build import build_platform
 from bursar.app.operator_socket import address_of
@@ -84,8 +85,19 @@ def running_server(
     finally:
         server.stop()
         tcp.close()
+        _let_go()
 
 
 def _no_cookies() -> CookieJar:
     """A jar that stays empty: tests share the clients, and what one did must not log the next one in."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+def _let_go() -> None:
+    """Forget the server: FastAPI remembers thousands of endpoints, and each holds a whole platform."""
+    for remembered in (
+        models._is_gen_callable_cached,
+        models._is_async_gen_callable_cached,
+        models._is_coroutine_callable_cached,
+    ):
+        remembered.cache_clear()
