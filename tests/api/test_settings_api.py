@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from bursar.app import openapi
+from bursar.identity.bodies import OwnTenantOut
 from tests.cli.command_line import bursar
 from tests.support.access import ask, keys_of
 
@@ -11,6 +14,21 @@ if TYPE_CHECKING:
     from tests.support.serving import RunningServer
 
 SETTINGS = "/api/v1/settings"
+NO_SETTINGS = {
+    "/api/v1/credentials": "things that a tenant has",
+    "/api/v1/events": "records",
+    "/api/v1/keys": "things that a tenant has",
+    "/api/v1/prices": "the price book; what a tenant enters is at /api/v1/prices/overrides",
+    "/api/v1/prices/updates": "the operator's",
+    "/api/v1/projects": "things that a tenant has",
+    "/api/v1/role-bindings": "people, and what each may do",
+    "/api/v1/settings": "itself",
+    "/api/v1/tenants": "the operator's",
+    "/api/v1/tokens": "things that a tenant has",
+    "/api/v1/usage": "records",
+    "/api/v1/users": "people, and what each may do",
+}
+"""Lists that can be written to and set nothing, and why."""
 
 
 def test_an_administrator_changes_name_and_zone_and_they_count_at_once(server: RunningServer) -> None:
@@ -32,6 +50,25 @@ def test_every_place_of_other_settings_can_be_read(server: RunningServer) -> Non
     key = keys_of(server, "elsewhere")["admin"]
     for path in ask(server, key, "GET", SETTINGS).json()["elsewhere"].values():
         assert ask(server, key, "GET", path).status_code == 200, path
+
+
+def test_whatever_can_be_read_and_written_is_named_there_or_is_no_setting_for_a_reason() -> None:
+    named = set(OwnTenantOut.model_fields["elsewhere"].default.values())
+    assert named | NO_SETTINGS.keys() == set(written_lists())
+    assert named & NO_SETTINGS.keys() == set()
+
+
+def written_lists() -> list[str]:
+    """Paths without parameters that can be read, and written to there or one word below."""
+    paths = openapi.document()["paths"]
+    writers = {path for path, methods in paths.items() if methods.keys() - {"get"}}
+    return [
+        path
+        for path, methods in paths.items()
+        if "get" in methods
+        and "{" not in path
+        and any(re.fullmatch(rf"{re.escape(path)}(/{{\w+}})?", writer) for writer in writers)
+    ]
 
 
 def test_what_is_unfit_is_refused_and_a_tenant_cannot_resume_itself(server: RunningServer) -> None:

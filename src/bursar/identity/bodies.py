@@ -195,10 +195,18 @@ class OwnTenantOut(BaseModel):
     elsewhere: dict[str, str] = Field(
         default={
             "reporting_currency": "/api/v1/billing/settings",
+            "exchange_rates": "/api/v1/billing/exchange-rates",
+            "seats": "/api/v1/billing/seats",
+            "prices_of_its_own": "/api/v1/prices/overrides",
+            "model_aliases": "/api/v1/prices/aliases",
+            "services": "/api/v1/services",
+            "billing_rules": "/api/v1/billing-rules",
+            "owners_and_cost_centres": "/api/v1/allocations",
             "retention": "/api/v1/retention",
             "privacy": "/api/v1/privacy",
+            "roles": "/api/v1/roles",
             "limits": "/api/v1/limits",
-            "owners_and_cost_centres": "/api/v1/allocations",
+            "quotas": "/api/v1/quotas",
         },
         description="Other settings of the tenant, and the endpoint of each.",
     )
