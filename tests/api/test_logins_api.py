@@ -140,6 +140,9 @@ def test_four_wrong_passwords_and_the_right_one_begin_anew(server: RunningServer
         ({"email": "a@b.c", "password": "x" * 1025}, 422),
         ({"email": "a@b.c", "password": "x", "tenant_id": "../x"}, 422),
         ({"email": 7, "password": True}, 422),
+        ({"username": "a\u0000@b.c", "password": "x"}, 422),
+        ({"username": "a@b.c", "email": "a@b.c", "password": "x"}, 422),
+        ({"username": None, "email": None, "password": "x"}, 422),
         ([], 422),
     ],
 )
@@ -147,6 +150,24 @@ def test_a_login_that_can_t_be_is_refused_by_name(server: RunningServer, body: A
     answer = server.stranger.post(LOGIN, json=body)
     assert answer.status_code == status
     assert answer.json()["code"] == "invalid"
+
+
+def test_a_username_is_another_name_of_the_address(ada: Person) -> None:
+    typed = {"username": ada.user.email.upper(), "password": PASSWORD, "tenant_id": "logins"}
+    answer = ada.server.stranger.post(LOGIN, json=typed)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["user"]["id"] == ada.user.id
+
+
+def test_a_login_names_somebody_once_and_is_told_of_every_fault(server: RunningServer) -> None:
+    told = {
+        "neither_given": server.stranger.post(LOGIN, json={}),
+        "given_twice": server.stranger.post(LOGIN, json={"email": "a@b.c", "username": "a@b.c"}),
+    }
+    for code, answer in told.items():
+        found = {(one["field"], one["code"]) for one in answer.json()["errors"]}
+        assert found == {("email", code), ("password", "missing")}
+        assert "'username'" in answer.json()["detail"]
 
 
 def test_half_a_character_in_a_password_is_no_fault_of_ours(server: RunningServer) -> None:
@@ -290,6 +311,7 @@ def test_me_tells_a_person_who_they_are(ada: Person) -> None:
     tokens = ada.log_in()
     me = ada.ask(tokens, "GET", ME).json()
     assert (me["kind"], me["id"], me["tenant_id"]) == ("user", ada.user.id, "logins")
+    assert me["roles"] == [{"role": "viewer", "project_id": None}]
     assert "cost:read" in me["permissions"]
     assert "keys:write" not in me["permissions"]
     assert me["sessions"][0]["address"] == "127.0.0.1"
@@ -299,6 +321,7 @@ def test_me_tells_a_key_what_it_may(server: RunningServer) -> None:
     keys = keys_of(server, "logins-keys")
     me = ask(server, keys["ingest"], "GET", ME).json()
     assert (me["kind"], me["permissions"], me["user"]) == ("key", ["usage:ingest"], None)
+    assert me["roles"] == []
     assert ask(server, keys["ingest"], "POST", LOGOUT).status_code == 204
     assert ask(server, keys["ingest"], "GET", ME).status_code == 200
     assert server.client.get(ME).json()["kind"] == "operator"

@@ -10,6 +10,7 @@ from bursar import ids
 from bursar.identity.permissions import OF_TENANTS, Permission
 from bursar.identity.roles import BUILT_IN
 from tests.support.access import ask, keys_of
+from tests.support.people import a_person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,3 +181,16 @@ def test_everybody_sees_what_they_may_do(server: RunningServer, tenant_id: str) 
     assert [one["name"] for one in shown["permissions"]] == list(Permission)
     granted = {one["name"] for one in shown["permissions"] if one["is_granted"]}
     assert granted == {Permission.USAGE_INGEST, Permission.COST_READ}
+    assert (shown["kind"], shown["username"], shown["roles"]) == ("key", None, [])
+
+
+def test_a_person_is_told_by_which_roles_they_may_do_it(server: RunningServer, tenant_id: str) -> None:
+    ada, bob = a_person(server, tenant_id), a_person(server, tenant_id, "owner")
+    server.client.post("/api/v1/projects", json={"id": "search", "name": "x", "tenant_id": tenant_id})
+    given = {"user_id": ada.user.id, "role": "member", "project_id": "search"}
+    bob.ask(bob.log_in(), "POST", BINDINGS, json=given).raise_for_status()
+    tokens = ada.log_in()
+    shown = ada.ask(tokens, "GET", "/api/v1/auth/permissions").json()
+    assert (shown["kind"], shown["id"], shown["username"]) == ("user", ada.user.id, ada.user.email)
+    roles = [{"role": "viewer", "project_id": None}, {"role": "member", "project_id": "search"}]
+    assert shown["roles"] == ada.ask(tokens, "GET", "/api/v1/auth/me").json()["roles"] == roles

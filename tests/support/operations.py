@@ -210,10 +210,14 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "POST /api/v1/events/import",
     ),
     "users:read": (
+        "GET /api/v1/auth/users",
+        "GET /api/v1/auth/users/{user_id}",
         "GET /api/v1/users",
         "GET /api/v1/users/{user_id}",
     ),
     "users:write": (
+        "POST /api/v1/auth/users",
+        "PUT /api/v1/auth/users/{user_id}",
         "POST /api/v1/users",
         "DELETE /api/v1/users/{user_id}",
         "PATCH /api/v1/users/{user_id}",

@@ -152,6 +152,10 @@ BODIES: dict[str, Body] = {
     },
     "POST /api/v1/auth/refresh": lambda words: {"refresh_token": words.text},
     "POST /api/v1/auth/token": lambda words: {"grant_type": words.text},
+    "POST /api/v1/auth/users": lambda words: {
+        "email": words.one_of("ada@example.com", "joe@example.com"),
+        "full_name": words.text,
+    },
     "POST /api/v1/billing-rules": _rule,
     "POST /api/v1/billing-rules/try": lambda words: {
         "event": {**an_event(words), "service_type": "ocr"},
@@ -231,6 +235,10 @@ BODIES: dict[str, Body] = {
     },
     "POST /api/v1/users/{user_id}/link": lambda _words: {},
     "POST /api/v1/users/{user_id}/logout": lambda _words: None,
+    "PUT /api/v1/auth/users/{user_id}": lambda words: {
+        "full_name": words.text,
+        "roles": words.one_of(["viewer"], []),
+    },
     "PUT /api/v1/billing/settings": lambda words: {
         "reporting_currency": words.one_of("USD", "EUR"),
         "trusted_providers": [],

@@ -31,7 +31,7 @@ _ABOUT_RUN = frozenset({"id", "job_id", "tenant_id", "state"})
 """Of jobs no parameters: some of them name people."""
 _ABOUT_ALLOCATION = frozenset({"id", "kind", "valid_from", "cost_centre"})
 """Of who bears what not who it is: a user or an owner is a person. Its history in `allocations` has them."""
-_ABOUT_USER = frozenset({"id", "state", "roles", "mail", "mailed", "ended"})
+_ABOUT_USER = frozenset({"id", "state", "is_active", "roles", "mail", "mailed", "ended"})
 """Of users no addresses and no names."""
 _ABOUT_CREDENTIAL = frozenset({"id", "tenant_id", "provider", "name", "masked", "state", "key_id"})
 """Of credentials nothing under a name of the client's own: it may be the secret, misspelt."""
@@ -54,6 +54,8 @@ ACTS: dict[str, Act] = {
     "take_role": Act("role.take"),
     "create_user": Act("user.create", "id", _ABOUT_USER),
     "change_user": Act("user.change", "user_id", _ABOUT_USER),
+    "create_account": Act("user.create", "id", _ABOUT_USER),
+    "change_account": Act("user.change", "user_id", _ABOUT_USER),
     "remove_user": Act("user.remove", "user_id", _ABOUT_USER),
     "hand_link": Act("user.link", "user_id", _ABOUT_USER),
     "log_user_out": Act("user.logout", "user_id", _ABOUT_USER),

@@ -55,6 +55,7 @@ from bursar.billing.months.api import make_router as make_months_router
 from bursar.billing.rules.api import make_router as make_rules_router
 from bursar.billing.seats.api import make_router as make_seats_router
 from bursar.billing.services.api import make_router as make_services_router
+from bursar.identity.accounts.api import make_router as make_accounts_router
 from bursar.identity.api import make_router as make_identity_router
 from bursar.identity.audit.api import make_router as make_audit_router
 from bursar.identity.credentials.api import make_router as make_credentials_router
@@ -161,7 +162,7 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
-        roles.make_router(platform.identity, platform.authenticator.forget),
+        roles.make_router(platform.identity, platform.logins.users, platform.authenticator.forget),
         make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         make_audit_router(platform.audit, auth.require),
@@ -206,6 +207,7 @@ def _routers_of_people(platform: Platform) -> list[APIRouter]:
         make_logins_router(_door(platform), asking),
         make_sign_on_router(platform.sign_on, asking),
         make_users_router(_reception(platform), auth.require),
+        make_accounts_router(_reception(platform), auth.require),
     ]
 
 
@@ -215,7 +217,7 @@ def _pages() -> tuple[APIRouter, ...]:
 
 def _door(platform: Platform) -> Door:
     following = Following(platform.logins, platform.enrolment.links)
-    return Door(platform.logins, following, platform.forgotten)
+    return Door(platform.logins, following, platform.forgotten, platform.identity)
 
 
 def _reception(platform: Platform) -> Reception:

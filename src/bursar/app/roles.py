@@ -10,17 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Security
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
 from bursar import clock
-from bursar.app.auth import API_KEY, BEARER, doorkeeper_of, require
+from bursar.app.auth import require, whoever
 from bursar.errors import NotFound
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import PLAIN_TEXT, ChosenId, Strict
 from bursar.identity.caller import Caller
+from bursar.identity.logins.api import Whoever
 from bursar.identity.permissions import MEANINGS, Permission
 from bursar.identity.roles import (
     BUILT_IN,
@@ -33,9 +34,11 @@ from bursar.identity.roles import (
     refuse_unfit_role,
 )
 from bursar.identity.tenant import ID_PATTERN
+from bursar.identity.users.bodies import RoleOfUser, roles_of
 
 if TYPE_CHECKING:
     from bursar.identity.role_store import RoleStore
+    from bursar.identity.users.store import UserStore
 
 _Reader = Annotated[Caller, Depends(require(Permission.ROLES_READ))]
 _Admin = Annotated[Caller, Depends(require(Permission.ROLES_WRITE))]
@@ -129,8 +132,12 @@ class PermissionOut(BaseModel):
 
 
 class PermissionsOut(BaseModel):
-    """What the caller may do."""
+    """Who asks, and what they may do."""
 
+    kind: Literal["user", "key", "operator"]
+    id: str = Field(description="Of the user or the key.")
+    username: str | None = Field(description="The address that a person logs in with; null for a key.")
+    roles: list[RoleOfUser] = Field(description="Of a person; a key has none.")
     tenant_id: str
     is_operator: bool
     permissions: list[PermissionOut]
@@ -139,33 +146,26 @@ class PermissionsOut(BaseModel):
 @dataclass(frozen=True, slots=True)
 class _Desk:
     store: RoleStore
+    users: UserStore
     changed: Callable[[], None]
 
 
-def make_router(store: RoleStore, changed: Callable[[], None]) -> APIRouter:
-    """The endpoints over this store; `changed` is called after each change that callers must feel."""
+def make_router(store: RoleStore, users: UserStore, changed: Callable[[], None]) -> APIRouter:
+    """The endpoints over these stores; `changed` is called after each change that callers must feel."""
     router = APIRouter(prefix="/api/v1", tags=["identity"])
-    desk = _Desk(store, changed)
-    _add_own(router)
+    desk = _Desk(store, users, changed)
+    _add_own(router, desk)
     _add_roles(router, desk)
     _add_changes(router, desk)
     _add_bindings(router, desk)
     return router
 
 
-async def _anybody(
-    request: Request,
-    _bearer: Annotated[object, Security(BEARER)],
-    _key: Annotated[object, Security(API_KEY)],
-) -> Caller:
-    """Whoever presents a credential that counts."""
-    return await doorkeeper_of(request).identify(request.scope)
-
-
-def _add_own(router: APIRouter) -> None:
+def _add_own(router: APIRouter, desk: _Desk) -> None:
     @router.get("/auth/permissions")
-    async def list_permissions(caller: Annotated[Caller, Depends(_anybody)]) -> PermissionsOut:
-        """What there is to be allowed, and what of it the caller may do."""
+    def list_permissions(who: Annotated[Whoever, Depends(whoever)]) -> PermissionsOut:
+        """What there is to be allowed, what of it the caller may do, who they are and by which roles."""
+        caller = who.caller
         shown = [
             PermissionOut(
                 name=one,
@@ -175,7 +175,17 @@ def _add_own(router: APIRouter) -> None:
             )
             for one in Permission
         ]
-        return PermissionsOut(tenant_id=caller.tenant_id, is_operator=caller.is_operator, permissions=shown)
+        key_kind = "operator" if caller.is_operator else "key"
+        user = None if who.session_id is None else desk.users.user(caller.tenant_id, caller.key_id)
+        return PermissionsOut(
+            kind=key_kind if user is None else "user",
+            id=caller.key_id,
+            username=None if user is None else user.email,
+            roles=[] if user is None else roles_of(user, desk.store.bindings(user.tenant_id, user.id)),
+            tenant_id=caller.tenant_id,
+            is_operator=caller.is_operator,
+            permissions=shown,
+        )
 
 
 def _add_roles(router: APIRouter, desk: _Desk) -> None:

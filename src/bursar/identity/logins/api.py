@@ -45,6 +45,7 @@ from bursar.identity.logins.following import Following
 from bursar.identity.logins.forgetting import ForgottenPasswords
 from bursar.identity.logins.logins import Logins
 from bursar.identity.logins.session import Issued, Origin
+from bursar.identity.role_store import RoleStore
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -79,6 +80,7 @@ class Door:
     logins: Logins
     following: Following
     forgotten: ForgottenPasswords
+    roles: RoleStore
 
 
 def make_router(door: Door, asking: Asking, now: Callable[[], datetime] = clock.now) -> APIRouter:
@@ -90,7 +92,7 @@ def make_router(door: Door, asking: Asking, now: Callable[[], datetime] = clock.
     _add_links(router, door, asking, now)
     _add_password(router, logins, asking, now)
     _add_logout(router, logins, asking, now)
-    _add_self(router, logins, Depends(asking.whoever), now)
+    _add_self(router, door, Depends(asking.whoever), now)
     return router
 
 
@@ -99,7 +101,7 @@ def _add_ways_in(router: APIRouter, logins: Logins, asking: Asking, now: Callabl
 
     @router.post("/login")
     def log_in(body: LoginIn, request: Request, response: Response) -> TokensOut | CookiesOut:
-        """Log in with an e-mail address and a password.
+        """Log in with an e-mail address, as `email` or as `username`, and a password.
 
         Every failure looks alike: an unknown address, a wrong password, a suspended user, too many wrong
         passwords lately.
@@ -214,17 +216,18 @@ def _add_logout(router: APIRouter, logins: Logins, asking: Asking, now: Callable
             logins.log_out(tenant_id, who.session_id, now())
 
 
-def _add_self(
-    router: APIRouter, logins: Logins, known: CallerDependency, now: Callable[[], datetime]
-) -> None:
+def _add_self(router: APIRouter, door: Door, known: CallerDependency, now: Callable[[], datetime]) -> None:
+    logins = door.logins
+
     @router.get("/me")
     def who_am_i(who: Whoever = known) -> MeOut:
-        """Who asks, what they may do, and which sessions of theirs count. For keys too."""
+        """Who asks, their roles, what they may do, and which sessions of theirs count. For keys too."""
         caller = who.caller
         if who.session_id is None:
-            return MeOut.of(caller, None, ())
+            return MeOut.of_key(caller)
         user = logins.users.user(caller.tenant_id, caller.key_id)
-        return MeOut.of(caller, user, logins.store.sessions(user.tenant_id, user.id, now()))
+        bindings = door.roles.bindings(user.tenant_id, user.id)
+        return MeOut.of_user(caller, user, bindings, logins.store.sessions(user.tenant_id, user.id, now()))
 
 
 @dataclass(frozen=True, slots=True)

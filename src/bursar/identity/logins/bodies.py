@@ -5,17 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from bursar.identity.bodies import PLAIN_TEXT, ChosenId, Strict
 from bursar.identity.logins.following import FollowAsk
 from bursar.identity.logins.logins import Credentials, PasswordChange
 from bursar.identity.tenant import DEFAULT_TENANT_ID
-from bursar.identity.users.bodies import TYPED_LIMIT, Email, Typed, UserName, UserOut
+from bursar.identity.users.bodies import TYPED_LIMIT, Email, RoleOfUser, Typed, UserName, UserOut, roles_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bursar.identity.caller import Caller
     from bursar.identity.logins.session import Issued, Session
+    from bursar.identity.roles import RoleBinding
     from bursar.identity.users.user import User
 
 TypedEmail = Annotated[str, Field(min_length=1, max_length=TYPED_LIMIT, pattern=PLAIN_TEXT)]
@@ -30,16 +34,37 @@ InCookies: bool = Field(
 
 
 class LoginIn(Strict):
-    """Who logs in."""
+    """Who logs in: by `email`, or `username`, which is another name of it."""
 
-    email: TypedEmail = Field(examples=["ada@example.com"])
+    username: TypedEmail | None = Field(default=None, description="Another name of `email`.")
+    email: TypedEmail | None = Field(
+        default=None,
+        validate_default=True,
+        description="Needed, or `username` in its place.",
+        examples=["ada@example.com"],
+    )
     password: Typed = Field(repr=False)
     tenant_id: NamedTenant = DEFAULT_TENANT_ID
     cookies: bool = InCookies
 
     def credentials(self) -> Credentials:
         """What was typed."""
-        return Credentials(self.tenant_id, self.email, self.password)
+        return Credentials(self.tenant_id, self.email or self.username or "", self.password)
+
+    @field_validator("email")
+    @classmethod
+    def _names_them_once(cls, email: str | None, info: ValidationInfo) -> str | None:
+        # A username that is unfit is told of already, and isn't among the data.
+        if "username" not in info.data:
+            return email
+        username = info.data["username"]
+        if email is None and username is None:
+            message = "is needed: the address of who logs in, as 'email' or 'username'"
+            raise PydanticCustomError("neither_given", message)
+        if email is not None and username is not None:
+            message = "is another name of 'username': send one of them"
+            raise PydanticCustomError("given_twice", message)
+        return email
 
 
 class RenewalIn(Strict):
@@ -170,20 +195,41 @@ class MeOut(BaseModel):
     id: str = Field(description="Of the user or the key.")
     tenant_id: str
     user: UserOut | None
+    roles: list[RoleOfUser] = Field(description="Of a user; a key has none.")
     permissions: list[str] = Field(description="In all of the tenant.")
     within: dict[str, list[str]] = Field(description="What else in some projects, and in which.")
     sessions: list[SessionOut] = Field(description="Of a user: every session that counts.")
 
     @classmethod
-    def of(cls, caller: Caller, user: User | None, sessions: tuple[Session, ...]) -> MeOut:
-        """The caller as they are shown to themselves."""
-        kind = "operator" if caller.is_operator else "key"
+    def of_key(cls, caller: Caller) -> MeOut:
+        """A key, as it is shown to whoever holds it."""
         return cls(
-            kind="user" if user else kind,
+            kind="operator" if caller.is_operator else "key",
             id=caller.key_id,
             tenant_id=caller.tenant_id,
-            user=UserOut.of(user) if user else None,
+            user=None,
+            roles=[],
             permissions=sorted(caller.permissions),
-            within={permission: sorted(projects) for permission, projects in sorted(caller.within.items())},
+            within=_within(caller),
+            sessions=[],
+        )
+
+    @classmethod
+    def of_user(
+        cls, caller: Caller, user: User, bindings: Iterable[RoleBinding], sessions: Iterable[Session]
+    ) -> MeOut:
+        """A person, as they are shown to themselves; the bindings and sessions are theirs."""
+        return cls(
+            kind="user",
+            id=user.id,
+            tenant_id=user.tenant_id,
+            user=UserOut.of(user),
+            roles=roles_of(user, bindings),
+            permissions=sorted(caller.permissions),
+            within=_within(caller),
             sessions=[SessionOut.of(session) for session in sessions],
         )
+
+
+def _within(caller: Caller) -> dict[str, list[str]]:
+    return {permission: sorted(projects) for permission, projects in sorted(caller.within.items())}

@@ -113,10 +113,7 @@ class MemberOut(UserOut):
     @classmethod
     def with_roles(cls, user: User, bindings: Iterable[RoleBinding]) -> MemberOut:
         """The user as they are shown to who manages users; `bindings` may be of others too."""
-        roles = [
-            RoleOfUser(role=one.role, project_id=one.project_id) for one in bindings if one.user_id == user.id
-        ]
-        return cls(**UserOut.of(user).model_dump(), roles=roles)
+        return cls(**UserOut.of(user).model_dump(), roles=roles_of(user, bindings))
 
 
 class HandedLinkOut(BaseModel):
@@ -148,6 +145,13 @@ class EndedSessionsOut(BaseModel):
     """What was ended."""
 
     ended: int = Field(description="Sessions that counted until now.")
+
+
+def roles_of(user: User, bindings: Iterable[RoleBinding]) -> list[RoleOfUser]:
+    """The user's roles as they are shown, of bindings that may be of others too."""
+    return [
+        RoleOfUser(role=one.role, project_id=one.project_id) for one in bindings if one.user_id == user.id
+    ]
 
 
 def change_of(body: UserPatch) -> UserChange:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from bursar import ids
 from bursar.errors import Conflict, Invalid, MissingScope, Reason, Unavailable
+from bursar.identity.permissions import Permission
 from bursar.identity.roles import RoleBinding, refuse_more_than_own
 from bursar.identity.tenant import DEFAULT_TENANT_ID
 from bursar.identity.users.letters import Letter, write_letter
@@ -27,6 +28,7 @@ from bursar.identity.users.user import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from bursar.identity.caller import Caller
@@ -135,17 +137,42 @@ class Enrolment:
         return self._keep(Link(DEFAULT_TENANT_ID, None, LinkKind.FIRST_ADMIN, now, "first start"))
 
     def change(self, caller: Caller, user_id: str, change: UserChange, now: datetime) -> User:
-        """Change a user's name or address, suspend or resume them.
+        """Change a user's name or address, suspend or resume them, give and take roles.
 
         Raises:
             Invalid: the name or the address can't be kept.
-            NotFound: the tenant has no such user.
+            NotFound: the tenant has no such user, or no such role.
             MissingScope: they may do more than the caller.
             Conflict: the address is taken, or nobody else owns the tenant.
         """
         refuse_unfit_change(change)
         self.within_reach(caller, user_id)
         return self.users.change_user(caller.tenant_id, user_id, change, now)
+
+    def with_roles(
+        self, caller: Caller, user_id: str, change: UserChange, roles: Sequence[str] | None, now: datetime
+    ) -> UserChange:
+        """The change, and with it that these are the user's roles in the whole tenant; None leaves them.
+
+        Raises:
+            MissingScope: the caller may give and take no roles, or one of them grants what the caller lacks.
+            NotFound: there is no such role.
+        """
+        tenant_id = caller.tenant_id
+        bound = self.roles.bindings(tenant_id, user_id)
+        held = {one.role: one for one in bound if one.project_id is None}
+        if roles is None or held.keys() == set(roles):
+            return change
+        caller.require(Permission.ROLES_WRITE)
+        taken = [one for name, one in held.items() if name not in roles]
+        given = [
+            RoleBinding(tenant_id, user_id, name, None, caller.key_id, now)
+            for name in dict.fromkeys(roles)
+            if name not in held
+        ]
+        for one in (*given, *taken):
+            refuse_more_than_own(caller, self.roles.role(tenant_id, one.role))
+        return replace(change, gives=tuple(given), takes=tuple(taken))
 
     def remove(self, caller: Caller, user_id: str) -> None:
         """Forget a user.

@@ -58,12 +58,12 @@ class UserStore(Protocol):
         ...
 
     def change_user(self, tenant_id: str, user_id: str, change: UserChange, at: datetime) -> User:
-        """Change what the change names and answer the user as they are then.
+        """Change what the change names, all or nothing, and answer the user as they are then.
 
         Whoever is suspended by it has no session any more, and no link; nor has another address a link.
 
         Raises:
-            NotFound: the tenant has no such user.
+            NotFound: the tenant has no such user, or no role that the change gives.
             Conflict: somebody else has the address (reason `user_exists`), or nobody else owns the tenant
                 (reason `last_owner`).
         """

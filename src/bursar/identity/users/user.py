@@ -19,6 +19,8 @@ from bursar.identity.tenant import NAME_LIMIT, is_name
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bursar.identity.roles import RoleBinding
+
 EMAIL_LIMIT = 254
 """The longest address that mail can be sent to (RFC 5321, 4.5.3.1.3, without its angle brackets)."""
 EMAIL_PATTERN = r"^[^@\s\x00-\x1f\x7f\"<>(),:;\[\]\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,187}[A-Za-z0-9])?$"
@@ -58,6 +60,10 @@ class UserChange:
     state: UserState | None = None
     email: str | None = None
     """As `normal_email` writes it."""
+    gives: tuple[RoleBinding, ...] = ()
+    """Roles that they get; one that they have stays as it was given."""
+    takes: tuple[RoleBinding, ...] = ()
+    """Roles that they have no longer."""
 
 
 def normal_email(text: str) -> str:

@@ -73,9 +73,7 @@ class RelationalRoles:
     def unbind(self, binding: RoleBinding) -> bool:
         """See `RoleStore.unbind`."""
         with writing(self._engine) as connection:
-            if binding.role == "owner" and binding.project_id is None:
-                refuse_last_owner(connection, binding.tenant_id, binding.user_id)
-            return connection.execute(delete(ROLE_BINDINGS).where(_is_binding(binding))).rowcount > 0
+            return unbind_role(connection, binding)
 
     def bindings(self, tenant_id: str, user_id: str | None = None) -> tuple[RoleBinding, ...]:
         """See `RoleStore.bindings`."""
@@ -115,6 +113,17 @@ def bind_role(connection: Connection, binding: RoleBinding) -> None:
             # What somebody gave by hand isn't lost with a group.
             values = {"granted_by": binding.granted_by, "granted_at": binding.granted_at}
             connection.execute(update(ROLE_BINDINGS).where(is_it).values(values))
+
+
+def unbind_role(connection: Connection, binding: RoleBinding) -> bool:
+    """Take a role from somebody, within a transaction; answers whether they had it.
+
+    Raises:
+        Conflict: nobody else owns the tenant (reason `last_owner`).
+    """
+    if binding.role == "owner" and binding.project_id is None:
+        refuse_last_owner(connection, binding.tenant_id, binding.user_id)
+    return connection.execute(delete(ROLE_BINDINGS).where(_is_binding(binding))).rowcount > 0
 
 
 def refuse_unfit_binding(connection: Connection, tenant_id: str, role: str, project_id: str | None) -> None:

@@ -12,7 +12,7 @@ from bursar.identity.users.store import KeptLogin
 from bursar.identity.users.user import UserState
 from bursar.storage.relational.login_sessions import end_all
 from bursar.storage.relational.paging import read_page
-from bursar.storage.relational.roles import bind_role
+from bursar.storage.relational.roles import bind_role, unbind_role
 from bursar.storage.relational.tables.identity import ROLE_BINDINGS
 from bursar.storage.relational.tables.users import USERS
 from bursar.storage.relational.tenants import no_tenant
@@ -70,15 +70,21 @@ class RelationalUsers:
         state = change.state.value if change.state else None
         named = {"name": change.name, "state": state, "email": change.email}
         values = {column: value for column, value in named.items() if value is not None}
-        if not values:
+        if not values and not change.gives and not change.takes:
             return self.user(tenant_id, user_id)
-        statement = update(USERS).where(is_user(tenant_id, user_id)).values(values).returning(USERS)
+        statement = (
+            update(USERS).where(is_user(tenant_id, user_id)).values(values or {"state": USERS.c.state})
+        )
         with writing(self._engine) as connection, refusing(duplicate=_taken(change.email or "")):
             if change.state is UserState.SUSPENDED:
                 refuse_last_owner(connection, tenant_id, user_id)
-            row = connection.execute(statement).one_or_none()
+            for binding in change.takes:
+                unbind_role(connection, binding)
+            row = connection.execute(statement.returning(USERS)).one_or_none()
             if row is None:
                 raise no_user(user_id)
+            for binding in change.gives:
+                bind_role(connection, binding)
             if change.state is UserState.SUSPENDED:
                 end_all(connection, (tenant_id, user_id), at, SessionEnd.SUSPENDED)
             if change.state is UserState.SUSPENDED or change.email is not None:
