@@ -55,6 +55,15 @@ def test_what_is_refused_says_why(mine: tuple[str | Path, ...]) -> None:
     assert "send null instead" in refused.err
 
 
+def test_all_that_is_wrong_is_said_in_the_words_of_a_command(mine: tuple[str | Path, ...]) -> None:
+    wrong = ("--from", "soon", "--cost-centre", "unallocated")
+    refused = bursar("allocations", "set", "--project", "p", *wrong, *mine)
+    assert refused.err.splitlines()[-2:] == [
+        "  valid_from: it must be a date, such as 2026-10-01.",
+        "  cost_centre: 'unallocated' is what has none; send null instead.",
+    ]
+
+
 def test_without_a_server_it_works_on_the_folder(tmp_path: Path) -> None:
     with running_server(tmp_path):
         pass

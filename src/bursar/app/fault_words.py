@@ -54,7 +54,8 @@ _PATTERNS = {
     ID_PATTERN: "it must be letters, digits and . _ : @ -, 128 at most, and begin with a letter or digit",
     ROLE_NAME: "it must be lower-case letters, digits, _ and -, 64 at most, and begin with a letter",
     TOKEN_PATTERN: "it must be 16 to 40 letters, digits, _ and -",
-    r"^[A-Z]{3}$": "it must be a currency's three letters, such as EUR",
+    r"^[0-9]{1,18}(\.[0-9]{1,12})?$": "it must be a number such as 2500 or 2500.50",
+    r"^[A-Z]{3}$": "it must be a currency's three capital letters, such as EUR",
 }
 """What the patterns mean that many fields have; others are told as they are."""
 

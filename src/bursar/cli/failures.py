@@ -93,5 +93,11 @@ def _lines_of(error: ProblemAnswer) -> list[str]:
     listed: list[dict[str, Any]] = error.problem.document.get("errors") or []
     said = [one for one in listed if str(one.get("message")) in error.problem.detail]
     if len(said) > 1:
-        return [error.problem.title, *(f"  {one.get('message')}" for one in listed)]
-    return [str(error), *(f"  {one.get('field')}: {one.get('message')}" for one in listed if one not in said)]
+        return [error.problem.title, *(f"  {_of_command(one.get('message'))}" for one in listed)]
+    others = (f"  {one.get('field')}: {one.get('message')}" for one in listed if one not in said)
+    return [_of_command(error), *others]
+
+
+def _of_command(said: object) -> str:
+    """The server's words without where in the request it found a value: whoever typed a command sent none."""
+    return str(said).replace(" (body): ", ": ").replace(" (query): ", ": ").replace(" (path): ", ": ")
