@@ -15,12 +15,14 @@ from bursar.app import problems
 from bursar.app.auth import Doorkeeper, require
 from bursar.identity.api import make_router
 from bursar.identity.authenticate import Authenticator
+from bursar.identity.charged import Charge
 from bursar.identity.permissions import Scope
 from tests.support.identity import a_project, a_tenant, add_key, some_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from bursar.identity.charged import Kind
     from bursar.storage.relational.identity import RelationalIdentityStore
 
 ADMIN, READ, INGEST = (frozenset({scope}) for scope in (Scope.ADMIN, Scope.READ, Scope.INGEST))
@@ -45,6 +47,8 @@ class House:
     client: TestClient
     store: RelationalIdentityStore
     keys: dict[str, str]
+    charge_asks: list[tuple[str, str]]
+    """Which tenants' keys or projects it was asked of, who owns and bears them."""
 
     def ask(self, who: str | None, method: str, path: str, json: object = None, **query: str | int) -> Answer:
         headers = {"Content-Type": "application/json"}
@@ -79,10 +83,16 @@ def house(sqlite_identity_store: RelationalIdentityStore) -> Iterator[House]:
     authenticator = Authenticator(store)
     api = FastAPI()
     api.state.doorkeeper = Doorkeeper(authenticator, store)
-    api.include_router(make_router(store, require, authenticator.forget))
+    asks: list[tuple[str, str]] = []
+
+    def charges(tenant_id: str, kind: Kind) -> Mapping[str, Charge]:
+        asks.append((tenant_id, kind))
+        return {f"of-{tenant_id}": Charge("ana", "CC-1")}
+
+    api.include_router(make_router(store, require, authenticator.forget, charges))
     problems.install(api)
     with TestClient(api) as client:
-        yield House(client, store, keys)
+        yield House(client, store, keys, asks)
 
 
 def ids_in(answer: Answer) -> list[str]:
@@ -209,7 +219,8 @@ def test_an_admin_makes_renames_and_removes_projects(house: House) -> None:
     made = house.ask("admin", "POST", "/projects", {"id": "chat", "name": "Chat"})
     assert made.status_code == 201
     assert made.json()["tenant_id"] == "acme"
-    assert house.ask("reader", "GET", "/projects/chat").json() == made.json()
+    read = house.ask("reader", "GET", "/projects/chat").json()
+    assert read == made.json() | {"owner": None, "cost_centre": None}
     renamed = house.ask("admin", "PATCH", "/projects/chat", {"name": "Talk"})
     assert renamed.json() == made.json() | {"name": "Talk"}
     assert sorted(ids_in(house.ask("reader", "GET", "/projects"))) == ["chat", "of-acme"]
@@ -304,9 +315,10 @@ def test_a_key_is_shown_once_and_then_works(house: House) -> None:
     assert secret.startswith(shown["prefix"])
     assert shown["scopes"] == ["ingest", "read"]
     assert (shown["expires_at"], shown["state"]) == ("2099-01-01T00:00:00Z", "usable")
-    assert house.ask("admin", "GET", f"/keys/{shown['id']}").json() == shown
+    read = house.ask("admin", "GET", f"/keys/{shown['id']}").json()
+    assert read == {**shown, "owner": None, "cost_centre": None}
     listed = house.ask("admin", "GET", "/keys")
-    assert shown in listed.json()["items"]
+    assert read in listed.json()["items"]
     assert secret not in listed.text
     house.keys["new"] = secret
     assert house.ask("new", "GET", "/projects").status_code == 200
@@ -360,3 +372,14 @@ def test_a_key_that_makes_no_sense_is_refused_with_the_reason(house: House, chan
     answer = house.ask("admin", "POST", "/keys", {"label": "l", "scopes": ["read"]} | change)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert answer.json()["errors"]
+
+
+def test_a_list_asks_once_who_bears_what_however_long_it_is(house: House) -> None:
+    for number in range(5):
+        house.store.add_project(a_project(f"p{number}", tenant_id="acme"))
+    items = house.ask("admin", "GET", "/projects").json()["items"]
+    assert len(items) == 6
+    assert {one["id"]: one["cost_centre"] for one in items if one["owner"]} == {"of-acme": "CC-1"}
+    assert house.charge_asks == [("acme", "project")]
+    assert house.ask("admin", "GET", "/keys").status_code == 200
+    assert house.charge_asks == [("acme", "project"), ("acme", "key")]

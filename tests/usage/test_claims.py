@@ -143,3 +143,24 @@ def test_what_is_unfit_is_refused_by_name(change: dict[str, object], code: str) 
     with pytest.raises(Invalid) as refused:
         refuse_unfit(replace(ASK, **change))
     assert [reason.code for reason in refused.value.reasons] == [code]
+
+
+def test_what_a_bearer_holds_ends_to_the_instant_where_the_next_begins() -> None:
+    claims = claims_of(
+        [
+            allocation(Bearer.PROJECT, MAY, "CC-1"),
+            allocation(Bearer.PROJECT, JUNE, "CC-2"),
+            allocation(Bearer.KEY, MAY, "CC-K"),
+        ],
+        {"k2": "k"},
+    )
+    midnight = datetime(2026, 6, 1, tzinfo=UTC)
+
+    def held(kind: Bearer, at: datetime) -> dict[str, str | None]:
+        return {one: claim.cost_centre for one, claim in claims.held(kind, at).items()}
+
+    assert held(Bearer.PROJECT, datetime(2026, 4, 30, 23, 59, tzinfo=UTC)) == {}
+    assert held(Bearer.PROJECT, midnight - timedelta(microseconds=1)) == {"p": "CC-1"}
+    assert held(Bearer.PROJECT, midnight) == {"p": "CC-2"}
+    assert held(Bearer.KEY, NOON) == {"k": "CC-K", "k2": "CC-K"}
+    assert held(Bearer.USER, NOON) == {}

@@ -37,6 +37,7 @@ from bursar.app.api_description import DESCRIPTION, TAGS, describe
 from bursar.app.audited import Concluding
 from bursar.app.billing import months_of, seats_of
 from bursar.app.bodies import BodyLimits, MemoryBudget
+from bursar.app.charged_today import charges_of
 from bursar.app.checks import checks_of
 from bursar.app.edge import edge_of
 from bursar.app.encoded_bodies import Inflating
@@ -163,7 +164,7 @@ def _make_api(routers: list[APIRouter]) -> FastAPI:
 def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None] | None) -> list[APIRouter]:
     return [
         roles.make_router(platform.identity, platform.logins.users, platform.authenticator.forget),
-        make_identity_router(platform.identity, auth.require, platform.authenticator.forget),
+        _identity_router(platform),
         make_tokens_router(platform.tokens, platform.settings.tracking_token_length, auth.require),
         make_audit_router(platform.audit, auth.require),
         make_credentials_router(platform.vault, auth.require),
@@ -211,6 +212,11 @@ def _routers_of_people(platform: Platform) -> list[APIRouter]:
     ]
 
 
+def _identity_router(platform: Platform) -> APIRouter:
+    charges = charges_of(platform.claims)
+    return make_identity_router(platform.identity, auth.require, platform.authenticator.forget, charges)
+
+
 def _pages() -> tuple[APIRouter, ...]:
     return documentation.make_router(), welcome.make_router()
 
@@ -221,7 +227,12 @@ def _door(platform: Platform) -> Door:
 
 
 def _reception(platform: Platform) -> Reception:
-    return Reception(platform.enrolment, platform.logins.log_out_everywhere, platform.authenticator.forget)
+    return Reception(
+        platform.enrolment,
+        platform.logins.log_out_everywhere,
+        platform.authenticator.forget,
+        charges_of(platform.claims),
+    )
 
 
 def _limits_router(platform: Platform) -> APIRouter:

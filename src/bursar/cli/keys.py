@@ -15,6 +15,8 @@ COLUMNS = (
     "label",
     "scopes",
     "project_id",
+    "owner",
+    "cost_centre",
     "state",
     "prefix",
     "created_at",
@@ -91,7 +93,7 @@ def list_keys(
     ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
-    """List a tenant's API keys, revoked ones included, without their secrets."""
+    """List a tenant's API keys, revoked ones included, with owner and cost centre, without their secrets."""
     from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 

@@ -10,7 +10,7 @@ from bursar.cli import options
 from bursar.cli.options import examples
 
 HELP = "Projects of a tenant: make, list."
-COLUMNS = ("id", "name", "tenant_id", "created_at")
+COLUMNS = ("id", "name", "tenant_id", "owner", "cost_centre", "created_at")
 PATH = "/api/v1/projects"
 
 app = typer.Typer(no_args_is_help=True)
@@ -47,7 +47,7 @@ def list_projects(
     ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
-    """List a tenant's projects in order of creation."""
+    """List a tenant's projects in order of creation, with the owner and cost centre of today."""
     from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 

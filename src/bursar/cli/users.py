@@ -12,7 +12,7 @@ from bursar.cli.options import examples
 
 HELP = "People who log in: make, invite, list, suspend, remove; links for a new password."
 PATH = "/api/v1/users"
-COLUMNS = ("id", "email", "name", "state", "has_password", "roles", "last_login_at")
+COLUMNS = ("id", "email", "name", "state", "has_password", "roles", "owner", "cost_centre", "last_login_at")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -69,7 +69,7 @@ def create(
 @app.command("list", epilog=examples("bursar users list", "bursar users list --tenant acme --json"))
 @options.naming_ledger
 def list_users(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
-    """List a tenant's users with their roles."""
+    """List a tenant's users with their roles, and the owner and cost centre of today."""
     from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 

@@ -37,6 +37,13 @@ from bursar.identity.bodies import (
     TenantPatch,
 )
 from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.charged import (
+    ChargedKeyOut,
+    ChargedProjectOut,
+    ChargesToday,
+    charges_seen_by,
+    nothing_is_charged,
+)
 from bursar.identity.keys import Revocation, hash_key, new_key, refuse_grant, refuse_revocation
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
@@ -79,22 +86,24 @@ class _Desk:
     now: Callable[[], datetime]
     changed: Callable[[], None]
     caller: Callable[[Permission], Callable[..., Any]]
+    charges: ChargesToday
 
 
 def make_router(
     store: IdentityStore,
     caller: Callable[[Permission], Callable[..., Any]],
     changed: Callable[[], None],
+    charges: ChargesToday = nothing_is_charged,
     now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints over this store.
 
     `caller(permission)` answers a FastAPI dependency that gives the `Caller`, acting for the tenant that the
     query names, or refuses it; `changed` is called after each change that an
-    authenticator must hear of (`Authenticator.forget`).
+    authenticator must hear of (`Authenticator.forget`); `charges` knows who owns and bears what today.
     """
     router = APIRouter(prefix="/api/v1", tags=["identity"])
-    desk = _Desk(store, now, changed, caller)
+    desk = _Desk(store, now, changed, caller, charges)
     _add_tenants(router, desk)
     _add_settings(router, desk)
     _add_projects(router, desk)
@@ -162,9 +171,11 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
     admin = Depends(desk.caller(Permission.PROJECTS_WRITE))
 
     @router.get("/projects")
-    def list_projects(asked: Asked, caller: Caller = reader) -> ListOut[ProjectOut]:
-        """The tenant's projects in order of creation."""
-        return shown(desk.store.projects(caller.tenant_id, asked), ProjectOut.of)
+    def list_projects(asked: Asked, caller: Caller = reader) -> ListOut[ChargedProjectOut]:
+        """The tenant's projects in order of creation, and who owns and bears each today."""
+        charge_of = charges_seen_by(caller, "project", desk.charges)
+        page = desk.store.projects(caller.tenant_id, asked)
+        return shown(page, lambda one: ChargedProjectOut.charged(one, charge_of(one.id)))
 
     @router.post("/projects", status_code=HTTPStatus.CREATED)
     def create_project(body: ProjectIn, caller: Caller = admin) -> ProjectOut:
@@ -178,9 +189,11 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
     one = "/projects/{project_id}"
 
     @router.get(one)
-    def get_project(project_id: IdInPath, caller: Caller = reader) -> ProjectOut:
-        """One project of the tenant."""
-        return ProjectOut.of(desk.store.project(caller.tenant_id, project_id))
+    def get_project(project_id: IdInPath, caller: Caller = reader) -> ChargedProjectOut:
+        """One project of the tenant, and who owns and bears it today."""
+        project = desk.store.project(caller.tenant_id, project_id)
+        charge_of = charges_seen_by(caller, "project", desk.charges)
+        return ChargedProjectOut.charged(project, charge_of(project_id))
 
     @router.patch(one)
     def rename_project(project_id: IdInPath, body: ProjectPatch, caller: Caller = admin) -> ProjectOut:
@@ -200,11 +213,15 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
     admin = Depends(desk.caller(Permission.KEYS_WRITE))
 
     @router.get("/keys")
-    def list_keys(asked: Asked, caller: Caller = reader) -> ListOut[KeyOut]:
-        """The tenant's API keys in order of creation, without secrets, revoked ones included."""
+    def list_keys(asked: Asked, caller: Caller = reader) -> ListOut[ChargedKeyOut]:
+        """The tenant's API keys in order of creation, without secrets, revoked ones included.
+
+        With each is who owns and bears it today.
+        """
         now = desk.now()
+        charge_of = charges_seen_by(caller, "key", desk.charges)
         page = desk.store.keys(caller.tenant_id, asked)
-        return shown(page, lambda key: KeyOut.of(key, now))
+        return shown(page, lambda key: ChargedKeyOut.charged(key, now, charge_of(key.id)))
 
     @router.post("/keys", status_code=HTTPStatus.CREATED)
     def create_key(body: KeyIn, caller: Caller = admin) -> IssuedKeyOut:
@@ -219,9 +236,11 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
     one = "/keys/{key_id}"
 
     @router.get(one)
-    def get_key(key_id: IdInPath, caller: Caller = reader) -> KeyOut:
-        """One API key of the tenant, without its secret."""
-        return KeyOut.of(desk.store.key(caller.tenant_id, key_id), desk.now())
+    def get_key(key_id: IdInPath, caller: Caller = reader) -> ChargedKeyOut:
+        """One API key of the tenant, without its secret, and who owns and bears it today."""
+        key = desk.store.key(caller.tenant_id, key_id)
+        charge_of = charges_seen_by(caller, "key", desk.charges)
+        return ChargedKeyOut.charged(key, desk.now(), charge_of(key_id))
 
     _add_endings_of_keys(router, desk, admin)
 

@@ -18,10 +18,12 @@ from bursar import clock
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut
 from bursar.identity.caller import Caller, CallerDependency
+from bursar.identity.charged import ChargesToday, charges_seen_by, nothing_is_charged
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN
 from bursar.identity.users.bodies import (
+    ChargedMemberOut,
     EndedSessionsOut,
     EnrolledOut,
     HandedLinkOut,
@@ -46,6 +48,8 @@ class Reception:
     """Ends every session of a tenant's user; answers how many counted."""
     changed: Callable[[], None]
     """Called after each change that callers must feel."""
+    charges: ChargesToday = nothing_is_charged
+    """Knows who owns and bears whose usage today."""
     now: Callable[[], datetime] = clock.now
 
 
@@ -53,32 +57,37 @@ def make_router(reception: Reception, caller: Callable[[Permission], Callable[..
     """The endpoints; `caller(permission)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1/users", tags=["identity"])
     writer = Depends(caller(Permission.USERS_WRITE))
-    _add_reading(router, reception.enrolment, Depends(caller(Permission.USERS_READ)))
+    _add_reading(router, reception, Depends(caller(Permission.USERS_READ)))
     _add_making(router, reception, writer)
     _add_changes(router, reception, writer)
     _add_access(router, reception, writer)
     return router
 
 
-def _add_reading(router: APIRouter, enrolment: Enrolment, reader: CallerDependency) -> None:
+def _add_reading(router: APIRouter, reception: Reception, reader: CallerDependency) -> None:
+    enrolment = reception.enrolment
+
     @router.get("")
     def list_users(
         caller: Caller = reader,
         limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
         cursor: Cursor = None,
-    ) -> ListOut[MemberOut]:
-        """The tenant's users in order of creation, with their roles."""
+    ) -> ListOut[ChargedMemberOut]:
+        """The tenant's users in order of creation, with their roles, and who owns and bears each today."""
         ask = PageAsk(limit, read_cursor(cursor) if cursor else None)
         page = enrolment.users.users(caller.tenant_id, ask)
         bindings = enrolment.roles.bindings(caller.tenant_id)
-        items = [MemberOut.with_roles(user, bindings) for user in page.items]
+        charge_of = charges_seen_by(caller, "user", reception.charges)
+        items = [ChargedMemberOut.charged(user, bindings, charge_of(user.id)) for user in page.items]
         return ListOut(items=items, next_cursor=write_cursor(page.next) if page.next else None)
 
     @router.get("/{user_id}")
-    def get_user(user_id: UserId, caller: Caller = reader) -> MemberOut:
-        """One user of the tenant, with their roles."""
+    def get_user(user_id: UserId, caller: Caller = reader) -> ChargedMemberOut:
+        """One user of the tenant, with their roles, and who owns and bears their usage today."""
         user = enrolment.users.user(caller.tenant_id, user_id)
-        return MemberOut.with_roles(user, enrolment.roles.bindings(caller.tenant_id, user_id))
+        bindings = enrolment.roles.bindings(caller.tenant_id, user_id)
+        charge_of = charges_seen_by(caller, "user", reception.charges)
+        return ChargedMemberOut.charged(user, bindings, charge_of(user_id))
 
 
 def _add_making(router: APIRouter, reception: Reception, writer: CallerDependency) -> None:

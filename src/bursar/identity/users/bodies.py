@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, Field
 
 from bursar.identity.bodies import ChosenId, Strict
+from bursar.identity.charged import Charge, ChargedOut
 from bursar.identity.roles import ROLE_NAME
 from bursar.identity.tenant import NAME_LIMIT
 from bursar.identity.users.enrolment import Handed, RoleAsk, UserAsk
@@ -114,6 +115,16 @@ class MemberOut(UserOut):
     def with_roles(cls, user: User, bindings: Iterable[RoleBinding]) -> MemberOut:
         """The user as they are shown to who manages users; `bindings` may be of others too."""
         return cls(**UserOut.of(user).model_dump(), roles=roles_of(user, bindings))
+
+
+class ChargedMemberOut(ChargedOut, MemberOut):
+    """A person, what roles they have, and who owns and bears their usage today."""
+
+    @classmethod
+    def charged(cls, user: User, bindings: Iterable[RoleBinding], to: Charge) -> ChargedMemberOut:
+        """The user as they are shown to who reads."""
+        member = MemberOut.with_roles(user, bindings).model_dump()
+        return cls(**member, owner=to.owner, cost_centre=to.cost_centre)
 
 
 class HandedLinkOut(BaseModel):

@@ -90,6 +90,10 @@ class Claims:
                     return Borne(value, kind, one)
         return None
 
+    def held(self, kind: Bearer, at: datetime) -> dict[str, Claim]:
+        """What each bearer of a kind names at a moment, by its id."""
+        return {one.subject: one for one in self.by.get(kind, ()) if one.start <= at < one.end}
+
 
 NO_CLAIMS = Claims()
 
