@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from bursar import clock, ids
 from bursar.errors import NotFound
@@ -44,10 +44,20 @@ from bursar.identity.charged import (
     charges_seen_by,
     nothing_is_charged,
 )
-from bursar.identity.keys import Revocation, hash_key, new_key, refuse_grant, refuse_revocation
+from bursar.identity.keys import (
+    ApiKey,
+    KeyTerms,
+    Revocation,
+    hash_key,
+    new_key,
+    refuse_grant,
+    refuse_revocation,
+)
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
-from bursar.identity.rotation import refuse_repeated, rotation_of, successor_id
+from bursar.identity.retries import id_under, make_once, refuse_other, refuse_repeated
+from bursar.identity.rotation import refuse_repeated as refuse_repeated_rotation
+from bursar.identity.rotation import rotation_of, successor_id
 from bursar.identity.store import IdentityStore
 from bursar.identity.tenant import ID_PATTERN, Project, Tenant, TenantChange, refuse_unfit
 
@@ -60,7 +70,8 @@ RetryKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Sent again it makes no second key: the answer is 409 and names the first.",
+        description="Sent again it makes no second one: what made no secret is answered again with 200,"
+        " of anything else the answer is 409 and names the first.",
     ),
 ]
 IdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
@@ -120,14 +131,7 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
         """All tenants in order of creation. Operator only."""
         return shown(desk.store.tenants(asked), TenantOut.of)
 
-    @router.post("/tenants", status_code=HTTPStatus.CREATED, dependencies=[admin])
-    def create_tenant(body: TenantIn) -> TenantOut:
-        """Make a tenant, under a chosen id or one made up. Operator only."""
-        tenant_id = body.id or ids.make_id("ten")
-        tenant = Tenant(tenant_id, body.name or tenant_id, body.zone, desk.now())
-        refuse_unfit(tenant)
-        desk.store.add_tenant(tenant)
-        return TenantOut.of(tenant)
+    _add_making_of_tenants(router, desk, admin)
 
     @router.get("/tenants/{tenant_id}", dependencies=[reader])
     def get_tenant(tenant_id: IdInPath) -> TenantOut:
@@ -143,6 +147,35 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
         tenant = desk.store.change_tenant(tenant_id, change)
         desk.changed()
         return TenantOut.of(tenant)
+
+
+def _add_making_of_tenants(router: APIRouter, desk: _Desk, admin: CallerDependency) -> None:
+    @router.post("/tenants", status_code=HTTPStatus.CREATED)
+    def create_tenant(
+        body: TenantIn, response: Response, retry_key: RetryKey = None, caller: Caller = admin
+    ) -> TenantOut:
+        """Make a tenant, under a chosen id or one made up. Operator only.
+
+        With an `Idempotency-Key` a retry makes no second one. Where an id is chosen, that alone sees to it.
+        """
+        key = retry_key if body.id is None else None
+        made_up = ids.make_id("ten") if key is None else id_under(key, "ten", caller.tenant_id)
+        tenant_id = body.id or made_up
+        tenant = Tenant(tenant_id, body.name or tenant_id, body.zone, desk.now())
+        refuse_unfit(tenant)
+
+        def answer_again(kept: Tenant) -> Tenant:
+            refuse_other(kept.id, is_same=(kept.name, kept.zone) == (tenant.name, tenant.zone))
+            response.status_code = HTTPStatus.OK
+            return kept
+
+        def make() -> Tenant:
+            desk.store.add_tenant(tenant)
+            return tenant
+
+        if key is None:
+            return TenantOut.of(make())
+        return TenantOut.of(make_once(lambda: desk.store.tenant(tenant_id), make, answer_again))
 
 
 def _add_settings(router: APIRouter, desk: _Desk) -> None:
@@ -223,15 +256,7 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
         page = desk.store.keys(caller.tenant_id, asked)
         return shown(page, lambda key: ChargedKeyOut.charged(key, now, charge_of(key.id)))
 
-    @router.post("/keys", status_code=HTTPStatus.CREATED)
-    def create_key(body: KeyIn, caller: Caller = admin) -> IssuedKeyOut:
-        """Make an API key; the answer is the only one that ever shows its secret."""
-        now = desk.now()
-        terms = body.terms(caller.tenant_for(body.tenant_id))
-        refuse_grant(caller, terms, now)
-        issued = new_key(terms, now)
-        desk.store.add_key(issued.key, hash_key(issued.secret))
-        return IssuedKeyOut.issued(issued, now)
+    _add_making_of_keys(router, desk, admin)
 
     one = "/keys/{key_id}"
 
@@ -243,6 +268,30 @@ def _add_keys(router: APIRouter, desk: _Desk) -> None:
         return ChargedKeyOut.charged(key, desk.now(), charge_of(key_id))
 
     _add_endings_of_keys(router, desk, admin)
+
+
+def _add_making_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency) -> None:
+    @router.post("/keys", status_code=HTTPStatus.CREATED)
+    def create_key(body: KeyIn, retry_key: RetryKey = None, caller: Caller = admin) -> IssuedKeyOut:
+        """Make an API key; the answer is the only one that ever shows its secret.
+
+        With an `Idempotency-Key` a retry makes no second key: it is refused with 409, which names the first.
+        """
+        now = desk.now()
+        terms = body.terms(caller.tenant_for(body.tenant_id))
+        refuse_grant(caller, terms, now)
+        key_id = None if retry_key is None else id_under(retry_key, "key", terms.tenant_id)
+        issued = new_key(terms, now, key_id=key_id)
+
+        def make() -> IssuedKeyOut:
+            desk.store.add_key(issued.key, hash_key(issued.secret))
+            return IssuedKeyOut.issued(issued, now)
+
+        if key_id is None:
+            return make()
+        return make_once(
+            lambda: desk.store.key(terms.tenant_id, key_id), make, lambda kept: _refuse_again(kept, terms)
+        )
 
 
 def _add_endings_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency) -> None:
@@ -260,7 +309,7 @@ def _add_endings_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency
         new_id = None if retry_key is None else successor_id(key_id, retry_key)
         if new_id is not None:
             with suppress(NotFound):
-                refuse_repeated(desk.store.key(tenant_id, new_id))
+                refuse_repeated_rotation(desk.store.key(tenant_id, new_id))
         rotation = rotation_of(held, body.ask(), caller, now)
         note_before(KeyOut.of(held, now).model_dump(mode="json"))
         issued = new_key(rotation.terms, now, replaces=key_id, key_id=new_id)
@@ -278,6 +327,14 @@ def _add_endings_of_keys(router: APIRouter, desk: _Desk, admin: CallerDependency
         key = desk.store.revoke_key(tenant_id, key_id, now, Revocation.BY_CALLER)
         desk.changed()
         return KeyOut.of(key, now)
+
+
+def _refuse_again(made: ApiKey, asked: KeyTerms) -> NoReturn:
+    """A retry that asks for a key that was made."""
+    refuse_other(made.id, is_same=made.terms == asked)
+    refuse_repeated(
+        made.id, "If that answer was lost, revoke that key and make one with another Idempotency-Key."
+    )
 
 
 def shown(page: Page[Item], show: Callable[[Item], Shown]) -> ListOut[Shown]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from bursar.errors import Invalid
+from bursar.identity.api import RetryKey
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut, Strict
 from bursar.identity.caller import Caller, CallerDependency
@@ -155,10 +156,12 @@ def _add_writing(router: APIRouter, reception: Reception, writer: CallerDependen
     enrolment = reception.enrolment
 
     @router.post("", status_code=HTTPStatus.CREATED)
-    def create_account(body: NewAccountIn, caller: Caller = writer) -> NewAccountOut:
+    def create_account(
+        body: NewAccountIn, retry_key: RetryKey = None, caller: Caller = writer
+    ) -> NewAccountOut:
         """Make a user, as `POST /api/v1/users` does, in ReskPoints' words."""
         with _in_these_words():
-            user, handed = enrolment.enrol(caller, body.ask(), reception.now())
+            user, handed = enrolment.enrol_once(caller, body.ask(), reception.now(), retry_key)
         reception.changed()
         account = AccountOut.of(user, enrolment.roles.bindings(user.tenant_id, user.id))
         invitation = None if handed is None else HandedLinkOut.of(handed)

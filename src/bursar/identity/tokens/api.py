@@ -11,15 +11,17 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from bursar import clock, ids
+from bursar.identity.api import RetryKey
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut, Strict
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
+from bursar.identity.retries import id_under, make_once, refuse_other
 from bursar.identity.tokens.register import TOKENS_LIMIT, TokenRegister
 from bursar.identity.tokens.token import (
     LABEL_LIMIT,
@@ -97,27 +99,48 @@ def make_router(
     """The endpoints; `caller(permission)` is a FastAPI dependency that gives the `Caller` or refuses it."""
     router = APIRouter(prefix="/api/v1/tokens", tags=["identity"])
     writer = Depends(caller(Permission.TOKENS_WRITE))
-    store = register.store
-
-    @router.post("", status_code=HTTPStatus.CREATED)
-    def create_token(body: TokenIn, caller: Caller = writer) -> WholeTokenOut:
-        """Make a tracking token; it counts at once in this process, within 5 seconds in others."""
-        refuse_unfit(body.label, body.token)
-        made = TrackingToken(
-            ids.make_id("tok"),
-            caller.tenant_id,
-            body.token or make_token(token_length),
-            body.label,
-            now(),
-            caller.key_id,
-        )
-        store.add_token(made, TOKENS_LIMIT)
-        register.refresh()
-        return WholeTokenOut.whole(made)
-
+    _add_making(router, register, token_length, writer, now)
     _add_changes(router, register, writer)
     _add_reading(router, register, Depends(caller(Permission.TOKENS_READ)))
     return router
+
+
+def _add_making(
+    router: APIRouter,
+    register: TokenRegister,
+    token_length: int,
+    writer: CallerDependency,
+    now: Callable[[], datetime],
+) -> None:
+    store = register.store
+
+    @router.post("", status_code=HTTPStatus.CREATED)
+    def create_token(
+        body: TokenIn, response: Response, retry_key: RetryKey = None, caller: Caller = writer
+    ) -> WholeTokenOut:
+        """Make a tracking token; it counts at once in this process, within 5 seconds in others.
+
+        With an `Idempotency-Key` a retry makes no second one and is answered with the first.
+        """
+        refuse_unfit(body.label, body.token)
+        tenant_id, text = caller.tenant_id, body.token or make_token(token_length)
+        token_id = ids.make_id("tok") if retry_key is None else id_under(retry_key, "tok", tenant_id)
+        made = TrackingToken(token_id, tenant_id, text, body.label, now(), caller.key_id)
+
+        def make() -> TrackingToken:
+            store.add_token(made, TOKENS_LIMIT)
+            register.refresh()
+            return made
+
+        def answer_again(kept: TrackingToken) -> TrackingToken:
+            asked = (body.label, body.token or kept.token)
+            refuse_other(kept.id, is_same=(kept.label, kept.token) == asked)
+            response.status_code = HTTPStatus.OK
+            return kept
+
+        if retry_key is None:
+            return WholeTokenOut.whole(make())
+        return WholeTokenOut.whole(make_once(lambda: store.token(tenant_id, token_id), make, answer_again))
 
 
 def _add_changes(router: APIRouter, register: TokenRegister, writer: CallerDependency) -> None:

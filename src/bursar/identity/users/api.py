@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 
 from bursar import clock
+from bursar.identity.api import RetryKey
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut
 from bursar.identity.caller import Caller, CallerDependency
@@ -94,12 +95,13 @@ def _add_making(router: APIRouter, reception: Reception, writer: CallerDependenc
     enrolment = reception.enrolment
 
     @router.post("", status_code=HTTPStatus.CREATED)
-    def create_user(body: UserIn, caller: Caller = writer) -> EnrolledOut:
+    def create_user(body: UserIn, retry_key: RetryKey = None, caller: Caller = writer) -> EnrolledOut:
         """Make a user with roles; without a password they get a link to choose one, which counts once.
 
-        The link is mailed where mail is set up; if that fails, or isn't, it is in the answer.
+        The link is mailed where mail is set up; if that fails, or isn't, it is in the answer. With an
+        `Idempotency-Key` a retry makes nobody: it is refused with 409, which names the first.
         """
-        user, handed = enrolment.enrol(caller, body.ask(), reception.now())
+        user, handed = enrolment.enrol_once(caller, body.ask(), reception.now(), retry_key)
         reception.changed()
         member = MemberOut.with_roles(user, enrolment.roles.bindings(user.tenant_id, user.id))
         invitation = None if handed is None else HandedLinkOut.of(handed)

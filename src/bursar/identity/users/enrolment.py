@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from bursar import ids
 from bursar.errors import Conflict, Invalid, MissingScope, Reason, Unavailable
 from bursar.identity.permissions import Permission
+from bursar.identity.retries import id_under, make_once, refuse_other, refuse_repeated
 from bursar.identity.roles import RoleBinding, refuse_more_than_own
 from bursar.identity.tenant import DEFAULT_TENANT_ID
 from bursar.identity.users.letters import Letter, write_letter
@@ -60,6 +61,8 @@ class UserAsk:
     """None: they choose one by following a link."""
     by_mail: bool | None = None
     """Whether their link is mailed; None: where mail is set up."""
+    user_id: str | None = None
+    """Made up if None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Enrolment:
             Conflict: the address is taken, or a link is to be mailed where no mail is set up.
         """
         tenant_id, email = caller.tenant_id, normal_email(ask.email)
-        user = User(ids.make_id("usr"), tenant_id, email, ask.name, now)
+        user = User(ask.user_id or ids.make_id("usr"), tenant_id, email, ask.name, now)
         _refuse_unfit(user, ask.password)
         self._refuse_no_mail(by_mail=ask.by_mail)
         for given in ask.roles:
@@ -113,6 +116,25 @@ class Enrolment:
             kept = self.passwords.hash(ask.password)
         self.users.add_user(user, bindings, kept)
         return replace(user, has_password=True), None
+
+    def enrol_once(
+        self, caller: Caller, ask: UserAsk, now: datetime, retry_key: str | None
+    ) -> tuple[User, Handed | None]:
+        """Make a user as `enrol` does, if this `Idempotency-Key` has made nobody.
+
+        Raises:
+            Conflict: it has.
+            Invalid, MissingScope, NotFound: as `enrol` says.
+        """
+        if retry_key is None:
+            return self.enrol(caller, ask, now)
+        tenant_id = caller.tenant_id
+        user_id = id_under(retry_key, "usr", tenant_id)
+        return make_once(
+            lambda: self.users.user(tenant_id, user_id),
+            lambda: self.enrol(caller, replace(ask, user_id=user_id), now),
+            lambda made: self._refuse_again(made, ask),
+        )
 
     def hand_link(self, caller: Caller, user_id: str, now: datetime, *, by_mail: bool | None) -> Handed:
         """Give a user a link to set a password by; those they have count no longer.
@@ -197,6 +219,14 @@ class Enrolment:
             message = f"This user may do what the credential may not: {', '.join(missing)}."
             raise MissingScope(message)
         return user
+
+    def _refuse_again(self, made: User, ask: UserAsk) -> NoReturn:
+        """A retry that asks for a user who was made; the link was shown or mailed then."""
+        bound = self.roles.bindings(made.tenant_id, made.id)
+        held = {RoleAsk(one.role, one.project_id) for one in bound}
+        is_same = (made.email, made.name, held) == (normal_email(ask.email), ask.name, set(ask.roles))
+        refuse_other(made.id, is_same=is_same)
+        refuse_repeated(made.id, "If a link was lost, ask for another one of this user.")
 
     def _refuse_no_mail(self, *, by_mail: bool | None) -> None:
         if by_mail and self.post is None:
