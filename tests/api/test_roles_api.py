@@ -162,7 +162,7 @@ def test_another_tenants_roles_are_as_unknown_as_none(server: RunningServer, adm
     given = {"user_id": a_user(admin), "role": "billing"}
     admin.post(BINDINGS, json=given).raise_for_status()
     theirs = keys_of(server, str(server.client.post("/api/v1/tenants", json={}).json()["id"]) + "-2")["admin"]
-    assert ask(server, theirs, "GET", BINDINGS).json() == {"items": []}
+    assert ask(server, theirs, "GET", BINDINGS).json() == {"items": [], "next_cursor": None}
     unknown = ask(server, theirs, "GET", f"{ROLES}/billing")
     assert code_of(unknown) == (404, "not_found")
     assert (
@@ -172,6 +172,31 @@ def test_another_tenants_roles_are_as_unknown_as_none(server: RunningServer, adm
     assert ask(server, theirs, "POST", BINDINGS, json=given).status_code == 404
     assert ask(server, theirs, "DELETE", BINDINGS, params=given).status_code == 404
     assert names(admin)[-1] == "billing"
+
+
+def test_bindings_are_listed_in_pages_in_the_order_in_which_they_were_given(
+    admin: httpx.Client,
+) -> None:
+    user_id = a_user(admin)
+    given = ["viewer", "analyst", "member"]
+    for role in given:
+        admin.post(BINDINGS, json={"user_id": user_id, "role": role}).raise_for_status()
+    admin.post(BINDINGS, json={"user_id": a_user(admin), "role": "viewer"}).raise_for_status()
+    found: list[str] = []
+    params = {"user_id": user_id, "limit": "2"}
+    while "cursor" not in params or params["cursor"]:
+        page = admin.get(BINDINGS, params=params).json()
+        found += [one["role"] for one in page["items"]]
+        params["cursor"] = page["next_cursor"]
+        assert len(found) <= len(given)
+    assert found == given
+    assert admin.get(BINDINGS, params={"cursor": "x"}).status_code == 422
+    assert admin.get(BINDINGS, params={"limit": "501"}).status_code == 422
+
+
+def test_every_list_says_where_it_goes_on(server: RunningServer) -> None:
+    for path in (ROLES, BINDINGS, "/api/v1/limits", "/api/v1/quotas", "/api/v1/secrets/keys"):
+        assert server.client.get(path).raise_for_status().json()["next_cursor"] is None, path
 
 
 def test_everybody_sees_what_they_may_do(server: RunningServer, tenant_id: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bursar.errors import Conflict, NotFound
+from bursar.identity.page import PageAsk
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import BUILT_IN, Role, RoleBinding
 from bursar.identity.users.user import User, UserChange, UserState
@@ -102,6 +103,32 @@ def test_a_role_that_somebody_has_is_not_removed(store: IdentityStore) -> None:
     assert store.unbind(a_binding("billing"))
     store.remove_role("acme", "billing")
     assert store.roles("acme") == BUILT_IN
+
+
+def test_pages_of_bindings_neither_skip_nor_repeat_one(store: IdentityStore) -> None:
+    given = [
+        a_binding("viewer"),
+        a_binding("viewer", "search"),
+        a_binding("analyst", user_id="usr_2"),
+        replace(a_binding("member", user_id="usr_2"), granted_at=NOON + SECOND),
+        replace(a_binding("admin"), granted_at=NOON - SECOND),
+    ]
+    for binding in (*given, a_binding("owner", tenant_id="rival")):
+        store.bind(binding)
+    read_page = partial(store.page_of_bindings, "acme")
+    found: list[RoleBinding] = []
+    ask: PageAsk | None = PageAsk(2)
+    while ask is not None:
+        page = read_page(ask)
+        assert 0 < len(page.items) <= 2
+        found += page.items
+        ask = None if page.next is None else PageAsk(2, page.next)
+    assert len(found) == len(given)
+    assert set(found) == set(given)
+    assert (found[0], found[-1]) == (given[4], given[3])
+    of_one = store.page_of_bindings("acme", PageAsk(500), "usr_2")
+    assert (set(of_one.items), of_one.next) == ({given[2], given[3]}, None)
+    assert store.page_of_bindings("acme", PageAsk(500), "usr_r").items == ()
 
 
 def test_bindings_come_back_in_the_order_in_which_they_were_given(store: IdentityStore) -> None:

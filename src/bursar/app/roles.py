@@ -18,8 +18,9 @@ from pydantic import BaseModel, Field
 from bursar import clock
 from bursar.app.auth import require, whoever
 from bursar.errors import NotFound
+from bursar.identity.api import Asked, shown
 from bursar.identity.audit.noting import note_before
-from bursar.identity.bodies import PLAIN_TEXT, ChosenId, Strict
+from bursar.identity.bodies import PLAIN_TEXT, ChosenId, ListOut, Strict
 from bursar.identity.caller import Caller
 from bursar.identity.logins.api import Whoever
 from bursar.identity.permissions import MEANINGS, Permission
@@ -85,6 +86,7 @@ class RolesOut(BaseModel):
     """Every role of a tenant."""
 
     items: list[RoleOut]
+    next_cursor: None = Field(default=None, description="Always null: there is one page.")
 
 
 class BindingIn(Strict):
@@ -114,12 +116,6 @@ class BindingOut(BaseModel):
             granted_by=binding.granted_by,
             granted_at=binding.granted_at,
         )
-
-
-class BindingsOut(BaseModel):
-    """Who has which role, in the order in which they were given."""
-
-    items: list[BindingOut]
 
 
 class PermissionOut(BaseModel):
@@ -237,12 +233,11 @@ def _add_bindings(router: APIRouter, desk: _Desk) -> None:
     @router.get("/role-bindings")
     def list_bindings(
         caller: _Reader,
+        asked: Asked,
         user_id: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only this person's.")] = None,
-    ) -> BindingsOut:
-        """Who has which role, in the whole tenant or in a project."""
-        return BindingsOut(
-            items=[BindingOut.of(one) for one in desk.store.bindings(caller.tenant_id, user_id)]
-        )
+    ) -> ListOut[BindingOut]:
+        """Who has which role, in the whole tenant or in a project, in the order in which they were given."""
+        return shown(desk.store.page_of_bindings(caller.tenant_id, asked, user_id), BindingOut.of)
 
     @router.post("/role-bindings", status_code=HTTPStatus.CREATED)
     def give_role(body: BindingIn, caller: _Admin) -> BindingOut:

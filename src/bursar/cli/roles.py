@@ -123,12 +123,12 @@ def holders(
     as_json: options.AsJson = False,
 ) -> None:
     """Show who has which role where, who gave it and when."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import open_ledger, whole_list
     from bursar.cli.printing import print_items
 
     named = {} if user is None else {"user_id": user}
     with open_ledger(ledger) as client:
-        items = client.request("GET", BINDINGS, params={**ledger.params, **named})["items"]
+        items = whole_list(client, BINDINGS, {**ledger.params, **named})
     print_items(items, BINDING_COLUMNS, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from bursar.identity.page import Page, PageAsk
     from bursar.identity.roles import Granted, Role, RoleBinding
 
 
@@ -71,6 +72,10 @@ class RoleStore(Protocol):
 
     def bindings(self, tenant_id: str, user_id: str | None = None) -> tuple[RoleBinding, ...]:
         """Who has which role, in the order in which they were given; of one person if one is named."""
+        ...
+
+    def page_of_bindings(self, tenant_id: str, ask: PageAsk, user_id: str | None = None) -> Page[RoleBinding]:
+        """The same, a page at a time."""
         ...
 
     def granted(self, tenant_id: str, user_id: str) -> Granted:

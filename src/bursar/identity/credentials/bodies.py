@@ -102,6 +102,7 @@ class EncryptionKeysOut(BaseModel):
     """Every encryption key that is at hand or needed."""
 
     items: list[EncryptionKeyOut]
+    next_cursor: None = Field(default=None, description="Always null: there is one page.")
 
 
 class UnreadableOut(BaseModel):

@@ -62,6 +62,8 @@ class LimitsOut(BaseModel):
 
     tenant_id: str
     items: list[LimitOut]
+    next_cursor: None = None
+    """Always null: there is one page."""
 
 
 def make_router(

@@ -13,6 +13,7 @@ from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import BUILT_IN, Granted, Role, RoleBinding, permissions_for
 from bursar.identity.sign_on.mapping import GRANTED_BY
+from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.tables.identity import PROJECTS, ROLE_BINDINGS, ROLES
 from bursar.storage.relational.tenants import no_project, no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
@@ -20,6 +21,8 @@ from bursar.storage.relational.user_rows import WHOLE_TENANT, refuse_last_owner,
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, Row
+
+    from bursar.identity.page import Page, PageAsk
 
 
 class RelationalRoles:
@@ -79,6 +82,19 @@ class RelationalRoles:
         """See `RoleStore.bindings`."""
         with reading(self._engine) as connection:
             return _bindings(connection, tenant_id, user_id)
+
+    def page_of_bindings(self, tenant_id: str, ask: PageAsk, user_id: str | None = None) -> Page[RoleBinding]:
+        """See `RoleStore.page_of_bindings`."""
+        columns = ROLE_BINDINGS.c
+        # None of these words has a space in it, so that together they are nobody else's.
+        place = columns.user_id + " " + columns.role + " " + columns.project_id
+        placed = select(ROLE_BINDINGS, columns.granted_at.label("created_at"), place.label("id"))
+        placed = placed.where(columns.tenant_id == tenant_id)
+        if user_id is not None:
+            placed = placed.where(columns.user_id == user_id)
+        table = placed.subquery()
+        with reading(self._engine) as connection:
+            return read_page(connection, select(table), table, ask, _binding_of)
 
     def granted(self, tenant_id: str, user_id: str) -> Granted:
         """See `RoleStore.granted`."""

@@ -120,6 +120,8 @@ class QuotasOut(BaseModel):
     resets_at: datetime
     """When the next month begins, in UTC."""
     items: list[QuotaOut]
+    next_cursor: None = None
+    """Always null: there is one page."""
 
 
 def make_router(
