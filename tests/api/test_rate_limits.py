@@ -8,7 +8,7 @@ import pytest
 
 from bursar.app.rate_limits import network_of
 from tests.support.access import ask, keys_of
-from tests.support.flood import flood
+from tests.support.flood import Allowed, flood
 from tests.support.patience import wait_until
 from tests.support.redis_server import running_redis
 from tests.support.serving import running_server
@@ -129,22 +129,22 @@ def test_without_limits_nothing_is_counted_or_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/events", "/api/v1/events?return=none", READ])
 def test_ten_times_as_many_as_allowed_are_cut_down_to_what_is_allowed(tmp_path: Path, path: str) -> None:
-    burst, per_minute = 100, 6_000
+    allowed = Allowed(burst=10, per_minute=900)
     use = "rate_limit_ingest" if "events" in path else "rate_limit"
-    settings: dict[str, Any] = {f"{use}_rpm": per_minute, f"{use}_burst": burst}
+    settings: dict[str, Any] = {f"{use}_rpm": allowed.per_minute, f"{use}_burst": allowed.burst}
     with running_server(tmp_path / "d", **settings) as server:
         key, _ = keys_of_both(server)
         method, body = ("POST", EVENT) if "events" in path else ("GET", None)
-        flooded = flood([server.url], key, method, path, body, per_second=per_minute / 60 * 10, seconds=3)
-    flooded.assert_exact(burst, per_minute)
+        flooded = flood([server.url], key, method, path, body, allowed=allowed)
+    flooded.assert_exact()
 
 
 def test_two_servers_on_one_redis_count_together(tmp_path: Path) -> None:
-    burst, per_minute = 100, 6_000
+    allowed = Allowed(burst=10, per_minute=900)
     with running_redis(tmp_path) as redis:
         settings: dict[str, Any] = {
-            "rate_limit_ingest_tenant_rpm": per_minute,
-            "rate_limit_ingest_tenant_burst": burst,
+            "rate_limit_ingest_tenant_rpm": allowed.per_minute,
+            "rate_limit_ingest_tenant_burst": allowed.burst,
             "redis_url": redis.url,
         }
         with (
@@ -154,13 +154,11 @@ def test_two_servers_on_one_redis_count_together(tmp_path: Path) -> None:
             for server in (one, two):
                 server.operator.post("/api/v1/tenants", json={"id": "acme"}).raise_for_status()
             keys = [a_key(one), a_key(two)]
-            flooded = flood(
-                [one.url, two.url], keys, "POST", "/api/v1/events", EVENT, per_second=1000, seconds=3
-            )
+            flooded = flood([one.url, two.url], keys, "POST", "/api/v1/events", EVENT, allowed=allowed)
             alone = one.platform.metrics.registry.get_sample_value("bursar_rate_limit_counted_alone_total")
     assert alone == 0
     assert min(flooded.admitted_by_url) > 0
-    flooded.assert_exact(burst, per_minute)
+    flooded.assert_exact()
 
 
 def a_key(server: RunningServer) -> str:
