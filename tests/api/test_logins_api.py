@@ -13,8 +13,9 @@ from bursar.identity.logins.access_token import AccessClaims, SigningKeys, sign
 from bursar.identity.logins.attempts import FREE_ATTEMPTS
 from bursar.identity.roles import RoleBinding
 from bursar.identity.users.user import UserChange, UserState
+from bursar.settings import load_settings
 from tests.support.access import ask, keys_of
-from tests.support.people import PASSWORD, Person, a_person
+from tests.support.people import PASSWORD, Person, a_person, a_user
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -89,29 +90,54 @@ def test_every_failed_login_looks_alike(server: RunningServer) -> None:
     assert told[0]["code"] == "wrong_login"
 
 
-def test_failures_for_known_and_unknown_addresses_do_the_same_work(ada: Person) -> None:
-    """Compared by what is done, not by the clock: one hash is compared, one attempt is written."""
-    compared: list[bool] = []
-    logins = ada.server.platform.logins
-    verify = logins.passwords._hasher.verify
+def attempts_that_fail(server: RunningServer) -> dict[str, dict[str, str]]:
+    """What is typed, by why it fails."""
+    known, suspended, locked = (a_person(server, "same-work") for _ in range(3))
+    users = server.platform.logins.users
+    users.change_user("same-work", suspended.user.id, UserChange(state=UserState.SUSPENDED), clock.now())
+    without = a_user("same-work", "no-password@example.com")
+    users.add_user(without)
+    for _ in range(FREE_ATTEMPTS):
+        assert server.stranger.post(LOGIN, json=locked.credentials("wrong password")).status_code == 401
+    wrong = known.credentials("wrong password")
+    return {
+        "wrong password": wrong,
+        "unknown address": {**wrong, "email": "nobody@example.com"},
+        "unknown tenant": {**wrong, "tenant_id": "no-such-tenant"},
+        "suspended": suspended.credentials(),
+        "suspended, wrong password": suspended.credentials("wrong password"),
+        "no password": {**wrong, "email": without.email},
+        "locked": locked.credentials(),
+        "locked, wrong password": locked.credentials("wrong password"),
+    }
 
-    class Counting:
-        def verify(self, *given: Any) -> bool:  # noqa: ANN401 - argon2's
-            compared.append(True)
-            return verify(*given)
 
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - argon2's
-            return getattr(hasher, name)
+def test_failures_for_known_and_unknown_addresses_do_the_same_work(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared by what is done, not by the clock: one hash is compared, one attempt is begun."""
+    typed, done = attempts_that_fail(server), list[str]()
+    logins = server.platform.logins
+    hasher, begin = logins.passwords._hasher, type(logins.store).begin_attempt
+    hashes = type(hasher)
 
-    hasher = logins.passwords._hasher
-    logins.passwords._hasher = Counting()  # type: ignore[assignment]
-    try:
-        for email in (ada.user.email, "nobody@example.com"):
-            typed = {**ada.credentials("wrong password"), "email": email}
-            assert ada.server.stranger.post(LOGIN, json=typed).status_code == 401
-    finally:
-        logins.passwords._hasher = hasher
-    assert compared == [True, True]
+    def verify(*given: Any) -> bool:  # noqa: ANN401 - argon2's
+        done.append("hash compared")
+        return compare(*given)
+
+    def begin_attempt(*given: Any) -> Any:  # noqa: ANN401 - the store's
+        done.append("attempt begun")
+        return begin(*given)
+
+    compare = hashes.verify
+    monkeypatch.setattr(hashes, "verify", verify)
+    monkeypatch.setattr(type(logins.store), "begin_attempt", begin_attempt)
+    found: dict[str, list[str]] = {}
+    for why, one in typed.items():
+        done.clear()
+        assert code_of(server.stranger.post(LOGIN, json=one)) == (401, "wrong_login")
+        found[why] = [*done]
+    assert found == {why: ["attempt begun", "hash compared"] for why in typed}
 
 
 def test_after_five_wrong_passwords_even_the_right_one_has_to_wait(server: RunningServer) -> None:
@@ -386,6 +412,13 @@ def test_a_changed_secret_key_counts_with_the_one_before_until_that_is_unset(tmp
         assert server.platform.logins.keys == SigningKeys.of(new)
 
 
-def test_the_minutes_of_a_token_are_a_setting(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data", jwt_expire_minutes=2) as server:
-        assert a_person(server, "acme").log_in()["expires_in"] == 120
+def test_the_minutes_of_a_token_are_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minutes = load_settings({"JWT_EXPIRE_MINUTES": "3"}).jwt_expire_minutes
+    with running_server(tmp_path / "data", jwt_expire_minutes=minutes) as server:
+        ada, real = a_person(server, "acme"), clock.now
+        tokens = ada.log_in()
+        assert tokens["expires_in"] == 180
+        monkeypatch.setattr(clock, "now", lambda: real() + timedelta(minutes=2))
+        assert ada.ask(tokens, "GET", ME).status_code == 200
+        monkeypatch.setattr(clock, "now", lambda: real() + timedelta(minutes=3))
+        assert code_of(ada.ask(tokens, "GET", ME)) == (401, "expired_token")

@@ -51,6 +51,7 @@ def check(headers: Mapping[str, str]) -> None:
         ("GET", "/metrics", 200),
         ("GET", "/docs", 200),
         ("GET", "/redoc", 200),
+        ("GET", "/welcome", 200),
         ("GET", "/docs/assets/redoc.standalone.js", 200),
         ("GET", "/openapi.json", 200),
         ("GET", "/api/v1/keys", 200),
@@ -89,7 +90,7 @@ def test_what_is_not_http_is_refused_with_them(server: RunningServer) -> None:
     check({name.lower(): value for name, value in re.findall(r"(?m)^([\w-]+): (.*)\r$", head)})
 
 
-@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+@pytest.mark.parametrize("page", ["/docs", "/redoc", "/welcome"])
 def test_a_page_may_run_its_own_scripts_and_no_other(server: RunningServer, page: str) -> None:
     answer = server.stranger.get(page).raise_for_status()
     policy = policy_of(answer.headers)
