@@ -63,11 +63,13 @@ def test_every_endpoint_that_is_no_read_is_an_act_or_exempt_with_a_reason() -> N
     changing = {route.name for route in routes if (route.methods or set()) - {"GET", "HEAD"}}
     assert len(changing) > 30
     assert changing - ACTS.keys() - OPEN_ACTS.keys() == EXEMPT.keys()
-    # What is listed exists; the only reading act hands out everything.
+    # What is listed exists; the only reading acts hand out files.
     names = {route.name for route in routes}
     assert names >= ACTS.keys() | OPEN_ACTS.keys() | EXEMPT.keys()
     assert not ACTS.keys() & OPEN_ACTS.keys()
-    assert ACTS.keys() - changing == {"export"}
+    reading = ACTS.keys() - changing
+    assert reading == {"export", "list_events", "list_usage", "show_event"}
+    assert {name for name in ACTS if ACTS[name].only_as_file} == reading - {"export"}
     assert all(len(reason) > 20 for reason in EXEMPT.values())
 
 
@@ -194,6 +196,58 @@ def test_what_names_a_person_is_not_kept(admin: httpx.Client) -> None:
     assert "export.download" in found
     assert "erasure.request" in found
     assert "mustermann" not in found
+
+
+DOWNLOADS: list[tuple[dict[str, str], str]] = [
+    ({"format": "csv"}, "*/*"),
+    ({}, "text/csv"),
+    ({}, "text/csv, application/json;q=0.5"),
+    ({"format": "csv"}, "application/json"),
+]
+QUESTIONS: list[tuple[dict[str, str], str]] = [
+    ({}, "*/*"),
+    ({"format": "json"}, "text/csv"),
+    ({}, "application/json, text/csv;q=0.5"),
+]
+
+
+@pytest.mark.parametrize("path", ["events", "usage", "events/evt-1"])
+def test_single_events_as_a_file_are_a_download_and_as_json_a_question(
+    admin: httpx.Client, path: str
+) -> None:
+    event = {"event_id": "evt-1", "provider": "openai", "model": "gpt-4o", "user_id": "max.mustermann"}
+    admin.post("/api/v1/events", json=event, params={"wait": "applied"}).raise_for_status()
+    narrowed = {} if path == "events/evt-1" else {"user_id": "max.mustermann"}
+    for params, accept in QUESTIONS:
+        asked = admin.get(f"/api/v1/{path}", params={**params, **narrowed}, headers={"Accept": accept})
+        assert asked.headers["content-type"] == "application/json"
+    assert listed(admin) == []
+    for params, accept in DOWNLOADS:
+        got = admin.get(f"/api/v1/{path}", params={**params, **narrowed}, headers={"Accept": accept})
+        assert got.headers["content-type"].startswith("text/csv")
+        done, begun = listed(admin)[:2]
+        assert (begun["act"], begun["outcome"], begun["asked"]) == (
+            "export.download",
+            "begun",
+            params or None,
+        )
+        assert (done["outcome"], done["begun"]) == ("done", begun["number"])
+        assert done["after"] == {"rows": 1, "bytes": len(got.content)}
+    assert len(listed(admin)) == 2 * len(DOWNLOADS)
+    assert "mustermann" not in str(listed(admin))
+
+
+def test_a_download_that_is_refused_has_its_reason(admin: httpx.Client) -> None:
+    assert admin.get("/api/v1/events/none", params={"format": "csv"}).status_code == 404
+    assert admin.get("/api/v1/events", params={"format": "csv", "nonsense": "1"}).status_code == 422
+    reasons = [one["reason"] for one in listed(admin, act="export.download", outcome="refused")]
+    assert sorted(reasons) == ["invalid", "not_found"]
+
+
+def test_sums_as_a_file_are_no_download(admin: httpx.Client) -> None:
+    for path in ("cost/summary", "analytics/top"):
+        admin.get(f"/api/v1/{path}", params={"format": "csv"}).raise_for_status()
+    assert listed(admin) == []
 
 
 def test_a_tenant_sees_its_own_entries_only(server: RunningServer, tenant: str, admin: httpx.Client) -> None:

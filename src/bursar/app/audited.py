@@ -28,6 +28,7 @@ from bursar.identity.audit.entry import PLATFORM
 from bursar.identity.audit.noting import Note, open_note
 from bursar.identity.audit.showing import showable
 from bursar.identity.permissions import OF_PLATFORM, Permission
+from bursar.usage.output_format import asks_for_file
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -79,6 +80,8 @@ async def announce(request: Request, caller: Caller, permission: Permission) -> 
     audit: AuditLog | None = scope.get(LOG_MARK)
     act = ACTS.get(_operation_of(scope))
     if audit is None or act is None or ANNOUNCED_MARK in scope:
+        return
+    if act.only_as_file and not _asks_for_file(request):
         return
     asked = _kept(act, {**request.query_params, **await _body_of(request)})
     deed = Deed(
@@ -294,6 +297,10 @@ def _reason_of(outcome: Outcome, answer: dict[str, Any]) -> str | None:
 def _operation_of(scope: Scope) -> str:
     name: object = getattr(scope.get("route"), "name", "")
     return name if isinstance(name, str) else ""
+
+
+def _asks_for_file(request: Request) -> bool:
+    return asks_for_file(request.query_params.getlist("format"), request.headers.get("accept", ""))
 
 
 def _kept(act: Act, fields: dict[str, Any]) -> dict[str, Any]:

@@ -23,10 +23,16 @@ class Act:
     What may name a person is not kept: the audit log outlives an erasure."""
     is_streamed: bool = False
     """Whether it goes out as it is made: then it is concluded at its end, and nothing of it is held back."""
+    only_as_file: bool = False
+    """Whether it is an act only where a file is asked for (`usage/output_format.py`), else a question."""
 
 
 _ABOUT_USAGE = frozenset({"applied", "dry_run", "format", "from", "to", "run", "id", "state", "count"})
 """Of acts on events only how much they did: events name people."""
+_DOWNLOAD = Act(
+    "export.download", keeps=_ABOUT_USAGE | {"window", "limit"}, is_streamed=True, only_as_file=True
+)
+"""Of single events as a file: the same as an export."""
 _ABOUT_RUN = frozenset({"id", "job_id", "tenant_id", "state"})
 """Of jobs no parameters: some of them name people."""
 _ABOUT_ALLOCATION = frozenset({"id", "kind", "valid_from", "cost_centre"})
@@ -95,6 +101,9 @@ ACTS: dict[str, Act] = {
     "stop": Act("server.stop"),
     "rebuild": Act("ledger.rebuild"),
     "export": Act("export.download", keeps=_ABOUT_USAGE, is_streamed=True),
+    "list_events": _DOWNLOAD,
+    "list_usage": _DOWNLOAD,
+    "show_event": _DOWNLOAD,
     "correct_events": Act("event.correct", keeps=_ABOUT_USAGE),
     "correct_event": Act("event.correct", keeps=_ABOUT_USAGE),
     "void_events": Act("event.void", keeps=_ABOUT_USAGE),

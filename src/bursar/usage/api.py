@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from bursar import clock
 from bursar.errors import Invalid, Malformed, Reason
+from bursar.identity.audit.noting import note_progress
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN
@@ -242,23 +243,31 @@ class _Desk:
         named = asked.choice("format", OutputFormat)
         form = choose_format(named, request.headers.get("accept", ""))
         view = read(asked, asker)
-        body = await _unless_gone(request, self.questions.ask(lambda store: _write(view, store, form)))
-        return Response(body, media_type=MEDIA_TYPES[form])
+        written = await _unless_gone(request, self.questions.ask(lambda store: _write(view, store, form)))
+        note_progress(lambda: {} if written.events is None else {"rows": written.events})
+        return Response(written.body, media_type=MEDIA_TYPES[form])
 
 
-def _write(view: View, store: UsageQuestions, form: OutputFormat) -> bytes:
+class _Written(NamedTuple):
+    body: bytes
+    events: int | None
+    """How many single events are in it."""
+
+
+def _write(view: View, store: UsageQuestions, form: OutputFormat) -> _Written:
     """The whole answer as bytes, made in the worker thread so that the loop stays free."""
     shown = view.answer(store)
-    return shown.as_csv().encode() if form is OutputFormat.CSV else msgspec.json.encode(shown.body)
+    body = shown.as_csv().encode() if form is OutputFormat.CSV else msgspec.json.encode(shown.body)
+    return _Written(body, shown.events)
 
 
-async def _unless_gone(request: Request, asking: Coroutine[Any, Any, bytes]) -> bytes:
+async def _unless_gone(request: Request, asking: Coroutine[Any, Any, _Written]) -> _Written:
     """The answer; when the client leaves before, the question is ended and nobody reads what is said."""
     answering = asyncio.ensure_future(asking)
     leaving = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return answering.result() if answering.done() else b""
+        return answering.result() if answering.done() else _Written(b"", None)
     finally:
         answering.cancel()
         leaving.cancel()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class OutputFormat(StrEnum):
@@ -24,6 +28,18 @@ def choose_format(named: OutputFormat | None, accept: str) -> OutputFormat:
         return named
     is_csv = _weight(accept, "text/csv") > _weight(accept, "application/json", "application/*", "*/*")
     return OutputFormat.CSV if is_csv else OutputFormat.JSON
+
+
+def asks_for_file(named: Sequence[str], accept: str) -> bool:
+    """Whether a request, unless it is refused, is answered with a file to take away instead of JSON.
+
+    Args:
+        named: every `format` that it names.
+        accept: its `Accept` header.
+    """
+    if OutputFormat.JSON in named and OutputFormat.CSV not in named:
+        return False
+    return OutputFormat.CSV in named or choose_format(None, accept) is OutputFormat.CSV
 
 
 def _weight(accept: str, *media_types: str) -> float:

@@ -81,7 +81,7 @@ class EventsView:
         cursor = format_cursor(listed.next_cursor, self.places) if listed.next_cursor else None
         window = show_window(self.page.window, self.zone)
         body = EventsAnswer(events, cursor, listed.total_count, window, listed.partial)
-        return Shown(body, lambda: events_as_csv(events))
+        return Shown(body, lambda: events_as_csv(events), len(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class UsageListView:
             window=show_window(self.page.window, self.zone),
             partial=listed.partial,
         )
-        return Shown(body, lambda: events_as_csv(events))
+        return Shown(body, lambda: events_as_csv(events), len(events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class EventView:
             message = "There is no event of this id; one just accepted is visible within a second."
             raise NotFound(message)
         event = self.sight.show(found)
-        return Shown(event, lambda: events_as_csv([event]))
+        return Shown(event, lambda: events_as_csv([event]), events=1)
 
 
 def read_events_view(asked: Asked, asker: Asker) -> EventsView:

@@ -18,6 +18,8 @@ class Shown:
     body: Any
     """One of the answer dataclasses; what is in it is JSON's own kinds only."""
     as_csv: Callable[[], str]
+    events: int | None = None
+    """How many single events it hands out; None where it shows sums."""
 
 
 class View(Protocol):
