@@ -1,4 +1,4 @@
-"""The how-to pages about prices and bills go as they are told: each is walked block by block, in a shell.
+"""The how-to pages go as they are told: each is walked block by block, in a shell.
 
 A test bears its page's name. What pages say with requests instead of commands is in `test_documents.py`.
 """
@@ -6,17 +6,21 @@ A test bears its page's name. What pages say with requests instead of commands i
 from __future__ import annotations
 
 import json
+import subprocess
+from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bursar.settings import load_settings
 from tests.cli.command_line import bursar
+from tests.support.people import PASSWORD
 from tests.support.serving import RunningServer, running_server
-from tests.support.walk import walk
+from tests.support.walk import blocks_of, walk, walk_in_one_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -172,3 +176,90 @@ def test_bill_by_the_month(server: RunningServer) -> None:
     assert (kept["month"], kept["state"], kept["totals"][0]["total"]) == ("2026-10", "closed", "119.75")
     corrections = json.loads(november)["corrections"]
     assert [(one["month"], one["lines"][0]["amount"]) for one in corrections] == [("2026-10", "0.75")]
+
+
+def a_tenant(server: RunningServer, tenant_id: str) -> None:
+    """A tenant that a page takes for granted."""
+    server.client.post("/api/v1/tenants", json={"id": tenant_id}).raise_for_status()
+
+
+def test_set_quotas(server: RunningServer) -> None:
+    a_tenant(server, "acme")
+    (told,) = walked("set-quotas", server)
+    assert ["events", "hard", "1000000", "–", "0", "1000000"] in [line[:6] for line in words(told)]
+    assert ["cost", "soft", "2500", "EUR", "0", "2500"] in [line[:6] for line in words(told)]
+    left = server.client.get("/api/v1/quotas", params={"tenant_id": "acme"}).json()
+    assert [one["measure"] for one in left["items"]] == ["cost"]
+
+
+def test_limit_requests(server: RunningServer) -> None:
+    a_tenant(server, "acme")
+    set_for_all, own = walked("limit-requests", server)
+    assert set_for_all == ""
+    assert ["ingest", "60000", "5000", "yes"] in [line[:4] for line in words(own)]
+    assert "Removed the tenant's own limit on ingest." in own
+    limits = load_settings(settings_of("limit-requests"))
+    assert (limits.rate_limit_rpm, limits.rate_limit_burst) == (600, 100)
+    assert (limits.rate_limit_ingest_tenant_rpm, limits.rate_limit_address_rpm) == (60_000, 3_000)
+
+
+def test_harden() -> None:
+    chosen = load_settings(settings_of("harden"))
+    assert chosen.environment == "production"
+    assert chosen.allowed_hosts == ("bursar.example.com",)
+    assert chosen.trusted_proxies == (ip_network("127.0.0.1"), ip_network("10.0.0.0/24"))
+    assert chosen.encryption_key_file == Path("/etc/bursar/encryption.key")
+    assert chosen.secret_key is not None
+    assert "sslmode=verify-full" in (chosen.database_url or "")
+    assert (chosen.redis_url or "").startswith("rediss://")
+    limited = ("address_rpm", "tenant_rpm", "ingest_address_rpm", "ingest_tenant_rpm")
+    assert all(getattr(chosen, f"rate_limit_{name}") for name in limited)
+
+
+def settings_of(page: str) -> dict[str, str]:
+    """What all `export` lines of a page set, as a shell reads them; files that they read hold 64 digits."""
+    exports = [
+        line
+        for block in blocks_of(f"how-to/{page}")
+        for line in block.splitlines()
+        if line.startswith("export ")
+    ]
+    script = "\n".join(["cat() { printf %064d 7; }", *exports, "env -0"])
+    done = subprocess.run(
+        ["/bin/bash", "-euc", script],
+        env={"PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    assert found.keys() > {"PATH"}
+    return found
+
+
+def test_keep_an_audit_trail(server: RunningServer) -> None:
+    a_tenant(server, "acme")
+    read, kept_elsewhere, verified, compared = walked("keep-an-audit-trail", server)
+    assert ["user.create", "done"] in [line[2:4] for line in words(read)]
+    assert kept_elsewhere == ""
+    folder = server.platform.folder.path.parent
+    acme = [json.loads(line) for line in (folder / "acme.jsonl").read_text().splitlines()]
+    assert [(one["number"], one["outcome"]) for one in acme] == [(2, "done"), (1, "begun")]
+    assert "tenant.create" in (folder / "platform.jsonl").read_text()
+    assert ["acme", "2", "2", acme[0]["hash"], "whole"] in words(verified)
+    place = json.loads((folder / "places.json").read_text())["chains"][0]
+    assert (place["last_number"], place["last_hash"]) == (2, acme[0]["hash"])
+    assert compared.splitlines()[-1] == "the chain still has it"
+
+
+def test_log_in_on_a_page(server: RunningServer) -> None:
+    a_tenant(server, "acme")
+    ada = {"email": "ada@example.com", "roles": [{"role": "owner"}]}
+    link = server.client.post("/api/v1/users", json=ada, params={"tenant_id": "acme"}).json()
+    followed = {"token": link["invitation"]["link"].partition("#")[2], "password": PASSWORD}
+    server.stranger.post("/api/v1/auth/accept", json=followed).raise_for_status()
+    page = "how-to/log-in-on-a-page"
+    known, changed, gone_on, out = walk_in_one_shell(page, server.platform.folder.path, SERVER=server.url)
+    assert known == '"email":"ada@example.com"\n'
+    assert changed.split() == ["403", "201"]
+    assert (gone_on.strip(), out.strip()) == ("200", "204")

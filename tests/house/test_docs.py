@@ -122,6 +122,19 @@ def test_a_decision_says_why_and_what_holds_it(path: Path) -> None:
     assert re.findall(r"^## (.+)$", path.read_text(), re.MULTILINE) == DECISION_PARTS
 
 
+def test_the_tests_that_the_page_on_security_names_exist() -> None:
+    named = set(re.findall(r"\b(test_\w+)\b(?!\.py)", (ROOT / "docs/explanation/security.md").read_text()))
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 1
+    assert named - set(re.findall(r"^ *(?:async )?def (test_\w+)\(", sources, re.MULTILINE)) == set()
+
+
+def test_every_how_to_page_is_listed() -> None:
+    listed = (ROOT / "docs/how-to/README.md").read_text()
+    pages = {path.name for path in (ROOT / "docs/how-to").glob("*.md")} - {"README.md"}
+    assert {name for name in pages if f"]({name})" not in listed} == set()
+
+
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
     listed = (ROOT / "docs/decisions/README.md").read_text()
