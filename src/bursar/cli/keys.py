@@ -6,15 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from bursar.cli import options
+from bursar.cli import options, query
 from bursar.cli.options import examples
 
-HELP = "API keys: make, list, rotate, revoke."
+HELP = "API keys: make, list, show, rotate, revoke; what each has sent."
 COLUMNS = (
     "id",
     "label",
     "scopes",
     "project_id",
+    "networks",
     "owner",
     "cost_centre",
     "state",
@@ -27,6 +28,7 @@ PATH = "/api/v1/keys"
 
 app = typer.Typer(no_args_is_help=True)
 
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The id as `bursar keys list` shows it.")]
 Project = Annotated[
     str | None, typer.Option(help="The only project that it may do anything in; all if absent.")
 ]
@@ -102,6 +104,45 @@ def list_keys(
     print_items(items, COLUMNS, as_json=as_json)
 
 
+@app.command(epilog=examples("bursar keys show key_4f0c81d2a97b63e5f1a0c2d4"))
+@options.naming_ledger
+def show(key_id: KeyId, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
+    """Show one API key, without its secret."""
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.printing import print_one
+
+    with open_ledger(ledger) as client:
+        found = client.request("GET", path_of(PATH, key_id), params=ledger.params)
+    print_one(found, as_json=as_json)
+
+
+@app.command(
+    epilog=examples(
+        "bursar keys usage key_4f0c81d2a97b63e5f1a0c2d4",
+        "bursar keys usage key_4f0c81d2a97b63e5f1a0c2d4 --by model --window 7d --format csv",
+    )
+)
+@options.naming_ledger
+def usage(
+    key_id: KeyId,
+    *,
+    measures: query.Measures = query.DEFAULT_MEASURES,
+    by: query.Rows = None,
+    window: query.Window = "30d",
+    form: query.Form = query.Format.TABLE,
+    ledger: options.Ledger,
+) -> None:
+    """Ask what an API key has sent, revoked or not: measures, by dimensions, over a window."""
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar_client import read_query_answer
+
+    asked = {"measures": measures, "window": window, **({} if by is None else {"dimensions": by})}
+    with open_ledger(ledger) as client:
+        path = f"{path_of(PATH, key_id)}/usage"
+        document = client.request("GET", path, params={**ledger.params, **asked})
+    query.show(read_query_answer(document), form)
+
+
 @app.command(
     epilog=examples(
         "bursar keys rotate key_4f0c81d2a97b63e5f1a0c2d4",
@@ -111,7 +152,7 @@ def list_keys(
 )
 @options.naming_ledger
 def rotate(
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id as `bursar keys list` shows it.")],
+    key_id: KeyId,
     *,
     overlap: Annotated[
         str, typer.Option(metavar="DURATION", help="For so long the old key still counts: 0, 90m, 24h or 7d.")
@@ -148,7 +189,7 @@ def rotate(
 @app.command(epilog=examples("bursar keys revoke key_4f0c81d2a97b63e5f1a0c2d4"))
 @options.naming_ledger
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id as `bursar keys list` shows it.")],
+    key_id: KeyId,
     *,
     ledger: options.Ledger,
     as_json: options.AsJson = False,

@@ -49,6 +49,7 @@ from bursar.cli import (
     users,
     version,
     void,
+    whoami,
 )
 from bursar.cli.failures import FailingInOneLine
 
@@ -124,4 +125,5 @@ app.command("backup", epilog=backup.BACKUP_EXAMPLES)(backup.backup)
 app.command("restore", epilog=backup.RESTORE_EXAMPLES)(backup.restore)
 app.add_typer(db.app, name="db", help=db.HELP)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("whoami", epilog=whoami.EXAMPLES)(whoami.whoami)
 app.command("version", epilog=version.EXAMPLES)(version.version)

@@ -25,6 +25,14 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def print_one(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing: a line for each field, or JSON for scripts."""
+    if as_json:
+        print_json(found)
+        return
+    print_table(("field", "value"), found.items())
+
+
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows as CSV with a header; absent values are empty."""
     writer = csv.writer(sys.stdout, lineterminator="\n")

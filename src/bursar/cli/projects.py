@@ -1,4 +1,4 @@
-"""`bursar projects`: makes and lists a tenant's projects, the things it spends on."""
+"""`bursar projects`: makes, lists, renames and deletes a tenant's projects, the things it spends on."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 from bursar.cli import options
 from bursar.cli.options import examples
 
-HELP = "Projects of a tenant: make, list."
+HELP = "Projects of a tenant: make, list, show, rename, delete."
 COLUMNS = ("id", "name", "tenant_id", "owner", "cost_centre", "created_at")
 PATH = "/api/v1/projects"
 
 app = typer.Typer(no_args_is_help=True)
+
+_Id = Annotated[str, typer.Argument(metavar="ID", help="The project's id.")]
 
 
 @app.command(epilog=examples("bursar projects create --name 'Support chat' --id support"))
@@ -54,3 +56,43 @@ def list_projects(
     with open_ledger(ledger) as client:
         items = whole_list(client, PATH, ledger.params)
     print_items(items, COLUMNS, as_json=as_json)
+
+
+@app.command(epilog=examples("bursar projects show support"))
+@options.naming_ledger
+def show(project_id: _Id, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
+    """Show one project."""
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.printing import print_one
+
+    with open_ledger(ledger) as client:
+        found = client.request("GET", path_of(PATH, project_id), params=ledger.params)
+    print_one(found, as_json=as_json)
+
+
+@app.command(epilog=examples("bursar projects rename support 'Support and chat'"))
+@options.naming_ledger
+def rename(
+    project_id: _Id,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    *,
+    ledger: options.Ledger,
+) -> None:
+    """Give a project another name; its id stays."""
+    from bursar.cli.connection import open_ledger, path_of
+
+    with open_ledger(ledger) as client:
+        path = path_of(PATH, project_id)
+        changed = client.request("PATCH", path, body={"name": name}, params=ledger.params)
+    print(f"{changed['id']} is called {changed['name']} now.")
+
+
+@app.command(epilog=examples("bursar projects delete support"))
+@options.naming_ledger
+def delete(project_id: _Id, *, ledger: options.Ledger) -> None:
+    """Forget a project. Events that named it keep its id."""
+    from bursar.cli.connection import open_ledger, path_of
+
+    with open_ledger(ledger) as client:
+        client.request("DELETE", path_of(PATH, project_id), params=ledger.params)
+    print(f"Deleted {project_id}.")

@@ -106,7 +106,7 @@ def query(
     body = {name: value for name, value in question.items() if value not in (None, [], {})}
     with open_ledger(ledger) as client:
         document = client.request("POST", "/api/v1/query", params=ledger.params, body=body)
-    _show(read_query_answer(document), form)
+    show(read_query_answer(document), form)
 
 
 def read_filters(texts: list[str]) -> dict[str, dict[str, list[Any]]]:
@@ -152,7 +152,8 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _show(answer: QueryAnswer, form: Format) -> None:
+def show(answer: QueryAnswer, form: Format) -> None:
+    """Print an answer."""
     from bursar.cli.printing import print_csv, print_json, print_table, say
 
     document: dict[str, Any] = dict(answer.document)

@@ -10,7 +10,7 @@ import typer
 from bursar.cli import options
 from bursar.cli.options import examples
 
-HELP = "Roles of people: list, make, change, remove; give, take, see who has which."
+HELP = "Roles of people: list, show, make, change, remove; give, take, see who has which."
 PATH = "/api/v1/roles"
 BINDINGS = "/api/v1/role-bindings"
 COLUMNS = ("name", "description", "is_built_in", "permissions")
@@ -38,6 +38,18 @@ def list_roles(*, ledger: options.Ledger, as_json: options.AsJson = False) -> No
     with open_ledger(ledger) as client:
         items = client.request("GET", PATH, params=ledger.params)["items"]
     print_items(items, COLUMNS, as_json=as_json)
+
+
+@app.command(epilog=examples("bursar roles show analyst"))
+@options.naming_ledger
+def show(name: Name, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
+    """Show one role: what it is for, and what it grants."""
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.printing import print_one
+
+    with open_ledger(ledger) as client:
+        found = client.request("GET", path_of(PATH, name), params=ledger.params)
+    print_one(found, as_json=as_json)
 
 
 @app.command(epilog=examples("bursar roles create billing --permission cost:read --permission billing:read"))

@@ -9,7 +9,7 @@ import typer
 from bursar.cli import changing, options
 from bursar.cli.options import examples
 
-HELP = "Tenants: make, list, suspend, delete."
+HELP = "Tenants: make, list, show, suspend, delete."
 COLUMNS = ("id", "name", "zone", "state", "created_at")
 PATH = "/api/v1/tenants"
 
@@ -64,6 +64,23 @@ def list_tenants(
     with open_ledger(target) as client:
         items = whole_list(client, PATH)
     print_items(items, COLUMNS, as_json=as_json)
+
+
+@app.command(epilog=examples("bursar tenants show acme"))
+@options.naming_ledger
+def show(
+    tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
+    *,
+    target: options.Target,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show one tenant."""
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.printing import print_one
+
+    with open_ledger(target) as client:
+        found = client.request("GET", path_of(PATH, tenant_id))
+    print_one(found, as_json=as_json)
 
 
 @app.command(epilog=examples("bursar tenants suspend acme"))

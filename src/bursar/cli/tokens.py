@@ -9,7 +9,7 @@ import typer
 from bursar.cli import options
 from bursar.cli.options import examples
 
-HELP = "Tracking tokens: make, list, show, switch off and on, delete."
+HELP = "Tracking tokens: make, list, show, relabel, switch off and on, delete."
 COLUMNS = ("id", "label", "token_masked", "is_active", "usage_count", "last_seen_at", "created_at")
 PATH = "/api/v1/tokens"
 
@@ -81,6 +81,23 @@ def show(token_id: TokenId, *, ledger: options.Ledger, as_json: options.AsJson =
         print_json(found)
     else:
         print_items([found], (*COLUMNS, "token"), as_json=False)
+
+
+@app.command(epilog=examples("bursar tokens relabel tok_4f0c81d2a97b63e5f1a0c2d4 'Production web app'"))
+@options.naming_ledger
+def relabel(
+    token_id: TokenId,
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="The new label; unique in the tenant.")],
+    *,
+    ledger: options.Ledger,
+) -> None:
+    """Give a tracking token another label; its id and its characters stay."""
+    from bursar.cli.connection import open_ledger, path_of
+
+    with open_ledger(ledger) as client:
+        path = path_of(PATH, token_id)
+        changed = client.request("PATCH", path, body={"label": label}, params=ledger.params)
+    print(f"{changed['id']} is labelled {changed['label']} now.")
 
 
 @app.command(epilog=examples("bursar tokens activate tok_4f0c81d2a97b63e5f1a0c2d4"))

@@ -104,6 +104,19 @@ def rename(
     print(f"{changed['email']} is called {changed['name']} now.")
 
 
+@app.command(epilog=examples("bursar users readdress ada@example.com ada.king@example.com"))
+@options.naming_ledger
+def readdress(
+    user: User,
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="What they log in with from now on.")],
+    *,
+    ledger: options.Ledger,
+) -> None:
+    """Give a user another e-mail address. Links to the one before count no longer."""
+    changed = _ask_about(ledger, user, "PATCH", {"email": email})
+    print(f"{changed['id']} logs in as {changed['email']} now.")
+
+
 @app.command(epilog=examples("bursar users suspend ada@example.com"))
 @options.naming_ledger
 def suspend(user: User, *, ledger: options.Ledger) -> None:
