@@ -20,6 +20,7 @@ from bench import (
     flood,
     footprint,
     ingest,
+    keys,
     latency,
     machine,
     peers,
@@ -55,6 +56,7 @@ SCENARIOS: dict[str, Scenario] = {
     "reprice": Scenario(reprice.run, "a million events rated again at a discount, beside a stream"),
     "footprint": Scenario(footprint.run, "bytes an event takes: DuckDB file, key index, archive"),
     "dedupe": Scenario(dedupe.run, "deduplication at 1, 10 and 50 million keys; SQLite and DuckDB beside it"),
+    "keys": Scenario(keys.run, "recognising a post's key and counting it; SHA-256 and a dict beside it"),
     "pricing": Scenario(pricing.run, "pricing one event; genai-prices and litellm beside it"),
     "peers": Scenario(
         peers.run, "Arize Phoenix taking spans; chDB on the same rows as `queries`", is_short=False

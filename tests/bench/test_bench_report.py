@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MET = 5
-ALONE = ["batches", "singles", "latency", "queries", "footprint", "dedupe", "fill"]
+ALONE = ["batches", "singles", "latency", "queries", "footprint", "dedupe", "keys", "fill"]
 """Every scenario that needs nothing from a package index."""
 
 
