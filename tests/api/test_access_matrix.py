@@ -7,21 +7,22 @@ is missing there fails. People who have logged in are in `test_access_of_people.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bursar import clock
+from bursar.app.http import make_bare_api
 from bursar.identity.keys import KeyTerms, Revocation, hash_key, new_key
 from bursar.identity.permissions import BUNDLES, OF_TENANTS, Permission, permissions_of
 from bursar.identity.roles import BUILT_IN
 from bursar.identity.tenant import Tenant, TenantChange, TenantState
 from tests.support.matrix import ANY, DECLARED, EXPECTED, LET_IN, OPEN, WITHIN_TENANTS, asking, expected
-from tests.support.operations import OPERATIONS
+from tests.support.operations import OPERATIONS, UNDESCRIBED
 from tests.support.serving import ADMIN_KEY, running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
     from bursar.identity.store import IdentityStore
@@ -135,3 +136,40 @@ def test_a_suspended_tenant_sends_no_usage_and_keeps_the_rest(
 @pytest.mark.parametrize("operation", DECLARED)
 def test_the_operator_gets_in_everywhere(house: RunningServer, operation: str) -> None:
     assert asking(house, operation)(ADMIN_KEY) == LET_IN
+
+
+# ------------------------------------------------------------------------- outside of the OpenAPI document
+EXPECTED_BESIDE = {operation: asked for asked, several in UNDESCRIBED.items() for operation in several}
+STOP = "POST /control/stop"
+"""Whoever may stop the server ends this test's."""
+
+
+def routes_beside(api: Any) -> Iterator[str]:  # noqa: ANN401 - FastAPI's routers or an app
+    """What the app answers that its document doesn't tell."""
+    for route in api.routes:
+        if (included := getattr(route, "original_router", None)) is not None:
+            yield from routes_beside(included)
+        elif not getattr(route, "include_in_schema", False):
+            yield from (f"{method} {route.path}" for method in sorted(route.methods))
+
+
+def asking_beside(house: RunningServer, operation: str) -> Callable[[str | None], str]:
+    """Asks it with a path that is there."""
+    return asking(house, operation.replace("{name}", "favicon.png"))
+
+
+def test_every_route_outside_of_the_document_says_what_it_asks_for() -> None:
+    assert sorted(routes_beside(make_bare_api())) == sorted(EXPECTED_BESIDE)
+
+
+@pytest.mark.parametrize("operation", EXPECTED_BESIDE)
+def test_routes_outside_of_the_document_let_in_whom_they_should(
+    house: RunningServer, keys: Mapping[str, str], operation: str
+) -> None:
+    ask, is_open = asking_beside(house, operation), EXPECTED_BESIDE[operation] == OPEN
+    found = {name: ask(key) for name, key in keys.items() if name.startswith(("scope ", "role "))}
+    assert found == dict.fromkeys(found, LET_IN if is_open else "forbidden")
+    refused = {None: "missing_key", "bur_nobody": "unknown_key", keys["revoked"]: "revoked_key"}
+    assert {key: ask(key) for key in refused} == (dict.fromkeys(refused, LET_IN) if is_open else refused)
+    if operation != STOP:
+        assert ask(ADMIN_KEY) == LET_IN

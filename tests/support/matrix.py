@@ -28,10 +28,24 @@ WITHIN_TENANTS = [operation for operation, asked in DECLARED.items() if asked in
 OPEN, ANY, LET_IN = "none", "any", "let in"
 
 
-def verdict(answer: httpx.Response) -> str:
+NOT_SET_UP = frozenset(["GET /api/v1/auth/oidc/callback", "GET /api/v1/auth/oidc/login"])
+"""Operations that are there only with settings which a matrix's server doesn't have, and say so."""
+
+
+def verdict(operation: str, answer: httpx.Response) -> str:
     """The code of a refusal, or that the operation looked at the request itself."""
     assert answer.status_code < 500, answer.text
-    return answer.json()["code"] if answer.status_code in {401, 403} else LET_IN
+    if answer.status_code in {401, 403}:
+        return str(answer.json()["code"])
+    is_lost = answer.status_code == 405 or (answer.status_code == 404 and not _misses(operation, answer))
+    return f"no operation: {answer.status_code}" if is_lost else LET_IN
+
+
+def _misses(operation: str, answer: httpx.Response) -> bool:
+    """Whether it is the operation that misses what the path names, and not the router that misses it."""
+    problem = answer.json()
+    names_something = "{" in operation or operation in NOT_SET_UP
+    return names_something and problem["detail"] != problem["title"]
 
 
 def asking(house: RunningServer, operation: str) -> Callable[..., str]:
@@ -43,7 +57,8 @@ def asking(house: RunningServer, operation: str) -> Callable[..., str]:
     def ask(key: str | None, **params: str) -> str:
         headers = {"content-type": "application/json", **({} if key is None else {"X-API-Key": key})}
         return verdict(
-            house.stranger.request(method, "/".join(parts), headers=headers, params=params, content=content)
+            operation,
+            house.stranger.request(method, "/".join(parts), headers=headers, params=params, content=content),
         )
 
     return ask

@@ -240,3 +240,22 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "PUT /api/v1/events/{event_id}",
     ),
 }
+
+UNDESCRIBED: dict[str, tuple[str, ...]] = {
+    "none": (
+        "GET /",
+        "GET /docs",
+        "GET /docs/assets/{name}",
+        "GET /openapi.json",
+        "GET /redoc",
+        "GET /welcome",
+        "HEAD /openapi.json",
+    ),
+    "system:write": (
+        "GET /control/status",
+        "POST /control/rebuild",
+        "POST /control/stop",
+        "POST /control/verify",
+    ),
+}
+"""The same for what the OpenAPI document leaves out."""
