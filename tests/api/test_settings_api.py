@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "/api/v1/settings"
 NO_SETTINGS = {
+    "/api/v1/auth/users": "people, at the address where they log in",
     "/api/v1/credentials": "things that a tenant has",
     "/api/v1/events": "records",
     "/api/v1/keys": "things that a tenant has",
