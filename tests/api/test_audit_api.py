@@ -93,7 +93,7 @@ def test_a_change_keeps_what_was_before(admin: httpx.Client) -> None:
     admin.put("/api/v1/retention", json={"events_days": 800})
     admin.delete("/api/v1/projects/p")
     removed, retained, _, renamed, _ = listed(admin, outcome="done")
-    assert (renamed["before"], renamed["after"]["name"]) == ({"name": "One"}, "Two")
+    assert (renamed["before"], renamed["after"]["name"]) == ({"name": "One", "state": "active"}, "Two")
     assert retained["before"]["events_days"] == 900
     assert retained["after"]["events_days"] == 800
     assert (removed["act"], removed["before"], removed["target"]) == ("project.remove", {"name": "Two"}, "p")

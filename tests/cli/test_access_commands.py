@@ -77,6 +77,19 @@ def test_a_tenant_has_its_own_projects_and_keys(data: Path) -> None:
     assert bursar("projects", "list", "--data", data, "--json").json == []
 
 
+def test_a_project_is_suspended_and_resumed(data: Path) -> None:
+    of_one = ("--data", data, "--tenant", "pausing")
+    bursar("tenants", "create", "--data", data, "--id", "pausing")
+    bursar("projects", "create", *of_one, "--id", "support", "--name", "Support chat")
+    suspended = bursar("projects", "suspend", "support", *of_one)
+    assert (suspended.code, suspended.err) == (0, "Project support of tenant pausing is suspended.\n")
+    assert [one["state"] for one in bursar("projects", "list", *of_one, "--json").json] == ["suspended"]
+    assert "is active" in bursar("projects", "resume", "support", *of_one).err
+    assert [one["state"] for one in bursar("projects", "list", *of_one, "--json").json] == ["active"]
+    unknown = bursar("projects", "suspend", "none", *of_one)
+    assert (unknown.code, "no project 'none'" in unknown.err) == (1, True)
+
+
 def test_a_list_longer_than_a_page_is_shown_whole(server: RunningServer, data: Path) -> None:
     assert server.operator.post("/api/v1/tenants", json={"id": "many"}).status_code == 201
     for number in range(501):

@@ -14,7 +14,15 @@ from bursar.identity.keys import Credential, Revocation, hash_key
 from bursar.identity.page import PageAsk
 from bursar.identity.permissions import Scope, permissions_of
 from bursar.identity.store import KeyUse
-from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantChange, TenantState
+from bursar.identity.tenant import (
+    Project,
+    ProjectChange,
+    ProjectState,
+    RemovedTenant,
+    Tenant,
+    TenantChange,
+    TenantState,
+)
 from tests.support.identity import NOON, SECOND, a_project, a_tenant, add_key, some_terms
 
 if TYPE_CHECKING:
@@ -137,18 +145,42 @@ def test_a_project_needs_its_tenant(store: IdentityStore) -> None:
 
 def test_a_project_is_renamed_and_removed(store: IdentityStore) -> None:
     store.add_project(a_project())
-    assert store.rename_project("acme", "search", "Find") == replace(a_project(), name="Find")
+    assert store.change_project("acme", "search", ProjectChange("Find")) == replace(a_project(), name="Find")
     store.remove_project("acme", "search")
     assert store.projects("acme", ALL).items == ()
     with pytest.raises(NotFound):
         store.remove_project("acme", "search")
 
 
+def test_a_project_is_suspended_and_resumed_and_keeps_the_rest(store: IdentityStore) -> None:
+    for tenant_id in ("acme", "rival"):
+        store.add_project(a_project(tenant_id=tenant_id))
+    assert a_project().state is ProjectState.ACTIVE
+    assert list(store.suspended_projects()) == []
+    suspended = replace(a_project(), state=ProjectState.SUSPENDED)
+    change = ProjectChange(state=ProjectState.SUSPENDED)
+    assert store.change_project("acme", "search", change) == suspended == store.project("acme", "search")
+    assert list(store.suspended_projects()) == [("acme", "search")]
+    assert store.project("rival", "search").state is ProjectState.ACTIVE
+    renamed = replace(suspended, name="Find")
+    assert store.change_project("acme", "search", ProjectChange("Find")) == renamed
+    assert store.change_project("acme", "search", ProjectChange()) == renamed
+    store.change_project("acme", "search", ProjectChange(state=ProjectState.ACTIVE))
+    assert list(store.suspended_projects()) == []
+
+
+def test_a_project_that_is_made_suspended_is_and_its_removal_ends_that(store: IdentityStore) -> None:
+    store.add_project(replace(a_project(), state=ProjectState.SUSPENDED))
+    assert list(store.suspended_projects()) == [("acme", "search")]
+    store.remove_project("acme", "search")
+    assert list(store.suspended_projects()) == []
+
+
 def test_no_question_or_change_about_projects_crosses_tenants(store: IdentityStore) -> None:
     store.add_project(a_project())
     for reach_over in (
         lambda: store.project("rival", "search"),
-        lambda: store.rename_project("rival", "search", "Stolen"),
+        lambda: store.change_project("rival", "search", ProjectChange("Stolen")),
         lambda: store.remove_project("rival", "search"),
     ):
         with pytest.raises(NotFound):

@@ -17,6 +17,7 @@ from bursar.identity.credentials.credential import ProviderCredential
 from bursar.identity.credentials.envelope import Envelope
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import Role, RoleBinding
+from bursar.identity.tenant import ProjectChange, ProjectState
 from bursar.identity.tokens.token import TrackingToken
 from bursar.identity.users.links import Link, LinkKind
 from bursar.identity.users.user import User
@@ -63,6 +64,7 @@ def filled(state_engine: Engine) -> Engine:
     store = RelationalIdentityStore(state_engine)
     store.add_tenant(a_tenant("acme", created_at=MOMENT))
     store.add_project(a_project("suche-ünï", tenant_id="acme"))
+    store.change_project("acme", "suche-ünï", ProjectChange(state=ProjectState.SUSPENDED))
     add_key(store)
     store.add_role("acme", Role("billing", frozenset({Permission.COST_READ}), "¢ für Geld"))
     people = RelationalUsers(state_engine)

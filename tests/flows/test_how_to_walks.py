@@ -41,11 +41,14 @@ def words(text: str) -> list[list[str]]:
 
 
 def test_give_access(server: RunningServer) -> None:
-    made, followed, roles, ended, keys, tokens = walked("give-access", server)
+    made, followed, roles, paused, ended, keys, tokens = walked("give-access", server)
     assert f"{server.url}/welcome#bur_link_" in made
     assert followed.splitlines()[-2:] == ['"email":"ada@example.com"', '"token_type":"Bearer"']
     assert "has the role money now." in roles
     assert "roles: member@search, viewer, money" in roles or "roles: viewer, member@search, money" in roles
+    assert "Project search of tenant acme is suspended." in paused
+    assert ["search", "Search", "acme", "suspended"] in [line[:4] for line in words(paused)]
+    assert paused.splitlines()[-1] == "Project search of tenant acme is active."
     assert "/welcome#bur_link_" in ended
     assert ended.splitlines()[-4:] == [
         "Ended 2 sessions of ada@example.com.",

@@ -17,6 +17,7 @@ from bursar.identity.api import make_router
 from bursar.identity.authenticate import Authenticator
 from bursar.identity.charged import Charge
 from bursar.identity.permissions import Scope
+from bursar.identity.suspended_projects import SuspendedProjects
 from tests.support.identity import a_project, a_tenant, add_key, some_terms
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def house(sqlite_identity_store: RelationalIdentityStore) -> Iterator[House]:
         asks.append((tenant_id, kind))
         return {f"of-{tenant_id}": Charge("ana", "CC-1")}
 
-    api.include_router(make_router(store, require, authenticator.forget, charges))
+    projects_changed = SuspendedProjects(store).refresh
+    api.include_router(make_router(store, require, authenticator.forget, projects_changed, charges))
     problems.install(api)
     with TestClient(api) as client:
         yield House(client, store, keys, asks)

@@ -48,7 +48,7 @@ ACTS: dict[str, Act] = {
     "delete_tenant": Act("tenant.delete", "tenant_id"),
     "change_settings": Act("tenant.change", "tenant_id"),
     "create_project": Act("project.create", "id"),
-    "rename_project": Act("project.change", "project_id"),
+    "change_project": Act("project.change", "project_id"),
     "remove_project": Act("project.remove", "project_id"),
     "create_key": Act("key.create", "id"),
     "revoke_key": Act("key.revoke", "key_id"),

@@ -92,6 +92,7 @@ def _forget_tenant(ground: JobGround, tenant_id: str) -> None:
     ground.horizons.forget(tenant_id)
     ground.tenant_pricing.in_force.forget(tenant_id)
     ground.registry.forget(tenant_id)
+    ground.suspended_projects.refresh()
     ground.tokens.refresh()
     ground.privacy.refresh()
 

@@ -213,8 +213,13 @@ def _routers_of_people(platform: Platform) -> list[APIRouter]:
 
 
 def _identity_router(platform: Platform) -> APIRouter:
-    charges = charges_of(platform.claims)
-    return make_identity_router(platform.identity, auth.require, platform.authenticator.forget, charges)
+    return make_identity_router(
+        platform.identity,
+        auth.require,
+        platform.authenticator.forget,
+        platform.suspended_projects.refresh,
+        charges_of(platform.claims),
+    )
 
 
 def _pages() -> tuple[APIRouter, ...]:
@@ -269,6 +274,7 @@ def _ingest_parts(platform: Platform, doorkeeper: auth.Doorkeeper) -> IngestPart
         ),
         memory=MemoryBudget(settings.pending_bytes_limit),
         knows_tenant=platform.knows_tenant,
+        suspended_in=platform.suspended_projects.of,
         stored_costs=platform.stored_costs,
     )
 

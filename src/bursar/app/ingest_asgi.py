@@ -79,6 +79,8 @@ class IngestParts:
     limits: IngestLimits
     memory: MemoryBudget
     knows_tenant: Callable[[str], bool]
+    suspended_in: Callable[[str], frozenset[str]]
+    """The suspended projects of a tenant."""
     stored_costs: StoredCosts
 
 
@@ -150,6 +152,7 @@ class IngestDoor:
             # An operator's body may name the same tenant ten thousand times.
             knows_tenant = cache(knows_tenant)
         receipt = Receipt.of(caller, ask.door, clock.now(), parts.rules[ask.door], knows_tenant)
+        receipt.suspended_in = parts.suspended_in
         receipt.projects = caller.projects_with(Permission.USAGE_INGEST)
         watches: list[Watch] = []
 

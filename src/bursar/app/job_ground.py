@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bursar.billing.registry import Registry
     from bursar.identity.audit.log import AuditLog
     from bursar.identity.authenticate import Authenticator
+    from bursar.identity.suspended_projects import SuspendedProjects
     from bursar.identity.tokens.register import TokenRegister
     from bursar.pricing.books import PriceBooks
     from bursar.settings import Settings
@@ -56,6 +57,7 @@ class JobGround(Protocol):
     horizons: Horizons
     tenant_pricing: TenantPricing
     registry: Registry
+    suspended_projects: SuspendedProjects
     tokens: TokenRegister
     privacy: PrivacyRegister
     ingestor: Ingestor

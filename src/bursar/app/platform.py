@@ -34,6 +34,7 @@ from bursar.identity.authenticate import Authenticator
 from bursar.identity.bootstrap import Bootstrap
 from bursar.identity.limits.own import OwnLimits
 from bursar.identity.logins.forgetting import ForgottenPasswords
+from bursar.identity.suspended_projects import SuspendedProjects
 from bursar.identity.tenant import ID_PATTERN, TenantState
 from bursar.identity.tokens.register import TokenRegister
 from bursar.outgoing import Outgoing, Reach
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from bursar.usage.intake import CostAnswer
 
 REFRESH_SECONDS = 2.0
-"""How often keys in use, the price book and tenants' terms are read again: what changed elsewhere counts
+"""How often keys in use, suspended projects, the price book and tenants' terms are read again: what changed elsewhere counts
 within 5 s."""
 _TENANT_ID = re.compile(ID_PATTERN)
 
@@ -117,6 +118,8 @@ class Platform:
     """How threads journal corrections, voids and the like."""
     rebuilder: Rebuilder = field(init=False)
     quotas: Quotas = field(init=False)
+    suspended_projects: SuspendedProjects = field(init=False)
+    """Those that take no usage."""
     own_limits: OwnLimits = field(init=False)
     """Of single tenants."""
     ingestor: Ingestor = field(init=False)
@@ -132,6 +135,7 @@ class Platform:
         """Make what follows from the other parts alone."""
         self.seals = Seals(self.folder.pads)
         self.authenticator = Authenticator(self.identity)
+        self.suspended_projects = SuspendedProjects(self.identity)
         self.authenticator.tell(self.logins.people.forget)
         self.forgotten = ForgottenPasswords(self.enrolment, self.logins.store)
         self.sign_on = open_sign_on(self.settings, self.engine, self.logins, self.audit)
@@ -229,6 +233,7 @@ class Platform:
         while not await _is_set_within(self._stopping, REFRESH_SECONDS):
             try:
                 await asyncio.to_thread(self.authenticator.refresh, clock.now())
+                await asyncio.to_thread(self.suspended_projects.refresh)
                 await asyncio.to_thread(self.authenticator.flush_last_used)
                 await asyncio.to_thread(self.keeper.refresh)
                 await asyncio.to_thread(self.tenant_pricing.in_force.refresh)

@@ -60,6 +60,7 @@ class SinglePosts:
         self._doorkeeper = parts.doorkeeper
         self._rules = parts.rules[DOORS[EVENTS]]
         self._knows_tenant = parts.knows_tenant
+        self._suspended_in = parts.suspended_in
         self._metrics = metrics
         self._shares = shares
         self._limits = limits
@@ -116,6 +117,7 @@ class SinglePosts:
             shares.wait(tenant_id, partial(self._begin, scope, found, body, answered, started))
             return True
         receipt = Receipt.of(caller, DOORS[EVENTS], now, self._rules, self._knows_tenant)
+        receipt.suspended_in = self._suspended_in
 
         def settle(failure: BursarError | None) -> None:
             metrics.in_flight -= 1

@@ -1,4 +1,4 @@
-"""`bursar projects`: makes, lists, renames and deletes a tenant's projects, the things it spends on."""
+"""`bursar projects`: makes, lists, changes, suspends and deletes a tenant's projects, what it spends on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 from bursar.cli import options
 from bursar.cli.options import examples
 
-HELP = "Projects of a tenant: make, list, show, rename, delete."
-COLUMNS = ("id", "name", "tenant_id", "owner", "cost_centre", "created_at")
+HELP = "Projects of a tenant: make, list, show, rename, suspend, delete."
+COLUMNS = ("id", "name", "tenant_id", "state", "owner", "cost_centre", "created_at")
 PATH = "/api/v1/projects"
 
 app = typer.Typer(no_args_is_help=True)
@@ -96,3 +96,27 @@ def delete(project_id: _Id, *, ledger: options.Ledger) -> None:
     with open_ledger(ledger) as client:
         client.request("DELETE", path_of(PATH, project_id), params=ledger.params)
     print(f"Deleted {project_id}.")
+
+
+@app.command(epilog=examples("bursar projects suspend support --tenant acme"))
+@options.naming_ledger
+def suspend(project_id: _Id, *, ledger: options.Ledger) -> None:
+    """Refuse new events that name a project; what it has stays readable."""
+    _set_state(project_id, "suspended", ledger)
+
+
+@app.command(epilog=examples("bursar projects resume support --tenant acme"))
+@options.naming_ledger
+def resume(project_id: _Id, *, ledger: options.Ledger) -> None:
+    """Take a suspended project's usage again."""
+    _set_state(project_id, "active", ledger)
+
+
+def _set_state(project_id: str, state: str, ledger: options.Ledger) -> None:
+    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.printing import say
+
+    with open_ledger(ledger) as client:
+        path = path_of(PATH, project_id)
+        changed = client.request("PATCH", path, body={"state": state}, params=ledger.params)
+    say(f"Project {changed['id']} of tenant {changed['tenant_id']} is {changed['state']}.")

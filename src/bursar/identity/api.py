@@ -59,7 +59,7 @@ from bursar.identity.retries import id_under, make_once, refuse_other, refuse_re
 from bursar.identity.rotation import refuse_repeated as refuse_repeated_rotation
 from bursar.identity.rotation import rotation_of, successor_id
 from bursar.identity.store import IdentityStore
-from bursar.identity.tenant import ID_PATTERN, Project, Tenant, TenantChange, refuse_unfit
+from bursar.identity.tenant import ID_PATTERN, Project, ProjectChange, Tenant, TenantChange, refuse_unfit
 
 Item = TypeVar("Item")
 Shown = TypeVar("Shown")
@@ -96,6 +96,7 @@ class _Desk:
     store: IdentityStore
     now: Callable[[], datetime]
     changed: Callable[[], None]
+    projects_changed: Callable[[], None]
     caller: Callable[[Permission], Callable[..., Any]]
     charges: ChargesToday
 
@@ -104,17 +105,18 @@ def make_router(
     store: IdentityStore,
     caller: Callable[[Permission], Callable[..., Any]],
     changed: Callable[[], None],
+    projects_changed: Callable[[], None],
     charges: ChargesToday = nothing_is_charged,
-    now: Callable[[], datetime] = clock.now,
 ) -> APIRouter:
     """The endpoints over this store.
 
     `caller(permission)` answers a FastAPI dependency that gives the `Caller`, acting for the tenant that the
     query names, or refuses it; `changed` is called after each change that an
-    authenticator must hear of (`Authenticator.forget`); `charges` knows who owns and bears what today.
+    authenticator must hear of (`Authenticator.forget`), `projects_changed` after each that the doors must
+    (`SuspendedProjects.refresh`); `charges` knows who owns and bears what today.
     """
     router = APIRouter(prefix="/api/v1", tags=["identity"])
-    desk = _Desk(store, now, changed, caller, charges)
+    desk = _Desk(store, clock.now, changed, projects_changed, caller, charges)
     _add_tenants(router, desk)
     _add_settings(router, desk)
     _add_projects(router, desk)
@@ -229,16 +231,22 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
         return ChargedProjectOut.charged(project, charge_of(project_id))
 
     @router.patch(one)
-    def rename_project(project_id: IdInPath, body: ProjectPatch, caller: Caller = admin) -> ProjectOut:
-        """Give a project another name."""
-        note_before({"name": desk.store.project(caller.tenant_id, project_id).name})
-        return ProjectOut.of(desk.store.rename_project(caller.tenant_id, project_id, body.name))
+    def change_project(project_id: IdInPath, body: ProjectPatch, caller: Caller = admin) -> ProjectOut:
+        """Give a project another name, suspend it or let its usage in again."""
+        change = ProjectChange(body.name, body.state)
+        refuse_unfit(change)
+        held = desk.store.project(caller.tenant_id, project_id)
+        note_before({"name": held.name, "state": held.state})
+        project = desk.store.change_project(caller.tenant_id, project_id, change)
+        desk.projects_changed()
+        return ProjectOut.of(project)
 
     @router.delete(one, status_code=HTTPStatus.NO_CONTENT)
     def remove_project(project_id: IdInPath, caller: Caller = admin) -> None:
-        """Forget a project; its events keep its id."""
+        """Forget a project, and that it was suspended; its events keep its id."""
         note_before({"name": desk.store.project(caller.tenant_id, project_id).name})
         desk.store.remove_project(caller.tenant_id, project_id)
+        desk.projects_changed()
 
 
 def _add_keys(router: APIRouter, desk: _Desk) -> None:

@@ -22,6 +22,7 @@ from bursar.identity.tenant import (
     NAME_LIMIT,
     NAME_PATTERN,
     Project,
+    ProjectState,
     Tenant,
     TenantState,
 )
@@ -112,9 +113,12 @@ class ProjectIn(Strict):
 
 
 class ProjectPatch(Strict):
-    """What to change of a project."""
+    """What to change of a project; null and absent leave a field as it is."""
 
-    name: Name
+    name: Name | None = None
+    state: ProjectState | None = Field(
+        default=None, description="New events that name a suspended project are refused."
+    )
 
 
 class KeyIn(Strict):
@@ -225,6 +229,7 @@ class ProjectOut(BaseModel):
     id: str
     tenant_id: str
     name: str
+    state: ProjectState
     created_at: datetime
 
     @classmethod

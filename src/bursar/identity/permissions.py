@@ -73,7 +73,7 @@ MEANINGS: dict[Permission, str] = {
     Permission.JOBS_READ: "See jobs, their schedules and runs.",
     Permission.JOBS_WRITE: "Start and cancel jobs.",
     Permission.PROJECTS_READ: "See projects.",
-    Permission.PROJECTS_WRITE: "Make, rename and remove projects.",
+    Permission.PROJECTS_WRITE: "Make, rename, suspend and remove projects.",
     Permission.KEYS_READ: "See API keys (never their secrets).",
     Permission.KEYS_WRITE: "Make and revoke API keys.",
     Permission.TOKENS_READ: "See tracking tokens and how much they are used.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bursar.identity.keys import ApiKey, Credential, Revocation
     from bursar.identity.page import Page, PageAsk
-    from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantChange
+    from bursar.identity.tenant import Project, ProjectChange, RemovedTenant, Tenant, TenantChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,12 @@ class ProjectStore(Protocol):
         """The tenant's projects in order of creation; none for an unknown tenant."""
         ...
 
-    def rename_project(self, tenant_id: str, project_id: str, name: str) -> Project:
-        """Give a project another name and answer it as it is then.
+    def suspended_projects(self) -> Collection[tuple[str, str]]:
+        """Every suspended project of all tenants, by tenant and id: what the doors hold events to."""
+        ...
+
+    def change_project(self, tenant_id: str, project_id: str, change: ProjectChange) -> Project:
+        """Change what the change names and answer the project as it is then.
 
         Raises:
             NotFound: the tenant has no such project.

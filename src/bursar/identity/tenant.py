@@ -69,6 +69,14 @@ class RemovedTenant:
     projects: int
 
 
+class ProjectState(StrEnum):
+    """Whether usage of a project is taken; what was recorded stays in either state."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    """New events that name it are refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """Something a tenant spends on; its id is unique within the tenant."""
@@ -77,6 +85,15 @@ class Project:
     tenant_id: str
     name: str
     created_at: datetime
+    state: ProjectState = ProjectState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectChange:
+    """What to change of a project; None leaves a field as it is."""
+
+    name: str | None = None
+    state: ProjectState | None = None
 
 
 @cache
@@ -91,7 +108,7 @@ def is_name(text: str) -> bool:
     return len(text) <= NAME_LIMIT and _NAME.fullmatch(text) is not None
 
 
-def refuse_unfit(thing: Tenant | Project | TenantChange) -> None:
+def refuse_unfit(thing: Tenant | Project | TenantChange | ProjectChange) -> None:
     """Refuse an id, a name or a time zone that can't be kept.
 
     Raises:
@@ -105,6 +122,8 @@ def refuse_unfit(thing: Tenant | Project | TenantChange) -> None:
         case TenantChange():
             about_name = () if thing.name is None else _about_name(thing.name)
             reasons = about_name + (() if thing.zone is None else _about_zone(thing.zone))
+        case ProjectChange():
+            reasons = () if thing.name is None else _about_name(thing.name)
         case _:
             assert_never(thing)
     if reasons:

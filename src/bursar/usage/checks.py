@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bursar.usage.event import UsageEvent
 
 _NO_REASONS: tuple[Reason, ...] = ()
+_NO_PROJECTS: frozenset[str] = frozenset()
 _MICROSECOND = timedelta(microseconds=1)
 _DAY_MICROS = 86_400 * 1_000_000
 
@@ -65,6 +66,8 @@ class Receipt:
     horizon_of: Callable[[str, datetime], datetime | None]
     projects: frozenset[str] | None = None
     """Those that events may be of, where the caller may ingest in some of its tenant's only."""
+    suspended_in: Callable[[str], frozenset[str]] = lambda _tenant_id: _NO_PROJECTS
+    """A tenant's projects that take no usage. Corrections, and what Bursar itself books, are of all."""
 
     @classmethod
     def of(

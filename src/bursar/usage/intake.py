@@ -28,7 +28,14 @@ from bursar.usage.privacy.at_the_door import DefaultPrivacy, take_out
 from bursar.usage.record import RECORD_VERSION, USAGE, UnnumberedLines, UsageRecord, encode_event
 from bursar.usage.record_parts import add_parts, shown_amount, stored_amount
 from bursar.usage.redact import redact_text
-from bursar.usage.tracking import NamedToken, NoTokens, name_project, name_token, tenant_of_token
+from bursar.usage.tracking import (
+    NamedToken,
+    NoTokens,
+    check_project,
+    name_project,
+    name_token,
+    tenant_of_token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -193,7 +200,7 @@ class Intake:
         """Add the event's record and answer; False or `Invalid` where something is wrong with it."""
         receipt, time = self.receipt, event.time
         micros = receipt.received if time is None else clock.to_micros(time)
-        if check_event(event.tenant_id, micros, receipt):
+        if check_event(event.tenant_id, micros, receipt) or check_project(event, receipt):
             return False
         tenant_id = event.tenant_id or receipt.caller.tenant_id
         declared = self._declared(event)
@@ -263,6 +270,7 @@ class Intake:
             *check_json_parts(event, _encoded(event)),
         ]
         reasons += self._binding_reasons(event)
+        reasons += filter(None, [check_project(event, receipt)])
         declared = None if any(reason.field == "tenant_id" for reason in reasons) else self._declared(event)
         if declared is not None:
             reasons += check_service(event, declared)

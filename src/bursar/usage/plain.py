@@ -47,6 +47,7 @@ class ShortWay:
         "_key_id",
         "_prices",
         "_receipt",
+        "_suspended",
         "_tenant_id",
         "_used",
     )
@@ -68,6 +69,7 @@ class ShortWay:
         self._tenant_id, self._key_id = receipt.caller.tenant_id, receipt.caller.key_id
         self._prices = books.of(self._tenant_id)
         self._book, self._careful = self._prices.only_book, self._prices.ruled.union(declared)
+        self._suspended = receipt.suspended_in(self._tenant_id)
         self._door = receipt.door
         self._used = used
 
@@ -123,6 +125,7 @@ class ShortWay:
             and event.model is not None
             and (named is None or named == self._tenant_id)
             and event.service_type not in self._careful
+            and event.project_id not in self._suspended
         )
 
     def _prices_for(self, event: UsageEvent, moment: datetime) -> TokenPrices | None:

@@ -1,8 +1,8 @@
 """What an event is bound to: the tracking token that it names, and the project of the caller's key.
 
 A token becomes the id that the event keeps, an absent project the only one that the key is for, or there is
-a reason against it. Which tokens there are is `identity/tokens/`' business. Events that name none, of callers
-who may ingest in all of their tenant, never come here.
+a reason against it, as there is where the project is suspended. Which tokens there are is `identity/tokens/`'
+business, which projects are suspended that of `identity/suspended_projects.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bursar.identity.caller import Caller
     from bursar.identity.tokens.store import KnownToken
+    from bursar.usage.checks import Receipt
     from bursar.usage.event import UsageEvent
 
 
@@ -73,6 +74,15 @@ def name_token(event: UsageEvent, caller: Caller, tokens: TrackingTokens) -> Rea
         return Reason("tracking_token_id", "contradiction", text)
     event.tracking_token, event.tracking_token_id = None, found.id
     return None
+
+
+def check_project(event: UsageEvent, receipt: Receipt) -> Reason | None:
+    """Why usage of the event's project isn't taken; None where it is."""
+    named = event.project_id
+    if named is None or named not in receipt.suspended_in(tenant_of_token(event, receipt.caller)):
+        return None
+    text = f"The project '{named}' is suspended and takes no usage."
+    return Reason("project_id", "project_suspended", text)
 
 
 def name_project(event: UsageEvent, projects: frozenset[str]) -> Reason | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, or_, select, update
 
 from bursar.errors import Conflict, NotFound, Reason
-from bursar.identity.tenant import Project, RemovedTenant, Tenant, TenantState
+from bursar.identity.tenant import Project, ProjectState, RemovedTenant, Tenant, TenantState
 from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.runs import OPEN_STATES
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, Row
 
     from bursar.identity.page import Page, PageAsk
-    from bursar.identity.tenant import TenantChange
+    from bursar.identity.tenant import ProjectChange, TenantChange
 
 
 class RelationalTenants:
@@ -116,6 +116,7 @@ class RelationalProjects:
             id=project.id,
             name=project.name,
             created_at=project.created_at,
+            state=project.state.value,
         )
         orphan = no_tenant(project.tenant_id)
         with writing(self._engine) as connection, refusing(duplicate=taken, orphan=orphan):
@@ -136,11 +137,22 @@ class RelationalProjects:
         with reading(self._engine) as connection:
             return read_page(connection, question, PROJECTS, ask, _project_of)
 
-    def rename_project(self, tenant_id: str, project_id: str, name: str) -> Project:
-        """See `ProjectStore.rename_project`."""
+    def suspended_projects(self) -> tuple[tuple[str, str], ...]:
+        """See `ProjectStore.suspended_projects`."""
+        is_suspended = PROJECTS.c.state == ProjectState.SUSPENDED.value
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(PROJECTS.c.tenant_id, PROJECTS.c.id).where(is_suspended))
+            return tuple((row.tenant_id, row.id) for row in rows)
+
+    def change_project(self, tenant_id: str, project_id: str, change: ProjectChange) -> Project:
+        """See `ProjectStore.change_project`."""
+        named = {"name": change.name, "state": change.state.value if change.state else None}
+        values = {column: value for column, value in named.items() if value is not None}
+        if not values:
+            return self.project(tenant_id, project_id)
         statement = update(PROJECTS).where(_is_project(tenant_id, project_id))
         with writing(self._engine) as connection:
-            row = connection.execute(statement.values(name=name).returning(PROJECTS)).one_or_none()
+            row = connection.execute(statement.values(values).returning(PROJECTS)).one_or_none()
         if row is None:
             raise no_project(project_id)
         return _project_of(row)
@@ -202,4 +214,4 @@ def _tenant_of(row: Row[Any]) -> Tenant:
 
 
 def _project_of(row: Row[Any]) -> Project:
-    return Project(row.id, row.tenant_id, row.name, row.created_at)
+    return Project(row.id, row.tenant_id, row.name, row.created_at, ProjectState(row.state))

@@ -35,9 +35,12 @@ PROJECTS = Table(
     Column("id", String, nullable=False),
     Column("name", String, nullable=False),
     Column("created_at", UtcMoment, nullable=False),
+    Column("state", String, nullable=False, server_default="active"),
     # Ids are chosen by tenants, so two tenants may choose the same.
     PrimaryKeyConstraint("tenant_id", "id"),
     Index("ix_projects_order", "tenant_id", "created_at", "id"),
+    # Every server asks every two seconds which are suspended.
+    Index("ix_projects_state", "state"),
 )
 
 API_KEYS = Table(
