@@ -97,7 +97,7 @@ def test_of_a_body_only_the_events_of_suspended_projects_are_refused(tenant: Ten
     answer = tenant.send([OPEN, CLOSED, EVENT, known], path=path).json()
     assert answer["accepted"] == 2
     codes = [(one["index"], {reason["code"] for reason in one["errors"]}) for one in answer["rejected"]]
-    old = set() if path.endswith("import") else {"too_old"}
+    old: set[str] = set() if path.endswith("import") else {"too_old"}
     assert codes == [(1, {"project_suspended"}), (3, {"project_suspended"} | old)]
 
 
