@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     from bursar.usage.intake import CostAnswer
 
 REFRESH_SECONDS = 2.0
-"""How often keys in use, suspended projects, the price book and tenants' terms are read again: what changed elsewhere counts
-within 5 s."""
+"""How often keys in use, suspended projects, the price book and tenants' terms are read again: what changed
+elsewhere counts within 5 s."""
 _TENANT_ID = re.compile(ID_PATTERN)
 
 log = structlog.get_logger()
