@@ -120,6 +120,7 @@ def make_router(
     _add_tenants(router, desk)
     _add_settings(router, desk)
     _add_projects(router, desk)
+    _add_one_project(router, desk)
     _add_keys(router, desk)
     return router
 
@@ -221,6 +222,10 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
         desk.store.add_project(project)
         return ProjectOut.of(project)
 
+
+def _add_one_project(router: APIRouter, desk: _Desk) -> None:
+    reader = Depends(desk.caller(Permission.PROJECTS_READ))
+    admin = Depends(desk.caller(Permission.PROJECTS_WRITE))
     one = "/projects/{project_id}"
 
     @router.get(one)

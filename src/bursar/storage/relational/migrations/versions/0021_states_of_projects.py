@@ -1,4 +1,4 @@
-"""Projects are active or suspended, as tenants are."""
+"""The state of projects: active or suspended, as tenants are; usage of a suspended one is refused."""
 
 from __future__ import annotations
 
