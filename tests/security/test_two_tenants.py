@@ -16,10 +16,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.odd_events import ALL_CHECKS
-from tests.support.patience import wait_until
+from tests.support.patience import DEADLINE_SECONDS, wait_until
 from tests.support.rounds import rounds
 from tests.support.tenant_calls import BODIES, OF_TENANTS
-from tests.support.worlds import MARK, NAMES, two_tenants, two_worlds
+from tests.support.worlds import MARK, NAMES, refuse_others, two_tenants, two_worlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,18 @@ def test_random_calls_of_both_are_answered_as_if_each_were_alone(
             worlds.ask(name, operation, choice, foreign=foreign)
         for name in NAMES:
             ask_everything(worlds, name, 0)
+
+
+def test_a_mark_in_a_parquet_file_is_found(worlds: Worlds) -> None:
+    left, right = worlds.tenants["left"], worlds.tenants["right"]
+    event = {"provider": "openai", "model": "gpt-5", "input_tokens": 1, "environment": left.mark}
+    left.shared.client.post("/api/v1/events", json=event).raise_for_status()
+    changes = left.shared.server.platform.changes
+    changes.wait_applied(changes.durable_seq, DEADLINE_SECONDS)
+    answer = left.shared.client.get("/api/v1/export", params={"format": "parquet"}).raise_for_status()
+    refuse_others(left, right, answer)
+    with pytest.raises(AssertionError):
+        refuse_others(right, left, answer)
 
 
 def test_neither_log_lines_nor_metrics_tell_of_another(

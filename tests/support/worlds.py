@@ -12,8 +12,10 @@ import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import httpx
 
 from bursar import clock, ids
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 NAMES = ("left", "right")
 MARK = re.compile(rb"zq[0-9a-f]{8}zq")
 """How every tenant's mark looks; each has one of its own."""
+PARQUET_MAGIC = b"PAR1"
 RUNS = "/api/v1/scheduler/runs"
 _MADE_UP = re.compile(r"\b(alc|aud|crd|fx|key|prj|rul|run|seat|ses|tok|usr|req|alias|ovr)_[0-9a-f-]{16,36}\b")
 _RECORD = re.compile(r'"id": ?(\d+), ?"event_id"')
@@ -195,11 +198,22 @@ def _side(server: RunningServer, tenant_id: str) -> Generator[Side]:
 
 def refuse_others(tenant: Tenant, other: Tenant, answer: httpx.Response) -> None:
     """Fail where an answer holds a mark, or an id, of somebody else's."""
-    content = b"\n".join([answer.content, *(b"%b: %b" % pair for pair in answer.headers.raw)])
+    content = b"\n".join([_readable(answer), *(b"%b: %b" % pair for pair in answer.headers.raw)])
     assert set(MARK.findall(content)) <= {tenant.mark.encode()}, content
     theirs = {one for several in other.shared.made_up.values() for one in several}
     told = {found[0] for found in _MADE_UP.finditer(content.decode("utf-8", "replace"))}
     assert not {one for one in told & theirs if one not in tenant.shared.said}, content
+
+
+def _readable(answer: httpx.Response) -> bytes:
+    """The body as a person could read it: Parquet is compressed, so that nothing would be found in it."""
+    if not answer.content.startswith(PARQUET_MAGIC):
+        return answer.content
+    with NamedTemporaryFile(suffix=".parquet") as file, duckdb.connect() as connection:
+        file.write(answer.content)
+        file.flush()
+        read = connection.execute("SELECT columns(*)::VARCHAR FROM read_parquet(?)", [file.name])
+        return repr((read.description, read.fetchall())).encode()
 
 
 def comparable(answer: httpx.Response) -> tuple[object, ...]:
