@@ -91,12 +91,14 @@ def test_a_change_keeps_what_was_before(admin: httpx.Client) -> None:
     admin.patch("/api/v1/projects/p", json={"name": "Two"})
     admin.put("/api/v1/retention", json={"events_days": 900})
     admin.put("/api/v1/retention", json={"events_days": 800})
-    admin.delete("/api/v1/projects/p")
+    body = {"confirm": "p", "reason": "given up"}
+    assert admin.request("DELETE", "/api/v1/projects/p", json=body).status_code == 202
     removed, retained, _, renamed, _ = listed(admin, outcome="done")
     assert (renamed["before"], renamed["after"]["name"]) == ({"name": "One", "state": "active"}, "Two")
     assert retained["before"]["events_days"] == 900
     assert retained["after"]["events_days"] == 800
-    assert (removed["act"], removed["before"], removed["target"]) == ("project.remove", {"name": "Two"}, "p")
+    before = {"name": "Two", "state": "active"}
+    assert (removed["act"], removed["before"], removed["target"]) == ("project.delete", before, "p")
 
 
 def test_roles_credentials_services_and_seats_keep_what_was_before(admin: httpx.Client) -> None:
@@ -158,7 +160,8 @@ def test_what_is_withdrawn_is_kept_as_it_was_before_and_the_second_time_as_withd
 
 
 def test_what_was_refused_has_its_reason_and_changed_nothing(admin: httpx.Client) -> None:
-    assert admin.delete("/api/v1/projects/none").status_code == 404
+    body = {"confirm": "none", "reason": "given up"}
+    assert admin.request("DELETE", "/api/v1/projects/none", json=body).status_code == 404
     assert admin.post("/api/v1/projects", json={"nonsense": 1}).status_code == 422
     assert [(one["outcome"], one["reason"], one["before"]) for one in listed(admin, outcome="refused")] == [
         ("refused", "invalid", None),

@@ -22,6 +22,7 @@ NEEDED = {
     "reprice": Permission.PRICES_WRITE,
     "reset": Permission.USAGE_ERASE,
     "delete_tenant": Permission.TENANTS_WRITE,
+    "delete_project": Permission.USAGE_ERASE,
 }
 
 

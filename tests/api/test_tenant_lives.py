@@ -14,7 +14,8 @@ from bursar.scheduling.live_run import LiveRun
 from bursar.scheduling.run import Run, RunState, Trigger, make_run_id
 from bursar.storage.journal.holding import hold_archive
 from bursar.storage.relational.runs import RelationalSchedulerStore
-from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB
+from bursar.usage.revising.deletion import DELETE_JOB
+from bursar.usage.revising.resetting import RESET_JOB
 from tests.support.patience import wait_until
 from tests.support.serving import RunningServer, running_server
 

@@ -61,7 +61,8 @@ def test_a_project_is_shown_renamed_and_deleted(data: Path) -> None:
     renamed = bursar("projects", "rename", "support", "Support and chat", "--data", data)
     assert renamed.out == "support is called Support and chat now.\n"
     assert "Support and chat" in bursar("projects", "show", "support", "--data", data).out
-    assert bursar("projects", "delete", "support", "--data", data).out == "Deleted support.\n"
+    deleted = bursar("projects", "delete", "support", "--reason", "over", "--yes", "--data", data)
+    assert "Deleted project support" in deleted.err
     gone = bursar("projects", "show", "support", "--data", data)
     assert (gone.code, gone.out) == (1, "")
 

@@ -169,6 +169,24 @@ def test_a_project_is_suspended_and_resumed_and_keeps_the_rest(store: IdentitySt
     assert list(store.suspended_projects()) == []
 
 
+def test_what_names_a_project_goes_with_it_and_what_names_another_stays(store: IdentityStore) -> None:
+    for tenant_id, name in (("acme", "search"), ("acme", "ads"), ("rival", "search")):
+        project = a_project(name, tenant_id=tenant_id)
+        store.add_project(project)
+        add_key(store, replace(some_terms(tenant_id), project_id=name))
+    removed = store.remove_project("acme", "search", a_project().created_at)
+    assert (removed.keys, removed.roles, removed.allocations) == (1, 0, 0)
+    assert [key.terms.project_id for key in store.keys("acme", ALL).items] == ["ads"]
+    assert [key.terms.project_id for key in store.keys("rival", ALL).items] == ["search"]
+
+
+def test_a_later_project_of_the_same_id_is_not_removed(store: IdentityStore) -> None:
+    store.add_project(a_project())
+    with pytest.raises(NotFound):
+        store.remove_project("acme", "search", a_project().created_at - timedelta(seconds=1))
+    assert store.project("acme", "search") == a_project()
+
+
 def test_a_project_that_is_made_suspended_is_and_its_removal_ends_that(store: IdentityStore) -> None:
     store.add_project(replace(a_project(), state=ProjectState.SUSPENDED))
     assert list(store.suspended_projects()) == [("acme", "search")]

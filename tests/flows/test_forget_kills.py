@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.flows.test_forget_story import PERSON, by_user, holding, send_usage, totals
+from tests.flows.test_forget_story import OTHERS, PERSON, PROJECT, by_user, holding, send_usage, totals
 from tests.support.aim import Aim, take_aim
 from tests.support.patience import wait_until
 from tests.support.server import server_process
@@ -61,7 +61,7 @@ def check_totals(client: httpx.Client, job_id: str, before: object, after: objec
         assert after == before
     else:
         listed = client.get("/api/v1/events", params={"total_count": True}).json()
-        assert listed["total_count"] == 0
+        assert listed["total_count"] == (OTHERS if job_id == "delete_project" else 0)
 
 
 @pytest.mark.timeout(300)
@@ -80,6 +80,16 @@ def test_a_reset_survives_kills_at_any_step(tmp_path: Path) -> None:
     ask = {"method": "DELETE", "url": "/api/v1/usage", "json": body}
     run, left = kill_at_every_moment(tmp_path / "data", ask)
     assert (run["state"], left) == ("succeeded", [])
+
+
+@pytest.mark.kills
+@pytest.mark.timeout(300)
+def test_the_deletion_of_a_project_survives_kills_at_any_step(tmp_path: Path) -> None:
+    body = {"confirm": PROJECT, "reason": "given up"}
+    ask = {"method": "DELETE", "url": f"/api/v1/projects/{PROJECT}", "json": body}
+    run, left = kill_at_every_moment(tmp_path / "data", ask)
+    assert (run["state"], set(run["result"]["rows_left"].values())) == ("succeeded", {0})
+    assert left == []
 
 
 @pytest.mark.timeout(300)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import httpx
 
 PERSON = "ada.lovelace-4711"
+PROJECT = "legal"
+"""All calls of the person are for it, and no others."""
 OTHERS = 2_000
 
 
@@ -68,6 +70,7 @@ def an_event(number: int) -> dict[str, Any]:
         "model": "gpt-4o-mini",
         "input_tokens": 1000 + number,
         "user_id": PERSON,
+        "project_id": PROJECT,
         "session_id": f"session of {PERSON}",
         "message": f"no answer for {PERSON}",
         "tags": {"owner": PERSON, "team": "search"},
@@ -77,6 +80,7 @@ def an_event(number: int) -> dict[str, Any]:
 
 def send_usage(client: httpx.Client) -> None:
     """Usage of the person and of others; repeats, a conflict and a correction are among it."""
+    client.post("/api/v1/projects", json={"id": PROJECT, "name": "Legal"}).raise_for_status()
     others = [
         {
             "event_id": f"other-{n}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -203,3 +204,26 @@ def test_a_deletion_that_waits_for_a_server_gives_way_to_one_that_leaves_it_out(
         path = begin_deletion(first, "acme", leave_elsewhere=True)
         assert finished(first, path)["state"] == "succeeded"
         assert first.client.get("/api/v1/tenants/acme").status_code == 404
+
+
+def test_a_project_is_deleted_on_every_server_on_its_state_store(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.make_empty()
+    asked = {"confirm": "search", "reason": "given up"}
+    with running_server(tmp_path / "a", database_url=url) as first:
+        first.client.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
+        with running_server(tmp_path / "b", database_url=url) as second:
+            for server, project_id in itertools.product((first, second), ("search", "ads")):
+                event = {"event_id": f"of-{project_id}", "model": "gpt-4o-mini", "project_id": project_id}
+                params = {"wait": "applied"}
+                server.client.post("/api/v1/events", json=event, params=params).raise_for_status()
+            begun = first.client.request("DELETE", "/api/v1/projects/search", json=asked).raise_for_status()
+            run = finished(first, begun.json()["run"]["url"])
+            assert run["state"] == "succeeded", run
+            for server in (first, second):
+                assert [one["event_id"] for one in listed(server)] == ["of-ads"]
+
+
+def listed(server: RunningServer) -> list[dict[str, Any]]:
+    return server.client.get("/api/v1/events", params={"window": "all"}).raise_for_status().json()["items"]

@@ -191,6 +191,14 @@ class Model:
         self.open.pop(tenant, None)
         self.runs = {seq: of for seq, of in self.runs.items() if of != tenant}
 
+    def reset_project(self, seq: int, record: dict[str, Any]) -> None:
+        """The events that are in a project go with their history, and so do its kept sums."""
+        is_in = record["tenant_id"], record["project_id"]
+        self.horizons.append((is_in[0], "project", record["received"], seq))
+        last = [*self.current.values(), *(one for one, _, kind in self.history if kind == "void")]
+        self._remove({one.seq for one in last if (one.tenant, one.project) == is_in})
+        self.kept = [one for one in self.kept if (one.tenant, one.project) != is_in]
+
     def rows(self) -> list[tuple[Any, ...]]:
         """Current versions."""
         return sorted((one.shown() for one in self.current.values()), key=repr)

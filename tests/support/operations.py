@@ -117,7 +117,6 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     "projects:write": (
         "POST /api/v1/projects",
-        "DELETE /api/v1/projects/{project_id}",
         "PATCH /api/v1/projects/{project_id}",
     ),
     "roles:read": (
@@ -199,6 +198,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "PATCH /api/v1/tokens/{token_id}",
     ),
     "usage:erase": (
+        "DELETE /api/v1/projects/{project_id}",
         "POST /api/v1/erasures",
         "PUT /api/v1/retention",
         "DELETE /api/v1/usage",

@@ -127,6 +127,7 @@ def _question(words: Words) -> dict[str, Any]:
 
 
 BODIES: dict[str, Body] = {
+    "DELETE /api/v1/projects/{project_id}": lambda words: {"confirm": "search", "reason": words.text},
     "DELETE /api/v1/usage": lambda words: {"confirm": words.tenant_id, "reason": words.text},
     "PATCH /api/v1/projects/{project_id}": lambda words: {"name": words.text},
     "PATCH /api/v1/settings": lambda words: {"name": words.text, "zone": "UTC"},

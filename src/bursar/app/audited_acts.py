@@ -49,7 +49,7 @@ ACTS: dict[str, Act] = {
     "change_settings": Act("tenant.change", "tenant_id"),
     "create_project": Act("project.create", "id"),
     "change_project": Act("project.change", "project_id"),
-    "remove_project": Act("project.remove", "project_id"),
+    "delete_project": Act("project.delete", "project_id"),
     "create_key": Act("key.create", "id"),
     "revoke_key": Act("key.revoke", "key_id"),
     "rotate_key": Act("key.rotate", "key_id"),

@@ -7,19 +7,19 @@ in `usage/revising/`.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from bursar.app.billing import seats_of
 from bursar.app.elsewhere import OtherServers
+from bursar.app.owners import Projects, Tenants
 from bursar.app.purging import Purger
 from bursar.identity.permissions import Permission
-from bursar.identity.tenant import TenantChange, TenantState
 from bursar.scheduling.job import Job
 from bursar.storage.relational.runs import RelationalRuns
+from bursar.usage.revising.deletion import DELETE_JOB, DELETE_PROJECT_JOB, DeleteWork
 from bursar.usage.revising.erasure import CONCEALED, ERASE_JOB, EraseWork
 from bursar.usage.revising.repricing import REPRICE_JOB, Cards, RepriceWork
-from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB, DeleteWork, ResetWork
+from bursar.usage.revising.resetting import RESET_JOB, ResetWork
 from bursar.usage.revising.voiding import VOID_JOB, VoidWork
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _PERMISSIONS = {
     REPRICE_JOB: Permission.PRICES_WRITE,
     RESET_JOB: Permission.USAGE_ERASE,
     DELETE_JOB: Permission.TENANTS_WRITE,
+    DELETE_PROJECT_JOB: Permission.USAGE_ERASE,
 }
 """What each asks for: what its own endpoint does."""
 
@@ -44,11 +45,8 @@ _PERMISSIONS = {
 def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
     changes, questions, purger = ground.changes, ground.questions, Purger(ground, rewritings)
-    reset = ResetWork(changes, purger, seats_of(ground).anew)
-
-    def suspend_tenant(tenant_id: str) -> None:
-        ground.identity.change_tenant(tenant_id, TenantChange(state=TenantState.SUSPENDED))
-        ground.authenticator.forget()
+    seats = seats_of(ground)
+    reset = ResetWork(changes, purger, lambda whose: seats.anew(whose.tenant_id, whose.project_id))
 
     def forget_identifiers(run: Run) -> None:
         ground.seals.destroy(run.parameters["identifiers"])
@@ -56,9 +54,7 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
 
     cards = Cards(ground.snapshots.load, ground.snapshots.save)
     reprice = RepriceWork(changes, questions, ground.books, cards)
-    delete = DeleteWork(
-        reset, ground.identity, partial(_forget_tenant, ground), suspend_tenant, OtherServers(ground)
-    )
+    others = OtherServers(ground)
     return [
         _job(VOID_JOB, "Takes selected events out of every total.", VoidWork(changes, questions)),
         replace(
@@ -75,7 +71,12 @@ def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
             settled=reprice.abandon,
         ),
         _job(RESET_JOB, "Removes everything that a tenant recorded.", reset),
-        _job(DELETE_JOB, "Removes a tenant with all it has.", delete),
+        _job(DELETE_JOB, "Removes a tenant with all it has.", DeleteWork(reset, Tenants(ground), others)),
+        _job(
+            DELETE_PROJECT_JOB,
+            "Removes a project with all it has.",
+            DeleteWork(reset, Projects(ground), others),
+        ),
     ]
 
 
@@ -84,17 +85,6 @@ def destroy_unneeded_pads(ground: JobGround) -> None:
     runs = RelationalRuns(ground.engine, ground.stores.journal.identity.journal_id)
     open_ones = [run for run in runs.open_runs() if run.job_id == ERASE_JOB]
     ground.seals.keep_only({run.parameters["identifiers"]["pad"] for run in open_ones})
-
-
-def _forget_tenant(ground: JobGround, tenant_id: str) -> None:
-    """Know nothing more of a tenant that is no more."""
-    ground.authenticator.forget()
-    ground.horizons.forget(tenant_id)
-    ground.tenant_pricing.in_force.forget(tenant_id)
-    ground.registry.forget(tenant_id)
-    ground.suspended_projects.refresh()
-    ground.tokens.refresh()
-    ground.privacy.refresh()
 
 
 def _job(job_id: str, title: str, work: Work) -> Job:

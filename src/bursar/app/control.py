@@ -23,12 +23,12 @@ from pydantic import BaseModel
 import bursar
 from bursar import clock
 from bursar.app import auth
+from bursar.app.deletion_proof import look_for, read_whose
 from bursar.app.long_answers import answer_in_lines
 from bursar.app.readings import read_platform
-from bursar.app.tenant_proof import look_for_tenant
 from bursar.errors import Conflict, Unavailable
 from bursar.identity.permissions import Permission
-from bursar.identity.tenant import ID_PATTERN
+from bursar.identity.tenant import WHOSE_PATTERN
 
 if TYPE_CHECKING:
     from bursar.app.platform import Platform
@@ -107,10 +107,10 @@ def _add_long_work(router: APIRouter, platform: Platform) -> None:
     recounting = threading.Lock()
 
     @router.post("/verify")
-    async def verify(gone: Annotated[str | None, Query(pattern=ID_PATTERN)] = None) -> StreamingResponse:
+    async def verify(gone: Annotated[str | None, Query(pattern=WHOSE_PATTERN)] = None) -> StreamingResponse:
         """Recount everything; lines of progress, then one line with what was found.
 
-        Of a tenant named in `gone` also what is left of it anywhere.
+        Of a tenant, or a project of one (`acme/support`), named in `gone` also what is left of it anywhere.
         """
         if recounting.locked():
             message = "A recount is running already."
@@ -150,7 +150,7 @@ def _recount(
         raise Conflict(message)
     try:
         found = _shown(platform.stores.recount(tell))
-        return {**found, "gone": gone and asdict(look_for_tenant(platform, gone, tell))}
+        return {**found, "gone": gone and asdict(look_for(platform, read_whose(gone), tell))}
     finally:
         recounting.release()
 

@@ -1,9 +1,9 @@
-"""Has the other servers on the same state store remove what they recorded for a tenant that is deleted.
+"""Has the other servers on the same state store remove what they recorded of who is deleted.
 
-Servers with data folders of their own may share a state store. A tenant is one for all of them, what it
-recorded is in each one's journal. So each gets a run of the job `reset` of its own, which it carries out
-when it is up; the deletion goes on when all have. A journal whose folder is gone for good is left out on
-the operator's word.
+Servers with data folders of their own may share a state store. A tenant or a project is one for all of
+them, what it recorded is in each one's journal. So each gets a run of the job `reset` of its own, which it
+carries out when it is up; the deletion goes on when all have. A journal whose folder is gone for good is
+left out on the operator's word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bursar.identity.authenticate import BELIEVED_FOR
 from bursar.scheduling.run import ENDED, Run, RunState, Trigger, make_run_id
 from bursar.storage.relational.run_notices import known_journals
 from bursar.storage.relational.runs import RelationalRuns
-from bursar.usage.revising.resetting import RESET_JOB
+from bursar.usage.revising.resetting import PROJECT, RESET_JOB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 SETTLED_SECONDS = BELIEVED_FOR.total_seconds() + 1
-"""After this every server knows that the tenant is suspended."""
+"""After this every server knows that the tenant, or the project, is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class OtherServers:
 
     def _ask(self, run: RunContext, journal_id: str) -> str:
         """A run for the server on this journal; its id. Asked twice it resets twice, which does no harm."""
+        names = "reason", PROJECT
         asked = Run(
             id=make_run_id(clock.now()),
             job_id=RESET_JOB,
@@ -66,7 +67,7 @@ class OtherServers:
             state=RunState.QUEUED,
             trigger=Trigger.REQUEST,
             asked_by=run.asked_by,
-            parameters={"reason": str(run.parameters["reason"])},
+            parameters={name: run.parameters[name] for name in names if name in run.parameters},
             created_at=clock.now(),
         )
         return RelationalRuns(self.ground.engine, journal_id).add(asked).id
@@ -79,8 +80,8 @@ class OtherServers:
             return True
         if found.state in ENDED and found.state is not RunState.SUCCEEDED:
             message = (
-                f"The server on journal {journal_id} could not remove what it recorded for the tenant: its"
-                f" run {run_id} ended as {found.state.value}. Delete the tenant again."
+                f"The server on journal {journal_id} could not remove what it recorded: its run {run_id}"
+                f" ended as {found.state.value}. Ask for the deletion again."
             )
             raise Conflict(message)
         return found.state is RunState.SUCCEEDED
@@ -89,5 +90,5 @@ class OtherServers:
 def _wait(run: RunContext, seconds: float) -> None:
     until = clock.monotonic() + seconds
     while clock.monotonic() < until:
-        run.progress("waiting until every server refuses the tenant's usage", 0)
+        run.progress("waiting until every server refuses the usage", 0)
         threading.Event().wait(LOOK_SECONDS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.identity.bodies import PLAIN_TEXT
 from bursar.identity.roles import ROLE_NAME
-from bursar.identity.tenant import ID_PATTERN, NAME_PATTERN
+from bursar.identity.tenant import ID_PATTERN, NAME_PATTERN, WHOSE_PATTERN
 from bursar.identity.tokens.token import TOKEN_PATTERN
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _PATTERNS = {
     PLAIN_TEXT: "it must be one line without control characters",
     NAME_PATTERN: "it must be one line and more than spaces",
     ID_PATTERN: "it must be letters, digits and . _ : @ -, 128 at most, and begin with a letter or digit",
+    WHOSE_PATTERN: "it must be a tenant's id, or a tenant's and a project's with a slash between them",
     ROLE_NAME: "it must be lower-case letters, digits, _ and -, 64 at most, and begin with a letter",
     TOKEN_PATTERN: "it must be 16 to 40 letters, digits, _ and -",
     r"^[0-9]{1,18}(\.[0-9]{1,12})?$": "it must be a number such as 2500 or 2500.50",

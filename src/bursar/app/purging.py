@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bursar.app.belongings import read_head, records_of
 from bursar.app.billing import months_of
 from bursar.app.rewritings import Own, await_turn, in_percent
 from bursar.errors import Unavailable
 from bursar.storage.duckdb.person_sql import rows_naming
-from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider
-from bursar.storage.duckdb.tenant_sql import rows_of_tenant
+from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider, seqs_aside
+from bursar.storage.duckdb.tenant_sql import former_versions, rows_of_project, rows_of_tenant
 from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.relational.allocations import RelationalAllocations
 from bursar.storage.relational.runs import RelationalRuns
-from bursar.usage.changes import RESET, TOMBSTONE
+from bursar.usage.changes import PROJECT_RESET, RESET, TOMBSTONE
 from bursar.usage.erasing import fields_naming, texts_of
 from bursar.usage.person import Person
 from bursar.usage.revising.purging import PlacesLeft
@@ -37,16 +38,10 @@ if TYPE_CHECKING:
     from bursar.scheduling.job import RunContext
     from bursar.storage.duckdb.connection import Database
     from bursar.usage.revising.author import Author
+    from bursar.usage.revising.purging import Whose
 
-
-class _Line(msgspec.Struct):
-    seq: int = 0
-    kind: str = ""
-    tenant_id: str = ""
-    run_id: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Line).decode
+REMOVING = frozenset({RESET, PROJECT_RESET, TOMBSTONE})
+"""Records that stay: what removed others, and what stands where they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +59,17 @@ class Purger:
         """See `Purges.records_of`."""
         mark = b'"run_id":' + msgspec.json.encode(run_id)
         # An event's metadata may say the same, so only what the record says of itself counts.
-        found = ((_read(line), line) for line in self._lines(after_seq) if mark in line)
+        found = ((read_head(line), line) for line in self._lines(after_seq) if mark in line)
         return [(head.seq, line) for head, line in found if head.run_id == run_id]
 
     def purge_removed(self, run: RunContext, seq: int, line: bytes) -> int:
         """See `Purges.purge_removed`."""
         # Without the usage that they sum up, closed months would be corrected down to nothing.
-        months_of(self.ground).store.forget(_read(line).tenant_id)
+        head, closings = read_head(line), months_of(self.ground).store
+        if head.project_id is None:
+            closings.forget(head.tenant_id)
+        else:
+            closings.forget_project(head.tenant_id, head.project_id)
         return self._purge(run, Own([seq], lambda cursor: removal_decider(cursor, line)))
 
     def purge_person(
@@ -90,8 +89,8 @@ class Purger:
         for number, line in enumerate(self._lines(0, through_seq)):
             if number % 10_000 == 0:
                 run.progress("looking whether anything is left", 100 * number // max(through_seq, 1), 100)
-            if person.is_in(line) and _read(line).tenant_id == tenant_id:
-                left |= {(name, _read(line).seq) for name in fields_naming(line, person)}
+            if person.is_in(line) and read_head(line).tenant_id == tenant_id:
+                left |= {(name, read_head(line).seq) for name in fields_naming(line, person)}
         with self._cursor() as cursor:
             left |= rows_naming(cursor, tenant_id, person, through_seq)
         fields = Counter(name for name, _ in left)
@@ -110,15 +109,29 @@ class Purger:
         """See `Purges.forget_allocations`."""
         return RelationalAllocations(self.ground.engine).forget(tenant_id, identifiers)
 
-    def rows_left(self, tenant_id: str) -> dict[str, int]:
+    def rows_left(self, whose: Whose) -> dict[str, int]:
         """See `Purges.rows_left`."""
+        tenant_id, project_id = whose.tenant_id, whose.project_id
+        stay = aside = frozenset[int]()
         with self._cursor() as cursor:
-            left = rows_of_tenant(cursor, tenant_id)
-        mark = b'"tenant_id":' + msgspec.json.encode(tenant_id)
-        lines = (_read(line) for line in self._lines(0) if mark in line)
-        gone = {RESET, TOMBSTONE}
-        left["journal"] = sum(one.tenant_id == tenant_id and one.kind not in gone for one in lines)
+            if project_id is None:
+                left = rows_of_tenant(cursor, tenant_id)
+            else:
+                left = {**rows_of_project(cursor, tenant_id, project_id), "quarantine": 0}
+                stay, aside = former_versions(cursor, tenant_id, project_id), seqs_aside(cursor, tenant_id)
+        left["journal"] = 0
+        for one in records_of(self._lines(0), whose):
+            left["quarantine"] += one.seq in aside
+            left["journal"] += one.kind not in REMOVING and one.seq not in stay
         return left
+
+    def aside_of(self, whose: Whose) -> list[int]:
+        """See `Purges.aside_of`."""
+        with self._cursor() as cursor:
+            aside = seqs_aside(cursor, whose.tenant_id)
+        if whose.project_id is None or not aside:
+            return []
+        return [one.seq for one in records_of(self._lines(0), whose) if one.seq in aside]
 
     def _purge(self, run: RunContext, own: Own) -> int:
         through_seq = own.seqs[-1]
@@ -145,10 +158,3 @@ class Purger:
             yield cursor
         finally:
             cursor.close()
-
-
-def _read(line: bytes) -> _Line:
-    try:
-        return _decode(line)
-    except msgspec.DecodeError:
-        return _Line()

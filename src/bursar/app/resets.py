@@ -1,7 +1,7 @@
-"""Starting anew over HTTP: `DELETE /api/v1/usage` for one's own tenant, `DELETE /api/v1/tenants/{id}`.
+"""Starting anew over HTTP: `DELETE /api/v1/usage`, `/api/v1/tenants/{id}` and `/api/v1/projects/{id}`.
 
-Both can't be undone, so the body must say the tenant's id once more. A tenant that is being deleted is
-suspended at once; its keys go with it at the end.
+None can be undone, so the body must say once more whose usage goes. Who is being deleted is suspended at
+once; keys go with it at the end.
 """
 
 from __future__ import annotations
@@ -16,14 +16,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked
+from bursar.app.owners import SINCE
 from bursar.errors import Conflict, Invalid, NotFound, Reason
+from bursar.identity.api import IdInPath
+from bursar.identity.audit.noting import note_before
 from bursar.identity.caller import Caller
 from bursar.identity.permissions import Permission
-from bursar.identity.tenant import DEFAULT_TENANT_ID, ID_PATTERN, TenantChange, TenantState
+from bursar.identity.tenant import (
+    DEFAULT_TENANT_ID,
+    ID_PATTERN,
+    ProjectChange,
+    ProjectState,
+    TenantChange,
+    TenantState,
+)
 from bursar.scheduling.run import RunState
 from bursar.scheduling.store import RunAsk
 from bursar.usage.revising.author import read_reason
-from bursar.usage.revising.resetting import DELETE_JOB, RESET_JOB
+from bursar.usage.revising.deletion import DELETE_JOB, DELETE_PROJECT_JOB
+from bursar.usage.revising.resetting import PROJECT, RESET_JOB
 
 if TYPE_CHECKING:
     from fastapi.responses import Response
@@ -36,7 +47,7 @@ class ResetIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    confirm: str = Field(description="The tenant's id once more.")
+    confirm: str = Field(description="The id of the tenant, or of the project, once more.")
     reason: str | None = Field(default=None, description="Why; it stays with the change for good.")
 
 
@@ -46,8 +57,7 @@ class DeletionIn(ResetIn):
     leave_elsewhere: bool = Field(
         default=False,
         description="Don't wait for other servers on this state store; what they recorded stays in their"
-        " folders. For a server whose folder is gone for good. A deletion of the tenant that waits for it is"
-        " cancelled.",
+        " folders. For a server whose folder is gone for good. A deletion that waits for it is cancelled.",
     )
 
 
@@ -59,12 +69,19 @@ class ResetAnswer:
     run: RunAsked
 
 
+@dataclass(frozen=True, slots=True)
+class ProjectAnswer(ResetAnswer):
+    """The job that removes everything of a project."""
+
+    project_id: str
+
+
 _Admin = Annotated[Caller, Depends(require(Permission.USAGE_ERASE))]
 _Operator = Annotated[Caller, Depends(require(Permission.TENANTS_WRITE))]
 
 
 def make_router(platform: Platform) -> APIRouter:
-    """`DELETE /api/v1/usage` and `DELETE /api/v1/tenants/{tenant_id}`."""
+    """The endpoints that remove what was recorded, and whose it was."""
     router = APIRouter(prefix="/api/v1")
     desk = ChangeDesk(platform)
 
@@ -72,7 +89,7 @@ def make_router(platform: Platform) -> APIRouter:
     async def reset_usage(body: ResetIn, caller: _Admin) -> Response:
         """Remove everything that the tenant ever recorded. Can't be undone."""
         reason = read_reason(body.reason)
-        _refuse_unconfirmed(body, caller.tenant_id)
+        _refuse_unconfirmed(body, "tenant", caller.tenant_id)
         run = await desk.enqueue(RESET_JOB, caller, {"reason": reason})
         return desk.accepted(ResetAnswer(caller.tenant_id, run), run)
 
@@ -91,30 +108,60 @@ def make_router(platform: Platform) -> APIRouter:
         if tenant_id == DEFAULT_TENANT_ID:
             message = "The default tenant can't be deleted; DELETE /api/v1/usage removes what it recorded."
             raise Conflict(message)
-        _refuse_unconfirmed(body, tenant_id)
+        _refuse_unconfirmed(body, "tenant", tenant_id)
         change = TenantChange(state=TenantState.SUSPENDED)
         await run_in_threadpool(platform.identity.change_tenant, tenant_id, change)
         platform.authenticator.forget()
         parameters = {"reason": reason, **({"leave_elsewhere": True} if body.leave_elsewhere else {})}
         run = await desk.enqueue(DELETE_JOB, replace(caller, tenant_id=tenant_id), parameters)
         if body.leave_elsewhere:
-            await run_in_threadpool(_cancel_waiting, platform, tenant_id)
+            await run_in_threadpool(_cancel_waiting, platform, RunAsk(tenant_id, DELETE_JOB))
         return desk.accepted(ResetAnswer(tenant_id, run), run)
 
+    _add_deletion_of_projects(router, platform, desk)
     return router
 
 
-def _cancel_waiting(platform: Platform, tenant_id: str) -> None:
+def _add_deletion_of_projects(router: APIRouter, platform: Platform, desk: ChangeDesk) -> None:
+    @router.delete(
+        "/projects/{project_id}",
+        status_code=202,
+        responses=ACCEPTED,
+        response_model=ProjectAnswer,
+        tags=["identity"],
+    )
+    async def delete_project(project_id: IdInPath, body: DeletionIn, caller: _Admin) -> Response:
+        """Delete a project with all it has: usage, keys, roles, seat plans, price terms. Can't be undone.
+
+        Usage that names it is refused at once. What closed months billed for it stays as a nameless sum.
+        """
+        reason, tenant_id = read_reason(body.reason), caller.tenant_id
+        held = await run_in_threadpool(platform.identity.project, tenant_id, project_id)
+        _refuse_unconfirmed(body, "project", project_id)
+        note_before({"name": held.name, "state": held.state})
+        change = ProjectChange(state=ProjectState.SUSPENDED)
+        await run_in_threadpool(platform.identity.change_project, tenant_id, project_id, change)
+        await run_in_threadpool(platform.suspended_projects.refresh)
+        asked = {PROJECT: project_id, SINCE: held.created_at.isoformat(), "reason": reason}
+        more = {"leave_elsewhere": True} if body.leave_elsewhere else {}
+        run = await desk.enqueue(DELETE_PROJECT_JOB, caller, {**asked, **more})
+        if body.leave_elsewhere:
+            ask = RunAsk(tenant_id, DELETE_PROJECT_JOB)
+            await run_in_threadpool(_cancel_waiting, platform, ask, project_id)
+        return desk.accepted(ProjectAnswer(tenant_id, run, project_id), run)
+
+
+def _cancel_waiting(platform: Platform, ask: RunAsk, project_id: str | None = None) -> None:
     """Let no deletion that waits for other servers keep back the one that leaves them out."""
-    ask = RunAsk(tenant_id, DELETE_JOB, states=(RunState.QUEUED, RunState.RUNNING))
-    for run in platform.runner.runs(ask).runs:
-        if not run.parameters.get("leave_elsewhere"):
+    open_ones = replace(ask, states=(RunState.QUEUED, RunState.RUNNING))
+    for run in platform.runner.runs(open_ones).runs:
+        if run.parameters.get(PROJECT) == project_id and not run.parameters.get("leave_elsewhere"):
             # It may just have ended.
             with contextlib.suppress(Conflict, NotFound):
                 platform.runner.cancel(run.id)
 
 
-def _refuse_unconfirmed(body: ResetIn, tenant_id: str) -> None:
-    if body.confirm != tenant_id:
-        message = f"Say the id of the tenant, {tenant_id}, in `confirm`: everything it recorded will be gone."
+def _refuse_unconfirmed(body: ResetIn, what: str, its_id: str) -> None:
+    if body.confirm != its_id:
+        message = f"Say the id of the {what}, {its_id}, in `confirm`: everything it recorded will be gone."
         raise Invalid(message, reasons=(Reason("confirm", "not_confirmed", message),))

@@ -21,6 +21,9 @@ Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why; it stays with the change for good.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; for scripts.")]
+LeaveElsewhere = Annotated[
+    bool, typer.Option("--leave-elsewhere", help="Don't wait for other servers on this state store.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")]
 MODELS_SHOWN = 20
 

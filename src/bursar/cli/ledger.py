@@ -24,6 +24,7 @@ VERIFY_EXAMPLES = examples(
     "bursar verify",
     "bursar verify --data /srv/bursar --json",
     "bursar verify --gone acme",
+    "bursar verify --gone acme/support",
     "bursar verify || echo 'does not tie out'",
 )
 REBUILD_EXAMPLES = examples(
@@ -51,7 +52,9 @@ def verify(
     gone: Annotated[
         str | None,
         typer.Option(
-            "--gone", metavar="TENANT", help="Also prove that nothing is left of this deleted tenant."
+            "--gone",
+            metavar="TENANT[/PROJECT]",
+            help="Also prove that nothing is left of this deleted tenant, or of this project of one.",
         ),
     ] = None,
     target: options.Target,
@@ -61,7 +64,7 @@ def verify(
 
     Names every difference (the first 20 of each kind) and exits with 3 if there is one. Safe beside a
     running server, which goes on accepting. With --url it needs the operator's key. With --gone it also looks
-    for a tenant in journal, archive and stores, and tells what stays and why.
+    for a tenant, or for a project, in journal, archive and stores, and tells what stays and why.
     """
     from urllib.parse import urlencode
 
@@ -159,10 +162,13 @@ def _show_gone(proof: Mapping[str, Any] | None) -> None:
     if proof is None:
         return
     places = f"looked for in {len(proof['looked_in'])} places"
+    who = f"tenant {proof['tenant_id']}"
+    if proof["project_id"]:
+        who = f"project {proof['project_id']} of {who}"
     if proof["is_gone"]:
-        print(f"Nothing is left of tenant {proof['tenant_id']}, {places}.")
+        print(f"Nothing is left of {who}, {places}.")
     else:
-        print(f"Of tenant {proof['tenant_id']} there is something left, {places}:")
+        print(f"Of {who} there is something left, {places}:")
         print_table(("where", "records or rows"), proof["left"].items(), numbers=("records or rows",))
     for one in proof["stays"]:
         print(f"Stays: {one['place']} ({one['count']}), {one['why']}.")

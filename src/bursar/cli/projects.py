@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bursar.cli import options
+from bursar.cli import changing, options
 from bursar.cli.options import examples
 
 HELP = "Projects of a tenant: make, list, show, rename, suspend, delete."
@@ -87,15 +87,39 @@ def rename(
     print(f"{changed['id']} is called {changed['name']} now.")
 
 
-@app.command(epilog=examples("bursar projects delete support"))
+@app.command(epilog=examples("bursar projects delete support --reason 'moved to another ledger'"))
 @options.naming_ledger
-def delete(project_id: _Id, *, ledger: options.Ledger) -> None:
-    """Forget a project. Events that named it keep its id."""
-    from bursar.cli.connection import open_ledger, path_of
+def delete(
+    project_id: _Id,
+    *,
+    reason: changing.Reason = None,
+    leave_elsewhere: changing.LeaveElsewhere = False,
+    yes: changing.Yes = False,
+    ledger: options.Ledger,
+    as_json: options.AsJson = False,
+) -> None:
+    """Delete a project with all it has: usage, journal, keys, roles in it. Its usage is refused at once.
 
+    What closed months billed for it stays in them as a sum without its name. `bursar verify --gone
+    TENANT/PROJECT` proves that nothing else is left.
+    """
+    from bursar.cli.connection import open_ledger
+    from bursar.cli.printing import print_json, say
+
+    why = changing.need_reason(reason)
+    changing.confirm(f"Delete project {project_id} with all it has? This can't be undone.", yes=yes)
     with open_ledger(ledger) as client:
-        client.request("DELETE", path_of(PATH, project_id), params=ledger.params)
-    print(f"Deleted {project_id}.")
+        changes = client.changes.for_tenant(ledger.tenant)
+        answer = changes.delete_project(project_id, reason=why, leave_elsewhere=leave_elsewhere)
+        run = changing.finish_run(client, answer, ledger.tenant)
+    if as_json:
+        print_json(run)
+        return
+    result = run["result"]
+    say(
+        f"Deleted project {project_id}: {result['events']} events, {result['keys']} keys;"
+        f" {sum(result['rows_left'].values())} rows are left."
+    )
 
 
 @app.command(epilog=examples("bursar projects suspend support --tenant acme"))

@@ -111,10 +111,7 @@ def delete(
     tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")],
     *,
     reason: changing.Reason = None,
-    leave_elsewhere: Annotated[
-        bool,
-        typer.Option("--leave-elsewhere", help="Don't wait for other servers on this state store."),
-    ] = False,
+    leave_elsewhere: changing.LeaveElsewhere = False,
     yes: changing.Yes = False,
     target: options.Target,
     as_json: options.AsJson = False,

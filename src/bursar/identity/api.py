@@ -246,13 +246,6 @@ def _add_one_project(router: APIRouter, desk: _Desk) -> None:
         desk.projects_changed()
         return ProjectOut.of(project)
 
-    @router.delete(one, status_code=HTTPStatus.NO_CONTENT)
-    def remove_project(project_id: IdInPath, caller: Caller = admin) -> None:
-        """Forget a project, and that it was suspended; its events keep its id."""
-        note_before({"name": desk.store.project(caller.tenant_id, project_id).name})
-        desk.store.remove_project(caller.tenant_id, project_id)
-        desk.projects_changed()
-
 
 def _add_keys(router: APIRouter, desk: _Desk) -> None:
     reader = Depends(desk.caller(Permission.KEYS_READ))

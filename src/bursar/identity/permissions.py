@@ -59,7 +59,10 @@ MEANINGS: dict[Permission, str] = {
     Permission.USAGE_INGEST: "Send usage events.",
     Permission.USAGE_READ: "See counts, units and latencies, by any dimension.",
     Permission.USAGE_WRITE: "Correct and void events, see and replay what was refused.",
-    Permission.USAGE_ERASE: "Erase what is stored of a user, reset the ledger, set how long events are kept.",
+    Permission.USAGE_ERASE: (
+        "Erase what is stored of a user, delete a project with its data, reset the ledger,"
+        " set how long events are kept."
+    ),
     Permission.USAGE_EXPORT: "Download single events and what they cost as files.",
     Permission.COST_READ: "See what was spent.",
     Permission.EVENTS_READ: "See single events, what each cost and why.",
@@ -73,7 +76,7 @@ MEANINGS: dict[Permission, str] = {
     Permission.JOBS_READ: "See jobs, their schedules and runs.",
     Permission.JOBS_WRITE: "Start and cancel jobs.",
     Permission.PROJECTS_READ: "See projects.",
-    Permission.PROJECTS_WRITE: "Make, rename, suspend and remove projects.",
+    Permission.PROJECTS_WRITE: "Make, rename and suspend projects.",
     Permission.KEYS_READ: "See API keys (never their secrets).",
     Permission.KEYS_WRITE: "Make and revoke API keys.",
     Permission.TOKENS_READ: "See tracking tokens and how much they are used.",

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from bursar.identity.keys import ApiKey, Credential, Revocation
     from bursar.identity.page import Page, PageAsk
-    from bursar.identity.tenant import Project, ProjectChange, RemovedTenant, Tenant, TenantChange
+    from bursar.identity.tenant import (
+        Project,
+        ProjectChange,
+        RemovedProject,
+        RemovedTenant,
+        Tenant,
+        TenantChange,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +120,22 @@ class ProjectStore(Protocol):
 
         Raises:
             NotFound: the tenant has no such project.
+            Conflict: it would become active while its deletion waits or is at work (`being_deleted`).
         """
         ...
 
-    def remove_project(self, tenant_id: str, project_id: str) -> None:
-        """Forget a project; events that name it keep its id.
+    def remove_project(
+        self, tenant_id: str, project_id: str, since: datetime | None = None
+    ) -> RemovedProject:
+        """Forget a project with all that names it; whoever calls has removed its usage before.
+
+        Args:
+            tenant_id: whose project.
+            project_id: which one.
+            since: when it was made, so that a later one of the same id stays.
 
         Raises:
-            NotFound: the tenant has no such project.
+            NotFound: the tenant has no such project, or it is a later one.
         """
         ...
 

@@ -24,6 +24,8 @@ DEFAULT_ZONE = "UTC"
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 """Ids that people choose: safe in a path, a header, a file name and a log line."""
+WHOSE_PATTERN = f"{ID_PATTERN[:-1]}(/{ID_PATTERN[1:-1]})?$"
+"""A tenant, or a project of one: `acme`, `acme/support`."""
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 """Names are one line of text, not only spaces; PostgreSQL keeps no NUL, and a log line no line break."""
 NAME_LIMIT = 200
@@ -67,6 +69,19 @@ class RemovedTenant:
 
     keys: int
     projects: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedProject:
+    """What went with a project."""
+
+    keys: int
+    roles: int
+    """Bindings of people's roles in it."""
+    seat_plans: int
+    price_terms: int
+    allocations: int
+    """Of the project, and of its keys."""
 
 
 class ProjectState(StrEnum):

@@ -16,6 +16,7 @@ VOID = "void"
 EXPIRE = "expire"
 ERASE = "erase"
 RESET = "reset"
+PROJECT_RESET = "project_reset"
 RELEASE = "release"
 RATING_RUN = "rating_run"
 TOMBSTONE = "tombstone"
@@ -103,6 +104,15 @@ class EraseRecord(ChangeRecord, kw_only=True, omit_defaults=True):
 
 class ResetRecord(ChangeRecord, kw_only=True, omit_defaults=True):
     """Removes everything of a tenant that was recorded before."""
+
+
+class ProjectResetRecord(ChangeRecord, kw_only=True, omit_defaults=True):
+    """Removes the events that are in one project of a tenant, with their history and all sums of the project.
+
+    What is in quarantine stays: a `release` before it lets that out.
+    """
+
+    project_id: str
 
 
 class ReleaseRecord(ChangeRecord, kw_only=True, omit_defaults=True):

@@ -119,6 +119,15 @@ class Changes:
         more = {"leave_elsewhere": True} if leave_elsewhere else {}
         return self._client.request("DELETE", path, body={**body, **more})
 
+    def delete_project(self, project_id: str, *, reason: str, leave_elsewhere: bool = False) -> JsonObject:
+        """Delete a project with all it has.
+
+        With `leave_elsewhere` other servers on the same state store aren't waited for.
+        """
+        more = {"leave_elsewhere": True} if leave_elsewhere else {}
+        body = {"confirm": project_id, "reason": reason, **more}
+        return self._ask("DELETE", f"/api/v1/projects/{_quoted(project_id)}", body)
+
     def wait_for(
         self, answer: JsonObject, tell: Callable[[JsonObject], None] = lambda _run: None
     ) -> JsonObject:

@@ -76,6 +76,14 @@ class CorrectionOut(_Answer):
     lines: list[LineOut]
 
 
+class DeletedOut(_Answer):
+    """What was billed in one currency for projects that were deleted since."""
+
+    currency: str
+    events: int
+    amount: str
+
+
 class MonthOut(_Answer):
     """A month and what it comes to."""
 
@@ -90,8 +98,10 @@ class MonthOut(_Answer):
     """The key that finalised it; null where the schedule did, or nobody yet."""
     reason: str | None
     hash: str | None
-    """Of a closed month's figures; they never change."""
+    """Of a closed month's figures; they change only when a project is deleted with its data."""
     totals: list[CurrencyTotalOut]
+    deleted: list[DeletedOut]
+    """Of a closed month: what was billed for projects that were deleted since; in no total and no line."""
     partial: Partial | None
     """Where retention took part of a month before it was closed: from when on its figures are complete."""
 
@@ -237,6 +247,10 @@ def _head(summary: MonthSummary) -> dict[str, Any]:
         "reason": closing.reason if closing else None,
         "hash": closing.hash if closing else None,
         "totals": _totals(summary),
+        "deleted": [
+            DeletedOut(currency=one.currency, events=one.events, amount=one.amount)
+            for one in (closing.deleted if closing else ())
+        ],
         "partial": Partial(summary.partial_since, "rollups_expired") if summary.partial_since else None,
     }
 

@@ -116,6 +116,10 @@ class SeatStore(Protocol):
         """No day of this tenant's plans is recorded any more."""
         ...
 
+    def remove_plans_of(self, tenant_id: str, project_id: str) -> None:
+        """Forget this tenant's plans of a project."""
+        ...
+
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:
         """Days before this one are recorded."""
         ...

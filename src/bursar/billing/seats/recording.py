@@ -106,13 +106,17 @@ class SeatRecorder:
             done += len(days)
 
     @contextmanager
-    def anew(self, tenant_id: str) -> Generator[None]:
+    def anew(self, tenant_id: str, project_id: str | None = None) -> Generator[None]:
         """Note that no day of a tenant's plans is recorded; within, what the tenant has recorded is removed.
 
-        Noted first: days that are recorded once more without need count once all the same.
+        Noted first: days that are recorded once more without need count once all the same. Plans of a project
+        end with it: where one is named its plans are removed, and others stay as they are.
         """
         with self.turns:
-            self.store.forget_recorded(tenant_id)
+            if project_id is None:
+                self.store.forget_recorded(tenant_id)
+            else:
+                self.store.remove_plans_of(tenant_id, project_id)
             yield
 
     def end(self, tenant_id: str, plan_id: str, ends: date) -> SeatPlan:

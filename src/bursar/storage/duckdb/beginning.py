@@ -1,10 +1,10 @@
 """What a replay must know of records that were dropped from the journal: expiries with the sums they keep.
 
-Segments may be dropped once nothing live in the store stems from them (`needed_from`). Three kinds of
+Segments may be dropped once nothing live in the store stems from them (`needed_from`). Four kinds of
 records there still matter, and are kept in a file of journal lines: each expiry whose horizon counts,
-with its sums as they are now, the commit of each rating run with what it changed, and tombstones that
-bear a key which only a later expiry frees. A replay applies these lines as it would apply the whole
-journal, then goes on behind them; the last line stands at the last dropped position.
+with its sums as they are now, each reset of a project, the commit of each rating run with what it changed,
+and tombstones that bear a key which only a later expiry or reset frees. A replay applies these lines as it
+would apply the whole journal, then goes on behind them; the last line stands at the last dropped position.
 `storage/journal/dropping.py` drops, `replay.py` there reads the lines.
 """
 
@@ -19,7 +19,7 @@ from bursar.storage.duckdb.kept import read_kept
 from bursar.storage.duckdb.rerate import sums_of_runs, with_applied
 from bursar.storage.duckdb.rewriting import with_kept
 from bursar.usage.applying import BatchKind
-from bursar.usage.changes import EXPIRE, RATING_RUN, TOMBSTONE, Tombstone
+from bursar.usage.changes import EXPIRE, PROJECT_RESET, RATING_RUN, TOMBSTONE, Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +39,9 @@ _NEEDED_FROM = (
 )
 """An event's row stands at its first delivery; its corrections, and what ended it, come later."""
 _RECORD_VERSION = 1
-_MAY_MATTER = re.compile(b'"kind":"%b"|"step":"commit"' % EXPIRE.encode())
+_MAY_MATTER = re.compile(
+    b'"kind":"%b"|"kind":"%b"|"step":"commit"' % (EXPIRE.encode(), PROJECT_RESET.encode())
+)
 
 
 class _Head(msgspec.Struct):
@@ -90,6 +92,8 @@ class Beginning:
                 kept = read_kept(self._database, head.seq)
                 has_kept = kept or b'"kept":' in line
                 yield head.seq, with_kept(line, msgspec.json.encode(kept)) if has_kept else line
+            elif head.kind == PROJECT_RESET and head.seq in self._horizons:
+                yield head.seq, line
             elif head.kind == RATING_RUN and head.seq in self._runs:
                 yield head.seq, with_applied(line, self._runs[head.seq])
             elif head.kind == TOMBSTONE:

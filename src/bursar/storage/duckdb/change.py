@@ -14,6 +14,7 @@ from bursar.storage.duckdb.change_reader import (
     Correction,
     Erasure,
     Expiry,
+    ProjectReset,
     RatingRun,
     Refusal,
     Release,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from bursar.usage.applying import Applied, KeyIndex
 
 
-_Amending = Void | Expiry | Erasure | Reset | Release | RatingRun
+_Amending = Void | Expiry | Erasure | Reset | ProjectReset | Release | RatingRun
 _Single = _Amending | Tombstone
 
 
@@ -91,6 +92,8 @@ class Changer:
                 return self._eraser.erase(change)
             case Reset():
                 self._remover.reset(change)
+            case ProjectReset():
+                self._remover.reset_project(change)
             case Release():
                 return release(self._connection, change)
             case RatingRun():

@@ -18,6 +18,7 @@ from bursar.usage.changes import (
     CORRECTION,
     ERASE,
     EXPIRE,
+    PROJECT_RESET,
     RATES,
     RATING_RUN,
     RELEASE,
@@ -27,6 +28,7 @@ from bursar.usage.changes import (
     ChangeRecord,
     EraseRecord,
     ExpireRecord,
+    ProjectResetRecord,
     RatingRunRecord,
     ReleaseRecord,
     ResetRecord,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 DAY_MICROS = 86_400_000_000
 EVENTS, ROLLUPS, QUARANTINE = "events", "rollups", "quarantine"
 """What an expiry may be of."""
+PROJECT = "project"
+"""Stands beside them where a project was reset: tombstones that bear keys name what freed them."""
 
 
 class Correction(ChangeRecord, kw_only=True):
@@ -84,6 +88,16 @@ class Reset(ResetRecord, kw_only=True):
     seq: int
 
 
+class ProjectReset(ProjectResetRecord, kw_only=True):
+    """A reset of one project at its position."""
+
+    seq: int
+
+    def moment(self) -> datetime:
+        """When it was journaled; naive, in UTC, as the tables have it."""
+        return from_micros(self.received).replace(tzinfo=None)
+
+
 class Release(ReleaseRecord, kw_only=True):
     """A release from quarantine at its position."""
 
@@ -96,7 +110,7 @@ class RatingRun(RatingRunRecord, kw_only=True):
     seq: int
 
 
-Change = Correction | Void | Expiry | Erasure | Reset | Release | RatingRun | Tombstone
+Change = Correction | Void | Expiry | Erasure | Reset | ProjectReset | Release | RatingRun | Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Change]] = {
     EXPIRE: msgspec.json.Decoder(Expiry),
     ERASE: msgspec.json.Decoder(Erasure),
     RESET: msgspec.json.Decoder(Reset),
+    PROJECT_RESET: msgspec.json.Decoder(ProjectReset),
     RELEASE: msgspec.json.Decoder(Release),
     RATING_RUN: msgspec.json.Decoder(RatingRun),
     TOMBSTONE: msgspec.json.Decoder(Tombstone),

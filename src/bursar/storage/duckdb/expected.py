@@ -17,6 +17,7 @@ from bursar.storage.duckdb.change_reader import (
     Correction,
     Erasure,
     Expiry,
+    ProjectReset,
     RatingRun,
     Refusal,
     Release,
@@ -136,7 +137,7 @@ class Expectation:
             case Correction() | Void() | Erasure() | RatingRun():
                 self._changes.append(Step(line, change))
                 self._size += len(line)
-            case Expiry() | Reset() | Release():
+            case Expiry() | Reset() | ProjectReset() | Release():
                 self._flush()
                 remove_expected(self.scratch, change)
             case _:

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS, Erasure, Expiry, Release, Reset
+from bursar.storage.duckdb.change_reader import (
+    PROJECT,
+    QUARANTINE,
+    ROLLUPS,
+    Erasure,
+    Expiry,
+    ProjectReset,
+    Release,
+    Reset,
+)
 from bursar.storage.duckdb.erase import UNREADABLE, name_events, name_kept, null_kept_users, replace_erased
 from bursar.storage.duckdb.expire import RATED_AGAIN
 from bursar.storage.duckdb.kept import KEPT_TABLES, insert_kept, kept_select
@@ -31,7 +40,9 @@ _OF_TENANT = (
 )
 
 
-def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset | Release) -> None:
+def remove_expected(
+    scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset | ProjectReset | Release
+) -> None:
     """Take out of the scratch tables what an expiry, a reset or a release takes."""
     if isinstance(change, Release):
         scratch.execute(
@@ -43,6 +54,9 @@ def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset |
         _free_keys(scratch, "tenant_id = ?", "tenant_id = ?", [change.tenant_id])
         for table in _OF_TENANT:
             scratch.execute(f"DELETE FROM {SCRATCH}.{table} WHERE tenant_id = ?", [change.tenant_id])
+        return
+    if isinstance(change, ProjectReset):
+        _reset_project(scratch, change)
         return
     if change.what == QUARANTINE:
         scratch.execute(
@@ -58,10 +72,7 @@ def remove_expected(scratch: duckdb.DuckDBPyConnection, change: Expiry | Reset |
                 f"DELETE FROM {SCRATCH}.{kept} WHERE tenant_id = ? AND {period} < ?",
                 [change.tenant_id, change.moment()],
             )
-    scratch.execute(
-        f"INSERT INTO {SCRATCH}.horizons VALUES (?, ?, ?, ?)",
-        [change.tenant_id, change.what, change.moment(), change.seq],
-    )
+    _note_horizon(scratch, change, change.what)
 
 
 def erase_expected(scratch: duckdb.DuckDBPyConnection, change: Erasure) -> None:
@@ -80,7 +91,6 @@ def erase_expected(scratch: duckdb.DuckDBPyConnection, change: Erasure) -> None:
 
 
 def _expire_events(scratch: duckdb.DuckDBPyConnection, change: Expiry) -> None:
-    values: list[object] = [change.tenant_id, change.moment()]
     for rollup, kept in KEPT_TABLES.items():
         source = f"{SCRATCH}.usage_events WHERE tenant_id = $tenant AND time < $before"
         scratch.execute(
@@ -90,8 +100,30 @@ def _expire_events(scratch: duckdb.DuckDBPyConnection, change: Expiry) -> None:
         rows = (change.kept or {}).get(rollup)
         if rows is not None and rows.rows:
             insert_kept(scratch, f"{SCRATCH}.{kept}", change.seq, rows)
-    old = "tenant_id = ? AND time < ?"
-    _free_keys(scratch, old, f"{old} AND ended_kind = 'void'", values)
+    _remove_events(scratch, "tenant_id = ? AND time < ?", [change.tenant_id, change.moment()], change)
+
+
+def _reset_project(scratch: duckdb.DuckDBPyConnection, change: ProjectReset) -> None:
+    values: list[object] = [change.tenant_id, change.project_id]
+    is_in = "tenant_id = ? AND project_id = ?"
+    _remove_events(scratch, is_in, values, change)
+    for kept in KEPT_TABLES.values():
+        scratch.execute(f"DELETE FROM {SCRATCH}.{kept} WHERE {is_in}", values)
+    _note_horizon(scratch, change, PROJECT)
+
+
+def _note_horizon(scratch: duckdb.DuckDBPyConnection, change: Expiry | ProjectReset, what: str) -> None:
+    scratch.execute(
+        f"INSERT INTO {SCRATCH}.horizons VALUES (?, ?, ?, ?)",
+        [change.tenant_id, what, change.moment(), change.seq],
+    )
+
+
+def _remove_events(
+    scratch: duckdb.DuckDBPyConnection, condition: str, values: list[object], change: Expiry | ProjectReset
+) -> None:
+    """Remove events by their last version, and keys that tombstones of theirs bear."""
+    _free_keys(scratch, condition, f"{condition} AND ended_kind = 'void'", values)
     scratch.execute(
         f"DELETE FROM {SCRATCH}.keys WHERE seq IN (SELECT seq FROM {SCRATCH}.tombstones WHERE by_seq = ?)",
         [change.seq],

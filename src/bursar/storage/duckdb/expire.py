@@ -1,7 +1,8 @@
 """Expiries, resets and tombstones: what a tenant's retention, or its end, takes out of the store.
 
 An expiry of events takes raw rows, their history and their keys, and keeps their sums (`kept.py`);
-one of rollups takes the sums too. A reset takes everything of a tenant. What the journal must lose
+one of rollups takes the sums too. A reset takes everything of a tenant, or what is in one project of it:
+events whose last version is, and all sums of the project. What the journal must lose
 is noted in `removed` until it is rewritten (`rewriting.py`). A tombstone of a rewritten journal
 brings its key back until the record comes that removed it, so that repeats in between are told.
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bursar.storage.duckdb.change_reader import QUARANTINE, ROLLUPS
+from bursar.storage.duckdb.change_reader import PROJECT, QUARANTINE, ROLLUPS
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import KEPT_TABLES, add_kept, keep_sums
 from bursar.storage.duckdb.keys import BATCH_ROWS, KEY_COLUMNS, as_unsigned, keys_of, sorted_by_key
@@ -27,17 +28,23 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from bursar.storage.duckdb.change_reader import Expiry, Reset
+    from bursar.storage.duckdb.change_reader import Expiry, ProjectReset, Reset
     from bursar.usage.applying import KeyIndex
 
 LEAVING = "leaving"
 """The temporary table of first deliveries that go: key, seq and fingerprint."""
 _OLD = "tenant_id = $tenant AND time < $before"
-_LAST_VERSIONS = (
-    f"SELECT seq FROM usage_events WHERE {_OLD}"
-    f" UNION ALL SELECT seq FROM usage_history WHERE {_OLD} AND ended_kind = 'void'"
-)
-"""Events by their last version: an event goes with its whole history, or not at all."""
+IN_PROJECT = "tenant_id = $tenant AND project_id = $project"
+
+
+def last_versions(condition: str) -> str:
+    """SQL of the positions of events of whose last version this is so: an event goes whole, or not at all."""
+    return (
+        f"SELECT seq FROM usage_events WHERE {condition}"
+        f" UNION ALL SELECT seq FROM usage_history WHERE {condition} AND ended_kind = 'void'"
+    )
+
+
 _EVERYTHING = (
     "SELECT seq FROM usage_events WHERE tenant_id = $tenant"
     " UNION ALL SELECT seq FROM usage_history WHERE tenant_id = $tenant"
@@ -75,10 +82,7 @@ class Remover:
             self._expire_events(change)
         if change.what == ROLLUPS:
             self._expire_rollups(change)
-        self._connection.execute(
-            "INSERT INTO horizons VALUES (?, ?, ?, ?)",
-            [change.tenant_id, change.what, change.moment(), change.seq],
-        )
+        self._note_horizon(change, change.what)
 
     def reset(self, change: Reset) -> None:
         """Remove everything of a tenant."""
@@ -93,6 +97,18 @@ class Remover:
         self._forget_keys(f"SELECT upper, lower, seq FROM {LEAVING}")
         for table in _OF_TENANT:
             self._connection.execute(f"DELETE FROM {table} WHERE tenant_id = ?", [change.tenant_id])
+
+    def reset_project(self, change: ProjectReset) -> None:
+        """Remove the events that are in a project, and all its sums."""
+        values: dict[str, object] = {"tenant": change.tenant_id, "project": change.project_id}
+        self._remove_events(last_versions(IN_PROJECT), values, change)
+        for table in (*ROLLUP_TABLES, *KEPT_TABLES.values()):
+            self._connection.execute(f"DELETE FROM {table} WHERE {IN_PROJECT}", values)
+        # The journal is rewritten for it also where no event was left.
+        self._connection.execute(
+            "INSERT INTO removed VALUES ($by, $by, NULL, NULL, NULL, false)", {"by": change.seq}
+        )
+        self._note_horizon(change, PROJECT)
 
     def lay_tombstones(self, payloads: Sequence[bytes], scratch: Path) -> None:
         """Take up the keys of tombstones, inside the applier's transaction."""
@@ -115,8 +131,14 @@ class Remover:
 
     def _expire_events(self, change: Expiry) -> None:
         values: dict[str, object] = {"tenant": change.tenant_id, "before": change.moment()}
-        self._find_leaving(_LAST_VERSIONS, values)
         keep_sums(self._connection, f"usage_events WHERE {_OLD}", change.seq, values)
+        self._remove_events(last_versions(_OLD), values, change)
+        if change.kept:
+            add_kept(self._connection, change.seq, change.kept)
+
+    def _remove_events(self, events: str, values: dict[str, object], change: Expiry | ProjectReset) -> None:
+        """Remove events with all their versions and their keys; their positions are noted."""
+        self._find_leaving(events, values)
         self._connection.execute(
             f"INSERT INTO removed SELECT seq, ?, upper, lower, fingerprint, false FROM {LEAVING}",
             [change.seq],
@@ -137,8 +159,11 @@ class Remover:
                 [change.tenant_id],
             )
         self._connection.execute("DELETE FROM removed WHERE by_seq = ? AND is_tombstone", [change.seq])
-        if change.kept:
-            add_kept(self._connection, change.seq, change.kept)
+
+    def _note_horizon(self, change: Expiry | ProjectReset, what: str) -> None:
+        self._connection.execute(
+            "INSERT INTO horizons VALUES (?, ?, ?, ?)", [change.tenant_id, what, change.moment(), change.seq]
+        )
 
     def _expire_rollups(self, change: Expiry) -> None:
         for rollup, kept in KEPT_TABLES.items():

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bursar.storage.duckdb.change_reader import Expiry, Reset, read_change
+from bursar.storage.duckdb.change_reader import Expiry, ProjectReset, Reset, read_change
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import read_kept
 from bursar.storage.duckdb.rerate import sums_of_runs, with_applied, without_positions
 from bursar.usage.applying import event_key
 from bursar.usage.changes import RATING_RUN, TOMBSTONE
 from bursar.usage.erasing import erased_line, names_person, tombstone_for
+from bursar.usage.own_project import project_mark, project_of
 from bursar.usage.person import Person
 
 if TYPE_CHECKING:
@@ -107,21 +108,23 @@ class _Removed:
 
 
 def removal_decider(database: Database, line: bytes) -> Decide:
-    """What decides for an expiry or a reset.
+    """What decides for an expiry, or a reset of a tenant or a project.
 
     Args:
         database: the store, which has applied the record; read only, while making the decider.
         line: the record's line in the journal.
 
     Raises:
-        ValueError: the line is neither.
+        ValueError: the line is none of them.
     """
     change = read_change(line)
     if isinstance(change, Expiry):
         return _ExpiryDecider(database, change)
+    if isinstance(change, ProjectReset):
+        return _ProjectDecider(database, change)
     if isinstance(change, Reset):
         return _ResetDecider(database, change.tenant_id, change.seq)
-    message = "Only an expiry or a reset removes records from the journal."
+    message = "Only expiries and resets remove records from the journal."
     raise ValueError(message)
 
 
@@ -152,10 +155,10 @@ def with_kept(line: bytes, kept: bytes) -> bytes:
 class _ExpiryDecider:
     """Tombstones for what an expiry removed; the expiry itself takes the sums that it keeps."""
 
-    def __init__(self, database: Database, change: Expiry) -> None:
+    def __init__(self, database: Database, change: Expiry | ProjectReset) -> None:
         self._seq = change.seq
         self._removed = _Removed(database, change.seq)
-        self._aside = _seqs_aside(database, change.tenant_id)
+        self._aside = seqs_aside(database, change.tenant_id)
         self._kept = _kept_of_tenant(database, change.tenant_id, change.seq)
         self._sums = sums_of_runs(database, change.tenant_id)
         self._tenant_id = change.tenant_id
@@ -198,6 +201,40 @@ class _ExpiryDecider:
             return False
         first = self._removed.first_of(event_key(self._tenant_id, event_id))
         return first is not None and first < seq
+
+
+class _ProjectDecider(_ExpiryDecider):
+    """Tombstones for what was in a project, and for whatever else is of it and counts nowhere.
+
+    An expiry from before keeps the sums that are left. Lines of versions stay where their event was moved to
+    another project, and those that a later record is to remove.
+    """
+
+    def __init__(self, database: Database, change: ProjectReset) -> None:
+        super().__init__(database, change)
+        self._project_id = change.project_id
+        self._project_mark = project_mark(change.project_id)
+        moved = fetch_columns(
+            database,
+            "SELECT coalesce(revised_seq, seq) AS seq FROM usage_history WHERE tenant_id = $tenant"
+            " AND project_id = $project UNION SELECT seq FROM removed WHERE by_seq > $by ORDER BY seq",
+            {"tenant": change.tenant_id, "project": change.project_id, "by": change.seq},
+        )
+        self._others: array[int] = array("Q", moved["seq"].astype("uint64").tobytes())
+
+    def __call__(self, seq: int, line: bytes) -> bytes | None:
+        return None if seq == self._seq else super().__call__(seq, line)
+
+    def _of_tenant(self, seq: int, line: bytes) -> bytes | None:
+        if self._project_mark in line and self._is_in_project(seq, line):
+            return tombstone_for(line, seq, self._seq)
+        return super()._of_tenant(seq, line)
+
+    def _is_in_project(self, seq: int, line: bytes) -> bool:
+        is_elsewhere = seq in self._aside or _holds(self._others, seq)
+        if is_elsewhere or _decode(line).tenant_id != self._tenant_id:
+            return False
+        return project_of(line) == self._project_id
 
 
 class _ResetDecider:
@@ -284,7 +321,7 @@ def _erased_tags(database: Database, by_seqs: Sequence[int]) -> dict[int, list[s
     return found
 
 
-def _seqs_aside(database: Database, tenant_id: str) -> frozenset[int]:
+def seqs_aside(database: Database, tenant_id: str) -> frozenset[int]:
     """Positions of a tenant's quarantined records, which stay until the quarantine's own retention ends."""
     rows = database.execute(
         "SELECT seq FROM quarantine WHERE tenant_id = ?"
@@ -297,11 +334,17 @@ def _seqs_aside(database: Database, tenant_id: str) -> frozenset[int]:
 def _kept_of_tenant(database: Database, tenant_id: str, up_to: int) -> dict[int, bytes]:
     """The sums that each expiry of a tenant keeps by now, as JSON."""
     rows = database.execute(
-        "SELECT seq FROM horizons WHERE tenant_id = ? AND seq <= ? AND what <> 'quarantine'",
+        "SELECT seq FROM horizons WHERE tenant_id = ? AND seq <= ? AND what IN ('events', 'rollups')",
         [tenant_id, up_to],
     ).fetchall()
     seqs = [int(row[0]) for row in rows]
     return {seq: msgspec.json.encode(read_kept(database, seq)) for seq in seqs}
+
+
+def _holds(seqs: array[int], seq: int) -> bool:
+    """Whether a sorted array has a position."""
+    i = bisect_left(seqs, seq)
+    return i < len(seqs) and seqs[i] == seq
 
 
 def _tenant_mark(tenant_id: str) -> bytes:

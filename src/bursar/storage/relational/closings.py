@@ -1,14 +1,15 @@
 """Closings of billing months, in SQL; implements `ClosingStore`.
 
 A closing is about the usage that one journal holds, and goes on counting where another journal continues
-that one after a restore. Rows are only ever added; they go with their tenant, or with its usage.
+that one after a restore. Rows are only ever added; they go with their tenant, or with its usage, and lose the
+lines of a project that is deleted.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from bursar.billing.months.closing import Closing
 from bursar.errors import Conflict
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Engine
+    from sqlalchemy import ColumnElement, Engine, Row
 
     from bursar.billing.months.closing import ClosedBy
     from bursar.billing.months.month import Month
@@ -40,10 +41,7 @@ class RelationalClosings:
         question = select(MONTH_CLOSINGS).where(*self._of(tenant_id)).order_by(MONTH_CLOSINGS.c.month)
         with reading(self._engine) as connection:
             rows = connection.execute(question).all()
-        return tuple(
-            Closing.read(row.tenant_id, row.closed_at, (row.closed_by, row.reason), row.document)
-            for row in rows
-        )
+        return tuple(map(_closing_of, rows))
 
     def close(self, tenant_id: str, month: Month, at: datetime, by: ClosedBy, text: str) -> bool:
         """See `ClosingStore.close`."""
@@ -72,5 +70,24 @@ class RelationalClosings:
         with writing(self._engine) as connection:
             return connection.execute(delete(MONTH_CLOSINGS).where(*self._of(tenant_id))).rowcount
 
+    def forget_project(self, tenant_id: str, project_id: str) -> int:
+        """See `ClosingStore.forget_project`."""
+        columns, changed = MONTH_CLOSINGS.c, 0
+        with writing(self._engine) as connection:
+            # For update: on PostgreSQL two deletions at once wait for each other here.
+            question = select(MONTH_CLOSINGS).where(*self._of(tenant_id)).with_for_update()
+            for row in connection.execute(question).all():
+                closing = _closing_of(row)
+                if closing.names(project_id):
+                    is_it = columns.journal_id == row.journal_id, columns.month == row.month
+                    change = update(MONTH_CLOSINGS).where(columns.tenant_id == tenant_id, *is_it)
+                    connection.execute(change.values(document=closing.without(project_id)))
+                    changed += 1
+        return changed
+
     def _of(self, tenant_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return MONTH_CLOSINGS.c.tenant_id == tenant_id, MONTH_CLOSINGS.c.journal_id.in_(self._journals)
+
+
+def _closing_of(row: Row[Any]) -> Closing:
+    return Closing.read(row.tenant_id, row.closed_at, (row.closed_by, row.reason), row.document)

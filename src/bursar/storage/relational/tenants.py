@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, or_, select, update
 
+from bursar import ids
 from bursar.errors import Conflict, NotFound, Reason
-from bursar.identity.tenant import Project, ProjectState, RemovedTenant, Tenant, TenantState
+from bursar.identity.tenant import (
+    Project,
+    ProjectState,
+    RemovedProject,
+    RemovedTenant,
+    Tenant,
+    TenantState,
+)
 from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.runs import OPEN_STATES
-from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, ROLE_BINDINGS, TENANTS
+from bursar.storage.relational.tables import METADATA
+from bursar.storage.relational.tables.agreements import TENANT_PRICING
+from bursar.storage.relational.tables.allocations import ALLOCATIONS
+from bursar.storage.relational.tables.identity import API_KEYS, PROJECTS, TENANTS
 from bursar.storage.relational.tables.jobs import RUNS
 from bursar.storage.relational.tables.users import LOGIN_ATTEMPTS
 from bursar.storage.relational.transactions import reading, refusing, writing
-from bursar.usage.revising.resetting import DELETE_JOB
+from bursar.usage.revising.deletion import DELETE_JOB, DELETE_PROJECT_JOB
+from bursar.usage.revising.resetting import PROJECT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +37,11 @@ if TYPE_CHECKING:
 
     from bursar.identity.page import Page, PageAsk
     from bursar.identity.tenant import ProjectChange, TenantChange
+
+TABLES_OF_PROJECTS = tuple(
+    table for table in METADATA.sorted_tables if {"tenant_id", "project_id"} <= set(table.c.keys())
+)
+"""Whatever names a project of a tenant goes with it."""
 
 
 class RelationalTenants:
@@ -72,7 +90,7 @@ class RelationalTenants:
         statement = update(TENANTS).where(TENANTS.c.id == tenant_id).values(values).returning(TENANTS)
         with writing(self._engine) as connection:
             if change.state is TenantState.ACTIVE and _is_being_deleted(connection, tenant_id):
-                raise _being_deleted(tenant_id)
+                raise _being_deleted("tenant", tenant_id)
             row = connection.execute(statement).one_or_none()
         if row is None:
             raise no_tenant(tenant_id)
@@ -152,20 +170,46 @@ class RelationalProjects:
             return self.project(tenant_id, project_id)
         statement = update(PROJECTS).where(_is_project(tenant_id, project_id))
         with writing(self._engine) as connection:
+            if change.state is ProjectState.ACTIVE and _is_project_being_deleted(
+                connection, tenant_id, project_id
+            ):
+                raise _being_deleted("project", project_id)
             row = connection.execute(statement.values(values).returning(PROJECTS)).one_or_none()
         if row is None:
             raise no_project(project_id)
         return _project_of(row)
 
-    def remove_project(self, tenant_id: str, project_id: str) -> None:
+    def remove_project(
+        self, tenant_id: str, project_id: str, since: datetime | None = None
+    ) -> RemovedProject:
         """See `ProjectStore.remove_project`."""
         statement = delete(PROJECTS).where(_is_project(tenant_id, project_id))
+        if since is not None:
+            statement = statement.where(PROJECTS.c.created_at == since)
+        keys, kinds = API_KEYS.c, ALLOCATIONS.c
+        in_it = select(keys.id).where(keys.tenant_id == tenant_id, keys.project_id == project_id)
+        of_it = (kinds.kind == "project") & (kinds.subject == project_id)
+        of_its_keys = (kinds.kind == "key") & kinds.subject.in_(in_it)
+        counts: dict[str, int] = {}
         with writing(self._engine) as connection:
-            removed = connection.execute(statement.returning(PROJECTS.c.id)).one_or_none()
-            # Nobody's role in it may count in a later project of the same id.
-            connection.execute(delete(ROLE_BINDINGS).where(*_is_bound(tenant_id, project_id)))
-        if removed is None:
-            raise no_project(project_id)
+            if connection.execute(statement.returning(PROJECTS.c.id)).one_or_none() is None:
+                raise no_project(project_id)
+            allocations = delete(ALLOCATIONS).where(kinds.tenant_id == tenant_id, of_it | of_its_keys)
+            counts["allocations"] = connection.execute(allocations).rowcount
+            for table in TABLES_OF_PROJECTS:
+                rows = table.c.tenant_id == tenant_id, table.c.project_id == project_id
+                counts[table.name] = connection.execute(delete(table).where(*rows)).rowcount
+            # Other processes read again what the tenant agreed on.
+            stamped = update(TENANT_PRICING).where(TENANT_PRICING.c.tenant_id == tenant_id)
+            connection.execute(stamped.values(stamp=ids.make_id("stamp")))
+        forget_replaced(self._engine)
+        return RemovedProject(
+            keys=counts["api_keys"],
+            roles=counts["role_bindings"],
+            seat_plans=counts["seat_plans"],
+            price_terms=counts["price_terms"],
+            allocations=counts["allocations"],
+        )
 
 
 def _is_being_deleted(connection: Connection, tenant_id: str) -> bool:
@@ -183,10 +227,18 @@ def _is_being_deleted(connection: Connection, tenant_id: str) -> bool:
     return connection.execute(question.limit(1)).first() is not None
 
 
-def _being_deleted(tenant_id: str) -> Conflict:
+def _is_project_being_deleted(connection: Connection, tenant_id: str, project_id: str) -> bool:
+    """Whether a deletion of the project waits or is at work, on whichever server."""
+    is_open = RUNS.c.job_id == DELETE_PROJECT_JOB, RUNS.c.state.in_(OPEN_STATES)
+    question = select(RUNS.c.parameters).where(RUNS.c.tenant_id == tenant_id, *is_open)
+    asked = (json.loads(text) for text in connection.execute(question).scalars())
+    return any(one.get(PROJECT) == project_id for one in asked)
+
+
+def _being_deleted(what: str, its_id: str) -> Conflict:
     message = (
-        f"The tenant '{tenant_id}' is being deleted and can't be resumed. Once the deletion has ended, a new"
-        " tenant of this id can be made; a deletion that was cancelled or failed lets it be resumed."
+        f"The {what} '{its_id}' is being deleted and can't be resumed. Once the deletion has ended, a new"
+        f" {what} of this id can be made; a deletion that was cancelled or failed lets it be resumed."
     )
     return Conflict(message, reasons=(Reason("state", "being_deleted", message),))
 
@@ -203,10 +255,6 @@ def no_project(project_id: str) -> NotFound:
 
 def _is_project(tenant_id: str, project_id: str) -> ColumnElement[bool]:
     return (PROJECTS.c.tenant_id == tenant_id) & (PROJECTS.c.id == project_id)
-
-
-def _is_bound(tenant_id: str, project_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return ROLE_BINDINGS.c.tenant_id == tenant_id, ROLE_BINDINGS.c.project_id == project_id
 
 
 def _tenant_of(row: Row[Any]) -> Tenant:

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose usage goes: a tenant's, or that of one project of it."""
+
+    tenant_id: str
+    project_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlacesLeft:
     """Where somebody is still named: records of the journal, rows of the store."""
 
@@ -62,6 +70,16 @@ class Purges(Protocol):
         """Take them out of what says who owns and bears what; how many allocations."""
         ...
 
-    def rows_left(self, tenant_id: str) -> dict[str, int]:
-        """Rows that each table of the store has of a tenant, and lines that the journal has."""
+    def rows_left(self, whose: Whose) -> dict[str, int]:
+        """Rows that each table of the store has of a tenant or project, and lines that the journal has.
+
+        What is only a former version of an event that was moved to another project isn't counted.
+        """
+        ...
+
+    def aside_of(self, whose: Whose) -> list[int]:
+        """Positions of a project's records in quarantine, as far as they can be read.
+
+        A tenant has none here, for its quarantine goes with it.
+        """
         ...
