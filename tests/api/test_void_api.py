@@ -51,6 +51,14 @@ def finished(client: httpx.Client, answer: dict[str, Any]) -> dict[str, Any]:
     return client.get(url).json()
 
 
+def taken_out(client: httpx.Client, answer: dict[str, Any]) -> int:
+    """Events that a void took out; one that comes when all are out already finds none and needs no run."""
+    if answer["run"] is None:
+        assert (answer["applied"], answer["totals"]["events"]) == (True, 0)
+        return 0
+    return finished(client, answer)["result"]["events"]
+
+
 def counted(client: httpx.Client, environment: str) -> int:
     question = {"measures": ["events"], "filters": {"environment": environment}, "window": "all"}
     return client.post("/api/v1/query", json=question).json()["totals"]["events"]
@@ -260,6 +268,5 @@ def test_of_two_equal_voids_only_one_says_that_it_took_events_out(server: Runnin
     environment = a_run(server.client, 3)
     body = {"filters": {"environment": environment}, "window": "all", "dry_run": False}
     answers = [void(server.client, **body), void(server.client, **body)]
-    voided = [finished(server.client, answer)["result"]["events"] for answer in answers]
-    assert sum(voided) == 3
+    assert sum(taken_out(server.client, answer) for answer in answers) == 3
     assert counted(server.client, environment) == 0

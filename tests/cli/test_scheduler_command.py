@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.cli.command_line import bursar
+from tests.support.patience import wait_until
 from tests.support.serving import RunningServer, running_server
 
 if TYPE_CHECKING:
@@ -29,8 +30,12 @@ def test_jobs_times_status_and_health_are_told(tmp_path: Path) -> None:
         jobs = bursar("scheduler", "jobs", *data)
         assert (jobs.code, "compaction" in jobs.out, "every 300 s" in jobs.out) == (0, True, True)
         assert "compaction" in bursar("scheduler", "next", *data).out
-        assert bursar("scheduler", "status", *data, "--json").json["holds_lease"] is True
+        wait_until(lambda: _status(data)["holds_lease"] is True, "the process has the lease")
         assert bursar("scheduler", "health", *data, "--json").json == {"status": "healthy", "details": []}
+
+
+def _status(data: tuple[object, ...]) -> dict[str, Any]:
+    return bursar("scheduler", "status", *data, "--json").json
 
 
 def test_what_is_wrong_is_said_in_one_line(server: RunningServer) -> None:

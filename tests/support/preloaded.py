@@ -10,8 +10,10 @@ from bursar.app.http import make_bare_api
 from bursar.app.server import run_server
 from bursar.cli import serve
 from bursar.pricing.keeping.installed import read_installed
+from tests.support.remembered_routes import remember_routes
 
 __all__ = ["run_server", "serve"]
 
+remember_routes()
 read_installed()
 make_bare_api().openapi()

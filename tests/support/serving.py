@@ -25,6 +25,7 @@ from bursar.cli.local_server import LocalServer
 from bursar.settings import load_settings
 from tests.support.patience import DEADLINE_SECONDS
 from tests.support.prepared import prepare_folder
+from tests.support.remembered_routes import remember_routes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from bursar.app.platform import Platform
 
 ADMIN_KEY = "bur_operator-of-these-tests"
+
+remember_routes()
 
 
 @dataclass(frozen=True, slots=True)
