@@ -40,6 +40,8 @@ IN_PROJECTS_TOO = {
     "GET /api/v1/events/{event_id}/history",
     "GET /api/v1/export",
     "GET /api/v1/keys/{key_id}/usage",
+    "GET /api/v1/projects",
+    "GET /api/v1/projects/{project_id}",
     "GET /api/v1/unallocated",
     "GET /api/v1/unpriced",
     "GET /api/v1/usage",

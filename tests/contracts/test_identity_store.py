@@ -120,6 +120,17 @@ def test_a_page_begins_behind_its_position_even_if_that_item_is_gone(store: Iden
     assert [project.id for project in rest.items] == ["b", "c"]
 
 
+def test_a_page_is_only_of_the_projects_that_are_asked_for(store: IdentityStore) -> None:
+    for name in ("a", "b", "c"):
+        store.add_project(a_project(name))
+    store.add_project(a_project("d", tenant_id="rival"))
+    page = store.projects("acme", PageAsk(limit=1), {"a", "c", "d", "never made"})
+    assert [project.id for project in page.items] == ["a"]
+    rest = store.projects("acme", PageAsk(after=page.next), {"a", "c", "d", "never made"})
+    assert ([project.id for project in rest.items], rest.next) == (["c"], None)
+    assert store.projects("acme", ALL, ()).items == ()
+
+
 # ------------------------------------------------------------------------------------------------ projects
 
 

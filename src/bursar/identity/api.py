@@ -59,7 +59,15 @@ from bursar.identity.retries import id_under, make_once, refuse_other, refuse_re
 from bursar.identity.rotation import refuse_repeated as refuse_repeated_rotation
 from bursar.identity.rotation import rotation_of, successor_id
 from bursar.identity.store import IdentityStore
-from bursar.identity.tenant import ID_PATTERN, Project, ProjectChange, Tenant, TenantChange, refuse_unfit
+from bursar.identity.tenant import (
+    ID_PATTERN,
+    Project,
+    ProjectChange,
+    Tenant,
+    TenantChange,
+    no_project,
+    refuse_unfit,
+)
 
 Item = TypeVar("Item")
 Shown = TypeVar("Shown")
@@ -97,13 +105,13 @@ class _Desk:
     now: Callable[[], datetime]
     changed: Callable[[], None]
     projects_changed: Callable[[], None]
-    caller: Callable[[Permission], Callable[..., Any]]
+    caller: Callable[..., Callable[..., Any]]
     charges: ChargesToday
 
 
 def make_router(
     store: IdentityStore,
-    caller: Callable[[Permission], Callable[..., Any]],
+    caller: Callable[..., Callable[..., Any]],
     changed: Callable[[], None],
     projects_changed: Callable[[], None],
     charges: ChargesToday = nothing_is_charged,
@@ -111,7 +119,7 @@ def make_router(
     """The endpoints over this store.
 
     `caller(permission)` answers a FastAPI dependency that gives the `Caller`, acting for the tenant that the
-    query names, or refuses it; `changed` is called after each change that an
+    query names, or refuses it, with `in_projects=True` also one who may in some projects only; `changed` is called after each change that an
     authenticator must hear of (`Authenticator.forget`), `projects_changed` after each that the doors must
     (`SuspendedProjects.refresh`); `charges` knows who owns and bears what today.
     """
@@ -203,14 +211,18 @@ def _add_settings(router: APIRouter, desk: _Desk) -> None:
 
 
 def _add_projects(router: APIRouter, desk: _Desk) -> None:
-    reader = Depends(desk.caller(Permission.PROJECTS_READ))
+    reader = Depends(desk.caller(Permission.PROJECTS_READ, in_projects=True))
     admin = Depends(desk.caller(Permission.PROJECTS_WRITE))
 
     @router.get("/projects")
     def list_projects(asked: Asked, caller: Caller = reader) -> ListOut[ChargedProjectOut]:
-        """The tenant's projects in order of creation, and who owns and bears each today."""
+        """The tenant's projects in order of creation, and who owns and bears each today.
+
+        Who may see some projects only gets these.
+        """
         charge_of = charges_seen_by(caller, "project", desk.charges)
-        page = desk.store.projects(caller.tenant_id, asked)
+        among = caller.projects_with(Permission.PROJECTS_READ)
+        page = desk.store.projects(caller.tenant_id, asked, among)
         return shown(page, lambda one: ChargedProjectOut.charged(one, charge_of(one.id)))
 
     @router.post("/projects", status_code=HTTPStatus.CREATED)
@@ -224,13 +236,16 @@ def _add_projects(router: APIRouter, desk: _Desk) -> None:
 
 
 def _add_one_project(router: APIRouter, desk: _Desk) -> None:
-    reader = Depends(desk.caller(Permission.PROJECTS_READ))
+    reader = Depends(desk.caller(Permission.PROJECTS_READ, in_projects=True))
     admin = Depends(desk.caller(Permission.PROJECTS_WRITE))
     one = "/projects/{project_id}"
 
     @router.get(one)
     def get_project(project_id: IdInPath, caller: Caller = reader) -> ChargedProjectOut:
         """One project of the tenant, and who owns and bears it today."""
+        among = caller.projects_with(Permission.PROJECTS_READ)
+        if among is not None and project_id not in among:
+            raise no_project(project_id)
         project = desk.store.project(caller.tenant_id, project_id)
         charge_of = charges_seen_by(caller, "project", desk.charges)
         return ChargedProjectOut.charged(project, charge_of(project_id))

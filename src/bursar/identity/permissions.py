@@ -120,6 +120,7 @@ IN_PROJECTS = frozenset(
         Permission.EVENTS_READ,
         Permission.METADATA_READ,
         Permission.USAGE_EXPORT,
+        Permission.PROJECTS_READ,
     }
 )
 """What can be allowed in some of a tenant's projects only: the stores' own questions look at the project, and

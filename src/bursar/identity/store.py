@@ -107,8 +107,14 @@ class ProjectStore(Protocol):
         """
         ...
 
-    def projects(self, tenant_id: str, ask: PageAsk) -> Page[Project]:
-        """The tenant's projects in order of creation; none for an unknown tenant."""
+    def projects(self, tenant_id: str, ask: PageAsk, among: Collection[str] | None = None) -> Page[Project]:
+        """The tenant's projects in order of creation; none for an unknown tenant.
+
+        Args:
+            tenant_id: whose projects.
+            ask: which page.
+            among: only those with one of these ids; None: all of them.
+        """
         ...
 
     def suspended_projects(self) -> Collection[tuple[str, str]]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, assert_never
 
-from bursar.errors import Invalid, Reason
+from bursar.errors import Invalid, NotFound, Reason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -109,6 +109,11 @@ class ProjectChange:
 
     name: str | None = None
     state: ProjectState | None = None
+
+
+def no_project(project_id: str) -> NotFound:
+    """The refusal of a project id that the tenant doesn't have, or the caller may not see."""
+    return NotFound(f"There is no project '{project_id}'.")
 
 
 @cache

@@ -13,9 +13,10 @@ from bursar.errors import Conflict, NotFound, Reason
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import BUILT_IN, Granted, Role, RoleBinding, permissions_for
 from bursar.identity.sign_on.mapping import GRANTED_BY
+from bursar.identity.tenant import no_project
 from bursar.storage.relational.paging import read_page
 from bursar.storage.relational.tables.identity import PROJECTS, ROLE_BINDINGS, ROLES
-from bursar.storage.relational.tenants import no_project, no_tenant
+from bursar.storage.relational.tenants import no_tenant
 from bursar.storage.relational.transactions import reading, refusing, writing
 from bursar.storage.relational.user_rows import WHOLE_TENANT, refuse_last_owner, refuse_unknown_user
 

@@ -16,6 +16,7 @@ from bursar.identity.tenant import (
     RemovedTenant,
     Tenant,
     TenantState,
+    no_project,
 )
 from bursar.storage.relational.engine import forget_replaced
 from bursar.storage.relational.paging import read_page
@@ -31,6 +32,7 @@ from bursar.usage.revising.deletion import DELETE_JOB, DELETE_PROJECT_JOB
 from bursar.usage.revising.resetting import PROJECT
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection, Engine, Row
@@ -149,9 +151,11 @@ class RelationalProjects:
             raise no_project(project_id)
         return _project_of(row)
 
-    def projects(self, tenant_id: str, ask: PageAsk) -> Page[Project]:
+    def projects(self, tenant_id: str, ask: PageAsk, among: Collection[str] | None = None) -> Page[Project]:
         """See `ProjectStore.projects`."""
         question = select(PROJECTS).where(PROJECTS.c.tenant_id == tenant_id)
+        if among is not None:
+            question = question.where(PROJECTS.c.id.in_(sorted(among)))
         with reading(self._engine) as connection:
             return read_page(connection, question, PROJECTS, ask, _project_of)
 
@@ -246,11 +250,6 @@ def _being_deleted(what: str, its_id: str) -> Conflict:
 def no_tenant(tenant_id: str) -> NotFound:
     """The refusal of a tenant id that isn't there."""
     return NotFound(f"There is no tenant '{tenant_id}'.")
-
-
-def no_project(project_id: str) -> NotFound:
-    """The refusal of a project id that the tenant doesn't have."""
-    return NotFound(f"There is no project '{project_id}'.")
 
 
 def _is_project(tenant_id: str, project_id: str) -> ColumnElement[bool]:

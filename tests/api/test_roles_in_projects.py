@@ -1,4 +1,4 @@
-"""People with a role in some projects send usage of these: as keys that are bound to a project do."""
+"""People with a role in some projects see these, and send usage of them as keys bound to a project do."""
 
 from __future__ import annotations
 
@@ -55,6 +55,28 @@ def send(person: Person, event: object, **more: Any) -> httpx.Response:  # noqa:
 def told(answer: httpx.Response) -> tuple[int, list[tuple[str, str]]]:
     said = answer.json().get("errors", [])
     return answer.status_code, [(one["field"], one["code"]) for one in said]
+
+
+def seen_by(person: Person, path: str = "/api/v1/projects", **params: object) -> httpx.Response:
+    return person.ask({"access_token": person.enter()}, "GET", path, params=params)
+
+
+def test_who_has_a_role_in_projects_is_shown_these_and_no_other(server: RunningServer) -> None:
+    ada, everybody = member_of(server, "search"), member_of(server, whole="viewer")
+    assert [one["id"] for one in seen_by(ada).json()["items"]] == ["search"]
+    assert [one["id"] for one in seen_by(everybody).json()["items"]] == ["search", "ads"]
+    assert seen_by(ada, "/api/v1/projects/search").json()["id"] == "search"
+    hidden, unknown = (seen_by(ada, f"/api/v1/projects/{name}") for name in ("ads", "never-made"))
+    assert (hidden.status_code, unknown.status_code) == (404, 404)
+    assert hidden.json()["detail"].replace("ads", "never-made") == unknown.json()["detail"]
+
+
+def test_projects_of_several_roles_come_in_pages(server: RunningServer) -> None:
+    ada = member_of(server, "ads", "search")
+    first = seen_by(ada, limit=1).json()
+    second = seen_by(ada, limit=1, cursor=first["next_cursor"]).json()
+    assert [one["id"] for one in (*first["items"], *second["items"])] == ["search", "ads"]
+    assert second["next_cursor"] is None
 
 
 @pytest.mark.parametrize("way", WAYS)
