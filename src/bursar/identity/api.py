@@ -119,9 +119,10 @@ def make_router(
     """The endpoints over this store.
 
     `caller(permission)` answers a FastAPI dependency that gives the `Caller`, acting for the tenant that the
-    query names, or refuses it, with `in_projects=True` also one who may in some projects only; `changed` is called after each change that an
-    authenticator must hear of (`Authenticator.forget`), `projects_changed` after each that the doors must
-    (`SuspendedProjects.refresh`); `charges` knows who owns and bears what today.
+    query names, or refuses it, with `in_projects=True` also one who may in some projects only; `changed` is
+    called after each change that an authenticator must hear of (`Authenticator.forget`), `projects_changed`
+    after each that the doors must (`SuspendedProjects.refresh`); `charges` knows who owns and bears what
+    today.
     """
     router = APIRouter(prefix="/api/v1", tags=["identity"])
     desk = _Desk(store, clock.now, changed, projects_changed, caller, charges)
