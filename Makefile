@@ -78,7 +78,7 @@ demo: setup ## Serve with 30 days of invented usage; prints the address, a key a
 	$(BIN)/bursar demo $(ARGS)
 
 # --------------------------------------------------------------------------------------------------- test
-.PHONY: test kills fuzz test-slow chaos coverage bench
+.PHONY: test kills long fuzz test-slow chaos coverage bench
 test: setup focus openid-provider ## Run the tests (ARGS="-k price" is passed on; COVERAGE=1 measures what they reach)
 ifdef COVERAGE
 	rm -rf .coverage && mkdir .coverage
@@ -92,7 +92,10 @@ endif
 kills: setup ## Kill -9 at every named moment, where `test` tries one of each kind, and power cuts (minutes; CI runs it too)
 	$(BIN)/pytest -m kills $(PARALLEL) $(ARGS)
 
-fuzz: setup ## Try every property with four times the examples of `test` (minutes; CI runs it too)
+long: setup focus openid-provider ## Further cases and stories that take long, where `test` tries some of each (minutes; CI runs it too)
+	$(BIN)/pytest -m 'long and not hypothesis' $(PARALLEL) $(ARGS)
+
+fuzz: setup ## Try every property, with four times the examples of `test` (minutes; CI runs it too)
 	BURSAR_ROUNDS=4 $(BIN)/pytest -m hypothesis $(PARALLEL) $(ARGS)
 
 test-slow: setup ## Run the tests that take minutes, and properties over many more examples (an hour and more)

@@ -11,18 +11,18 @@ import msgspec
 import pytest
 import schemathesis
 
-from bursar.app import openapi
 from bursar.app.answer_posts import ANSWER_PARAMETERS, STREAM_TYPES
 from bursar.app.middleware import DOCUMENT_PATHS
 from bursar.usage.bodies import MEDIA_TYPES
 from bursar.usage.event import UsageEvent
+from tests.support.api_document import api_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.serving import RunningServer
 
-DOCUMENT = openapi.document()
+DOCUMENT = api_document()
 EVENT_PATHS = ("/api/v1/events", "/api/v1/events/batch", "/api/v1/events/import")
 
 

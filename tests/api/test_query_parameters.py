@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bursar.app import openapi
 from bursar.app.strange_parameters import OPEN
+from tests.support.api_document import api_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.serving import RunningServer
 
-PATHS = openapi.document()["paths"]
+PATHS = api_document()["paths"]
 PLACES = {"month": "2026-10", "number": "1"}
 METHODS = ("get", "post", "put", "patch", "delete")
 

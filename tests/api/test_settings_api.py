@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bursar.app import openapi
 from bursar.identity.bodies import OwnTenantOut
 from tests.cli.command_line import bursar
 from tests.support.access import ask, keys_of
+from tests.support.api_document import api_document
 
 if TYPE_CHECKING:
     from tests.support.serving import RunningServer
@@ -61,7 +61,7 @@ def test_whatever_can_be_read_and_written_is_named_there_or_is_no_setting_for_a_
 
 def written_lists() -> list[str]:
     """Paths without parameters that can be read, and written to there or one word below."""
-    paths = openapi.document()["paths"]
+    paths = api_document()["paths"]
     writers = {path for path, methods in paths.items() if methods.keys() - {"get"}}
     return [
         path

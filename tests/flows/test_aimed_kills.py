@@ -23,14 +23,9 @@ if TYPE_CHECKING:
     from tests.support.aim import Aim
 
 LIFECYCLE = ("backup", "expiry", "erasure")
-SOME = (
-    "a group is written, not yet synced",
-    "rows are in the transaction, not committed",
-    "rollups are replaced, not committed",
-    "the manifest is new, the plain file there",
-)
-"""One between each two places that must agree: journal and answer, journal and store, rows and rollups,
-segments and archive. Backups, erasures and rebuilds are killed in files of their own."""
+SOME = ("a group is written, not yet synced", "rollups are replaced, not committed")
+"""Between journal and answer, and between rows and rollups. Others are between journal and store, segments
+and archive; backups, erasures and rebuilds are killed in files of their own."""
 KINDS = {
     "some of each": [aim for aim in AIMS if aim.name in SOME],
     "of ingest": [aim for aim in AIMS if aim.chore is None],

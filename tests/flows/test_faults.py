@@ -18,6 +18,7 @@ from tests.chaos.disks import (
     wrong_clock,
 )
 from tests.chaos.storms import flooding_tenant, overload
+from tests.support.sampled import long
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,11 @@ TRIALS: dict[str, Callable[[Path], Line]] = {
 }
 
 
-@pytest.mark.parametrize("fault", TRIALS)
+IN_EVERY_RUN = ("failing syncs", "a read-only folder", "a locked state store", "a tenant that floods")
+"""One of each file that must hold, and one of clients."""
+
+
+@pytest.mark.parametrize("fault", long({name: name for name in TRIALS}, always=IN_EVERY_RUN))
 def test_nothing_acknowledged_is_lost_or_counted_twice_under(
     fault: str, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:

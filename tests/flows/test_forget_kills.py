@@ -64,6 +64,7 @@ def check_totals(client: httpx.Client, job_id: str, before: object, after: objec
         assert listed["total_count"] == (OTHERS if job_id == "delete_project" else 0)
 
 
+@pytest.mark.kills
 @pytest.mark.timeout(300)
 def test_an_erasure_survives_kills_at_any_step(tmp_path: Path) -> None:
     body = {"identifiers": [PERSON], "reason": WHY}

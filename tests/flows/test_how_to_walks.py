@@ -1,6 +1,7 @@
 """The how-to pages go as they are told: each is walked block by block, in a shell.
 
-A test bears its page's name. What pages say with requests instead of commands is in `test_documents.py`.
+A test bears its page's name; walks of many commands are `long`. What pages say with requests instead of
+commands is in `test_documents.py`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def words(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
+@pytest.mark.long
 def test_give_access(server: RunningServer) -> None:
     made, followed, roles, paused, ended, keys, tokens = walked("give-access", server)
     assert f"{server.url}/welcome#bur_link_" in made
@@ -60,6 +62,7 @@ def test_give_access(server: RunningServer) -> None:
     assert "Production app" in tokens
 
 
+@pytest.mark.long
 def test_o3_got_cheaper(server: RunningServer) -> None:
     sent, history, news, rated, after = walked("o3-got-cheaper", server)
     assert "o3-may: 1.8 USD (priced)" in sent
@@ -80,6 +83,7 @@ def test_o3_got_cheaper(server: RunningServer) -> None:
     assert "ties out" in after
 
 
+@pytest.mark.long
 def test_charge_to_cost_centres(server: RunningServer) -> None:
     _, nobody, given, by_centre, moved, listed, explained, left = walked("charge-to-cost-centres", server)
     assert "Unallocated by cost_centre: 4 of 4 events (100.0 %)" in nobody
@@ -96,6 +100,7 @@ def test_charge_to_cost_centres(server: RunningServer) -> None:
     assert "  1 of 10 USD (10.0 %)" in left
 
 
+@pytest.mark.long
 def test_keep_personal_data_out(server: RunningServer) -> None:
     by_default, chosen, _, shown = walked("keep-personal-data-out", server)
     assert "E-123456, ada@example.com, [redacted:key]" in by_default
@@ -108,6 +113,7 @@ def test_keep_personal_data_out(server: RunningServer) -> None:
     assert kept.keys() == {"ticket", "note"}
 
 
+@pytest.mark.long
 def test_a_new_model_was_unpriced(server: RunningServer) -> None:
     sent, listed, rated, after = walked("a-new-model-was-unpriced", server)
     assert "2 of them have no known price (unknown_model 2)" in sent
@@ -119,6 +125,7 @@ def test_a_new_model_was_unpriced(server: RunningServer) -> None:
     assert "unpriced: unknown_model" in after
 
 
+@pytest.mark.long
 def test_we_negotiated_12_percent(server: RunningServer) -> None:
     _sent, agreed, rated, after = walked("we-negotiated-12-percent", server)
     assert "discount of 12 %" in agreed
@@ -128,6 +135,7 @@ def test_we_negotiated_12_percent(server: RunningServer) -> None:
     assert "discount 12 %" in after
 
 
+@pytest.mark.long
 def test_report_in_one_currency(server: RunningServer) -> None:
     before, rates, told, unasked = walked("report-in-one-currency", server)
     assert "In EUR: unknown" in before
@@ -139,6 +147,7 @@ def test_report_in_one_currency(server: RunningServer) -> None:
     assert "In EUR: 7.418181818182" in unasked
 
 
+@pytest.mark.long
 def test_keep_prices_current(server: RunningServer) -> None:
     sources, shown, first, cheaper, dated, filled, told = walked("keep-prices-current", server)
     assert "genai-prices" in sources
@@ -171,6 +180,7 @@ def test_bill_your_own_service(server: RunningServer) -> None:
     assert withdrawn.out == f"Withdrew {rule}.\n"
 
 
+@pytest.mark.long
 def test_bill_by_the_month(server: RunningServer) -> None:
     _calls, _seats, shown, closed, _late, october, november, _estimate = walked("bill-by-the-month", server)
     assert "119.75" in shown
@@ -240,6 +250,7 @@ def settings_of(page: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_keep_an_audit_trail(server: RunningServer) -> None:
     a_tenant(server, "acme")
     read, kept_elsewhere, verified, compared = walked("keep-an-audit-trail", server)

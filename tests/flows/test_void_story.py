@@ -25,6 +25,7 @@ WHY = "a load test wrote to production"
 SELECTED = {"filters": {"environment": "loadtest"}, "window": "7d"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_test_data_sent_to_production_is_voided_and_the_months_total_goes_back(tmp_path: Path) -> None:
     with server_process(tmp_path / "data") as server:

@@ -3,7 +3,7 @@
 No answer may be a fault of ours, and each must be one that the document declares: status, media type,
 headers and body. That wrong data is refused is tested elsewhere: any JSON value makes a line, so for
 lines of JSON the generator can not tell right from wrong. The operator asks, so that every operation
-is reached; and an administrator, an analyst and a stranger, to whom most of them say no.
+is reached; in `make fuzz` an administrator, an analyst and a stranger ask too, to whom most of them say no.
 """
 
 # schemathesis leaves the types of its checks and cases open.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import schemathesis
-from hypothesis import settings
+from hypothesis import Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -81,6 +81,11 @@ TENANT = "fuzzed"
 """Theirs who aren't the operator."""
 TOO_LONG_FOR_HTTP = 431
 """Said by the protocol, before there is an operation: more than 64 KiB of a head."""
+PHASES = tuple(Phase) if TIMES > 1 else (Phase.reuse, Phase.generate)
+"""For callers besides the operator, who ask in `make fuzz` alone: to make the examples of the document for
+each of them would take every run seconds before it begins."""
+EXAMPLES = 1 if TIMES == 1 else rounds(4)
+"""Beside those that the document gives: each takes as long as ten requests."""
 ENDS_THE_SESSION = "POST /api/v1/auth/logout"
 
 
@@ -97,14 +102,15 @@ def permission_of(case: Case) -> str:
 
 
 @schema.parametrize()
-@settings(max_examples=rounds(4), suppress_health_check=ALL_CHECKS, deadline=None)
+@settings(max_examples=EXAMPLES, suppress_health_check=ALL_CHECKS, deadline=None)
 def test_every_operation_answers_as_it_is_described(case: Case, door: Door) -> None:
     status = ask_as_described(case, door, {"X-API-Key": ADMIN_KEY})
     assert status not in {401, 403} or permission_of(case) == OPEN
 
 
+@pytest.mark.long
 @schema.parametrize()
-@settings(max_examples=rounds(1), suppress_health_check=ALL_CHECKS, deadline=None)
+@settings(max_examples=rounds(1), phases=PHASES, suppress_health_check=ALL_CHECKS, deadline=None)
 def test_every_operation_answers_a_stranger_as_it_is_described_and_does_nothing(
     case: Case, door: Door
 ) -> None:
@@ -118,8 +124,9 @@ def administrator(door: Door) -> dict[str, str]:
     return {"X-API-Key": keys_of(door.server, TENANT)["admin"]}
 
 
+@pytest.mark.long
 @schema.parametrize()
-@settings(max_examples=rounds(1), suppress_health_check=ALL_CHECKS, deadline=None)
+@settings(max_examples=rounds(1), phases=PHASES, suppress_health_check=ALL_CHECKS, deadline=None)
 def test_every_operation_answers_an_administrator_as_it_is_described(
     case: Case, door: Door, administrator: dict[str, str]
 ) -> None:
@@ -134,8 +141,9 @@ def analyst(door: Door) -> dict[str, str]:
     return {"Authorization": f"Bearer {a_person(door.server, TENANT, 'analyst').enter()}"}
 
 
+@pytest.mark.long
 @schema.parametrize()
-@settings(max_examples=rounds(1), suppress_health_check=ALL_CHECKS, deadline=None)
+@settings(max_examples=rounds(1), phases=PHASES, suppress_health_check=ALL_CHECKS, deadline=None)
 def test_every_operation_answers_an_analyst_as_it_is_described(
     case: Case, door: Door, analyst: dict[str, str]
 ) -> None:

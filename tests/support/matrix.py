@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.app import openapi
 from bursar.identity.permissions import OF_PLATFORM, OF_TENANTS, Permission
+from tests.support.api_document import api_document
 from tests.support.operations import OPERATIONS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DECLARED = {
     f"{method.upper()} {path}": operation["x-permission"]
-    for path, item in openapi.document()["paths"].items()
+    for path, item in api_document()["paths"].items()
     for method, operation in item.items()
 }
 EXPECTED = {operation: asked for asked, several in OPERATIONS.items() for operation in several}
