@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bursar import clock
+from bursar.identity.keys import KeyTerms, hash_key, new_key
+
 if TYPE_CHECKING:
     import httpx
 
@@ -21,6 +24,13 @@ def keys_of(server: RunningServer, tenant_id: str) -> dict[str, str]:
         return str(server.client.post("/api/v1/keys", json=body).raise_for_status().json()["key"])
 
     return {scope: key(scope) for scope in SCOPES}
+
+
+def unasked_key(server: RunningServer, tenant_id: str, scope: str) -> str:
+    """A key of a tenant that nobody asked for, so that the tenant's audit log says nothing of it."""
+    issued = new_key(KeyTerms(tenant_id, scope, frozenset({scope})), clock.now())
+    server.platform.identity.add_key(issued.key, hash_key(issued.secret))
+    return issued.secret
 
 
 def ask(

@@ -15,6 +15,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     ),
     "audit:read": (
         "GET /api/v1/audit",
+        "GET /api/v1/audit/export",
         "GET /api/v1/audit/verify",
     ),
     "billing:read": (

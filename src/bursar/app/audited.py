@@ -20,6 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from bursar.app.addresses import client_address
 from bursar.app.audited_acts import ACTS, OPEN_ACTS, Act, OpenAct
+from bursar.app.audited_owner import owner_of
 from bursar.app.audited_ways_in import Knock, WaysIn
 from bursar.app.problems import problem_response
 from bursar.errors import BursarError, NotFound, Unavailable
@@ -27,7 +28,6 @@ from bursar.identity.audit.deed import Deed, Origin, Outcome, actor_of
 from bursar.identity.audit.entry import PLATFORM
 from bursar.identity.audit.noting import Note, open_note
 from bursar.identity.audit.showing import showable
-from bursar.identity.permissions import OF_PLATFORM, Permission
 from bursar.usage.output_format import asks_for_file
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Announced:
     note: Note
 
 
-async def announce(request: Request, caller: Caller, permission: Permission) -> None:
+async def announce(request: Request, caller: Caller) -> None:
     """Write down that the caller is about to do this, if it is an act; once per request.
 
     Raises:
@@ -92,8 +92,15 @@ async def announce(request: Request, caller: Caller, permission: Permission) -> 
         target=_target_of(act, scope["path_params"]),
         asked=showable(asked) or None,
     )
-    owner = _owner_of(request, caller, permission)
-    number = await run_in_threadpool(audit.record, owner, deed)
+    owner = await owner_of(request, caller, act)
+    try:
+        number = await run_in_threadpool(audit.record, owner, deed)
+    except NotFound:
+        if not caller.is_operator:
+            raise
+        # There is no tenant of the name that the operator gave: the endpoint will say so.
+        owner = PLATFORM
+        number = await run_in_threadpool(audit.record, owner, deed)
     scope[ANNOUNCED_MARK] = Announced(act, owner, deed, number, scope[NOTE_MARK])
 
 
@@ -310,13 +317,6 @@ def _kept(act: Act, fields: dict[str, Any]) -> dict[str, Any]:
 def _target_of(act: Act, fields: dict[str, Any]) -> str | None:
     target = fields.get(act.target) if act.target else None
     return str(showable(str(target))) if target is not None else None
-
-
-def _owner_of(request: Request, caller: Caller, permission: Permission) -> str:
-    """Whose chain an act belongs to: what the operator does to no named tenant is the platform's."""
-    if permission in OF_PLATFORM or (caller.is_operator and "tenant_id" not in request.query_params):
-        return PLATFORM
-    return caller.tenant_id
 
 
 def _origin_of(scope: Scope) -> Origin:

@@ -8,6 +8,19 @@ in `audited.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class NamedIn(Enum):
+    """Where the operator names the tenant that an act is about; into its chain the entries go."""
+
+    QUERY = auto()
+    """In the query string: any endpoint takes it there. Whoever names none does it to the platform."""
+    BODY = auto()
+    """In the body's `tenant_id`, or in the query string."""
+    PATH = auto()
+    NOWHERE = auto()
+    """It is about all tenants, or the tenant's chain doesn't outlive it, or isn't there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,8 @@ class Act:
     """Whether it goes out as it is made: then it is concluded at its end, and nothing of it is held back."""
     only_as_file: bool = False
     """Whether it is an act only where a file is asked for (`usage/output_format.py`), else a question."""
+    tenant_in: NamedIn = NamedIn.QUERY
+    """Only the operator may name another tenant than the own: whatever others do is in their own chain."""
 
 
 _ABOUT_USAGE = frozenset({"applied", "dry_run", "format", "from", "to", "run", "id", "state", "count"})
@@ -33,6 +48,8 @@ _DOWNLOAD = Act(
     "export.download", keeps=_ABOUT_USAGE | {"window", "limit"}, is_streamed=True, only_as_file=True
 )
 """Of single events as a file: the same as an export."""
+_ABOUT_LOG = frozenset({"act", "outcome", "from", "to", "tenant_id"})
+"""Of what was taken out of the audit log which entries; whose is a text that may name a person."""
 _ABOUT_RUN = frozenset({"id", "job_id", "tenant_id", "state"})
 """Of jobs no parameters: some of them name people."""
 _ABOUT_ALLOCATION = frozenset({"id", "kind", "valid_from", "cost_centre"})
@@ -43,14 +60,14 @@ _ABOUT_CREDENTIAL = frozenset({"id", "tenant_id", "provider", "name", "masked", 
 """Of credentials nothing under a name of the client's own: it may be the secret, misspelt."""
 
 ACTS: dict[str, Act] = {
-    "create_tenant": Act("tenant.create", "id"),
-    "change_tenant": Act("tenant.change", "tenant_id"),
-    "delete_tenant": Act("tenant.delete", "tenant_id"),
+    "create_tenant": Act("tenant.create", "id", tenant_in=NamedIn.NOWHERE),
+    "change_tenant": Act("tenant.change", "tenant_id", tenant_in=NamedIn.PATH),
+    "delete_tenant": Act("tenant.delete", "tenant_id", tenant_in=NamedIn.NOWHERE),
     "change_settings": Act("tenant.change", "tenant_id"),
-    "create_project": Act("project.create", "id"),
+    "create_project": Act("project.create", "id", tenant_in=NamedIn.BODY),
     "change_project": Act("project.change", "project_id"),
     "delete_project": Act("project.delete", "project_id"),
-    "create_key": Act("key.create", "id"),
+    "create_key": Act("key.create", "id", tenant_in=NamedIn.BODY),
     "revoke_key": Act("key.revoke", "key_id"),
     "rotate_key": Act("key.rotate", "key_id"),
     "create_role": Act("role.create", "name"),
@@ -68,10 +85,10 @@ ACTS: dict[str, Act] = {
     "create_token": Act("token.create", "id"),
     "change_token": Act("token.change", "token_id"),
     "remove_token": Act("token.remove", "token_id"),
-    "create_credential": Act("credential.create", "id", _ABOUT_CREDENTIAL),
+    "create_credential": Act("credential.create", "id", _ABOUT_CREDENTIAL, tenant_in=NamedIn.BODY),
     "replace_credential_secret": Act("credential.replace", "credential_id", _ABOUT_CREDENTIAL),
     "revoke_credential": Act("credential.revoke", "credential_id"),
-    "rotate_secrets": Act("secrets.rotate"),
+    "rotate_secrets": Act("secrets.rotate", tenant_in=NamedIn.NOWHERE),
     "add_override": Act("price.override.add", "id"),
     "withdraw_override": Act("price.override.withdraw", "override_id"),
     "add_alias": Act("price.alias.add", "id"),
@@ -79,7 +96,7 @@ ACTS: dict[str, Act] = {
     "put_billing_settings": Act("billing.settings.change"),
     "enter_exchange_rates": Act("rate.add"),
     "withdraw_exchange_rate": Act("rate.withdraw", "rate_id"),
-    "update_prices": Act("book.update", "id"),
+    "update_prices": Act("book.update", "id", tenant_in=NamedIn.NOWHERE),
     "trigger_job": Act("job.trigger", "job_id", _ABOUT_RUN),
     "cancel_run": Act("job.cancel", "run_id", _ABOUT_RUN),
     "put_limit": Act("limit.set", "use"),
@@ -88,29 +105,30 @@ ACTS: dict[str, Act] = {
     "remove_quota": Act("quota.remove", "measure"),
     "put_privacy": Act("privacy.change"),
     "put_retention": Act("retention.change"),
-    "register_service": Act("service.register", "service_type"),
-    "change_service": Act("service.change", "service_type"),
+    "register_service": Act("service.register", "service_type", tenant_in=NamedIn.BODY),
+    "change_service": Act("service.change", "service_type", tenant_in=NamedIn.BODY),
     "retire_service": Act("service.retire", "service_type"),
-    "add_billing_rule": Act("rule.add", "id"),
+    "add_billing_rule": Act("rule.add", "id", tenant_in=NamedIn.BODY),
     "withdraw_billing_rule": Act("rule.withdraw", "rule_id"),
     "record_allocation": Act("allocation.record", "id", _ABOUT_ALLOCATION),
     "withdraw_allocation": Act("allocation.withdraw", "allocation_id", _ABOUT_ALLOCATION),
     "finalise_month": Act("month.finalise", "month"),
     "add_seats": Act("seats.add", "id"),
     "end_seats": Act("seats.end", "plan_id"),
-    "stop": Act("server.stop"),
-    "rebuild": Act("ledger.rebuild"),
+    "stop": Act("server.stop", tenant_in=NamedIn.NOWHERE),
+    "rebuild": Act("ledger.rebuild", tenant_in=NamedIn.NOWHERE),
     "export": Act("export.download", keeps=_ABOUT_USAGE, is_streamed=True),
+    "export_audit": Act("audit.export", keeps=_ABOUT_LOG, is_streamed=True),
     "list_events": _DOWNLOAD,
     "list_usage": _DOWNLOAD,
     "show_event": _DOWNLOAD,
     "correct_events": Act("event.correct", keeps=_ABOUT_USAGE),
     "correct_event": Act("event.correct", keeps=_ABOUT_USAGE),
-    "void_events": Act("event.void", keeps=_ABOUT_USAGE),
+    "void_events": Act("event.void", keeps=_ABOUT_USAGE, tenant_in=NamedIn.BODY),
     "erase_person": Act("erasure.request", keeps=_ABOUT_USAGE),
     "reset_usage": Act("usage.reset", keeps=_ABOUT_USAGE),
-    "reprice_events": Act("usage.reprice", keeps=_ABOUT_USAGE),
-    "replay_quarantine": Act("quarantine.replay", keeps=_ABOUT_USAGE),
+    "reprice_events": Act("usage.reprice", keeps=_ABOUT_USAGE, tenant_in=NamedIn.BODY),
+    "replay_quarantine": Act("quarantine.replay", keeps=_ABOUT_USAGE, tenant_in=NamedIn.BODY),
 }
 """Acts by the name of their operation."""
 

@@ -283,7 +283,9 @@ def require(permission: Permission, *, in_projects: bool = False) -> Callable[..
         else:
             found.require(permission)
         acting = await doorkeeper.act_for(found, named)
-        await announce(request, acting, permission)
+        if named is not None:
+            acting = replace(acting, has_named=True)
+        await announce(request, acting)
         return acting
 
     return caller

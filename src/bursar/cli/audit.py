@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +12,7 @@ from bursar.cli.failures import ExitCode
 from bursar.cli.options import examples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from bursar_client import BursarClient
+    from collections.abc import Mapping
 
 HELP = "Audit log: list, verify, export."
 PATH = "/api/v1/audit"
@@ -122,24 +120,15 @@ def export(
     until: Until = None,
     ledger: options.Ledger,
 ) -> None:
-    """Write all entries as lines of JSON, the latest first."""
+    """Write all entries as lines of JSON, the latest first; that it was done is an entry, too."""
     from bursar.cli.connection import open_ledger
 
-    asked = {"act": act, "from": since, "to": until, "limit": PAGE}
+    asked = {"act": act, "from": since, "to": until}
     params = {**ledger.params, **{name: value for name, value in asked.items() if value is not None}}
-    with open_ledger(ledger) as client:
-        for entry in _walk(client, params):
-            print(json.dumps(entry, ensure_ascii=False))
-
-
-def _walk(client: BursarClient, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every entry, page after page."""
-    while True:
-        page = client.request("GET", PATH, params=params)
-        yield from page["items"]
-        if not page["next_cursor"]:
-            return
-        params["cursor"] = page["next_cursor"]
+    with open_ledger(ledger) as client, client.download(f"{PATH}/export", params=params) as answer:
+        for block in answer.iter_bytes():
+            sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:

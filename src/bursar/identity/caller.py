@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bursar.errors import Forbidden, MissingScope, TenantMismatch, TenantSuspended, WrongNetwork
+from bursar.errors import (
+    Forbidden,
+    Invalid,
+    MissingScope,
+    Reason,
+    TenantMismatch,
+    TenantSuspended,
+    WrongNetwork,
+)
 from bursar.identity.networks import is_within
 from bursar.identity.permissions import OF_PLATFORM
 
@@ -44,6 +52,8 @@ class Caller:
     """Those that its key counts from; anywhere where there are none."""
     is_person: bool = False
     """Somebody who has logged in: roles say what they may do."""
+    has_named: bool = False
+    """The query string says for which tenant it acts."""
 
     def may(self, permission: Permission) -> bool:
         """Whether this caller may do it in all of its tenant."""
@@ -112,12 +122,16 @@ class Caller:
 
         Raises:
             TenantMismatch: it names another tenant and the caller is no operator.
+            Invalid: the query string has named one, and now it is another: an act must hit none by mistake.
         """
         if named is None or named == self.tenant_id:
             return self.tenant_id
-        if self.is_operator:
-            return named
-        raise TenantMismatch
+        if not self.is_operator:
+            raise TenantMismatch
+        if self.has_named:
+            text = "The query string and the body name different tenants."
+            raise Invalid(text, reasons=(Reason("tenant_id", "conflicting_parameters", text),))
+        return named
 
 
 CallerDependency: TypeAlias = Any

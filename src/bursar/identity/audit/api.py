@@ -1,28 +1,35 @@
-"""The audit log over HTTP: `/api/v1/audit` lists it, `/api/v1/audit/verify` says whether it is whole.
+"""The audit log over HTTP: `/api/v1/audit` lists it, `…/export` sends all, `…/verify` says if it is whole.
 
 A tenant sees its own chain; the operator who names no tenant sees the platform's, and verifies all. There
-is no way to add, change or remove an entry here.
+is no way to add, change or remove an entry here. Looking at it is a question; taking it out is an act.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from bursar.errors import Invalid, Reason
 from bursar.identity.audit.deed import Outcome
 from bursar.identity.audit.entry import PLATFORM, Entry
 from bursar.identity.audit.log import AuditLog
+from bursar.identity.audit.noting import note_progress
 from bursar.identity.audit.store import AuditAsk
 from bursar.identity.audit.verify import ChainReport
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, decode_cursor, encode_cursor
 from bursar.identity.permissions import Permission
 
+NDJSON = "application/x-ndjson"
+ENTRIES_AT_ONCE = PAGE_LIMIT
+"""Read for an export at once."""
 _NUMBER_LIMIT = 2**63
 
 
@@ -155,6 +162,7 @@ def make_router(audit: AuditLog, caller: Callable[[Permission], Callable[..., An
     router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
     reader: CallerDependency = Depends(caller(Permission.AUDIT_READ))
     _add_list(router, audit, reader)
+    _add_export(router, audit, reader)
     _add_verify(router, audit, reader)
     return router
 
@@ -175,22 +183,60 @@ def _add_list(router: APIRouter, audit: AuditLog, reader: CallerDependency) -> N
         The operator who names no tenant sees the platform's: what concerns all, and what operators did
         without naming a tenant.
         """
-        ask = AuditAsk(
-            _owner(request, caller) or PLATFORM,
-            limit,
-            filters.act,
-            filters.outcome,
-            filters.actor_id,
-            filters.since,
-            filters.until,
-            None if cursor is None else _read_number(cursor),
-        )
+        before = None if cursor is None else _read_number(cursor)
+        owner = _owner(request, caller) or PLATFORM
+        ask = replace(filters, owner=owner, limit=limit, before_number=before)
         found = audit.entries(ask)
         shown, has_more = found[:limit], len(found) > limit
         return AuditList(
             items=[AuditEntryOut.of(one, to_operator=caller.is_operator) for one in shown],
             next_cursor=encode_cursor(str(shown[-1].words.number).encode()) if has_more else None,
         )
+
+
+def _add_export(router: APIRouter, audit: AuditLog, reader: CallerDependency) -> None:
+    @router.get(
+        "/export",
+        response_class=StreamingResponse,
+        responses={200: {"description": "A line of JSON for each entry", "content": {NDJSON: {}}}},
+    )
+    def export_audit(
+        request: Request, filters: Annotated[AuditAsk, Depends(_filters)], caller: Caller = reader
+    ) -> StreamingResponse:
+        """Send all entries that are asked for as lines of JSON, the latest first.
+
+        Unlike a look at the list this is an act: who took out what is in the log, and in the file.
+        """
+        ask = replace(filters, owner=_owner(request, caller) or PLATFORM, limit=ENTRIES_AT_ONCE)
+        export = _Export(audit, ask, to_operator=caller.is_operator)
+        note_progress(lambda: {"rows": export.rows})
+        named = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
+        return StreamingResponse(export.lines(audit.entries(ask)), headers=named, media_type=NDJSON)
+
+
+class _Export:
+    """One export under way: page after page, so that a slow reader holds nothing in between."""
+
+    def __init__(self, audit: AuditLog, ask: AuditAsk, *, to_operator: bool) -> None:
+        self._audit = audit
+        self._ask = ask
+        self._to_operator = to_operator
+        self.rows = 0
+        """How many entries went out."""
+
+    def lines(self, found: Sequence[Entry]) -> Iterator[str]:
+        """The pages as lines; the first one is read already, so that a refusal has words."""
+        while True:
+            shown = found[: self._ask.limit]
+            self.rows += len(shown)
+            yield "".join(self._line(one) for one in shown)
+            if len(found) == len(shown):
+                return
+            found = self._audit.entries(replace(self._ask, before_number=shown[-1].words.number))
+
+    def _line(self, entry: Entry) -> str:
+        shown = AuditEntryOut.of(entry, to_operator=self._to_operator)
+        return json.dumps(shown.model_dump(mode="json"), ensure_ascii=False) + "\n"
 
 
 def _add_verify(router: APIRouter, audit: AuditLog, reader: CallerDependency) -> None:
