@@ -71,10 +71,25 @@ def test_what_commands_did_is_listed_the_latest_first(data: Path) -> None:
     assert bursar("audit", "list", "--data", data, "--act", "none").out == "There is no such entry.\n"
 
 
+def test_no_id_that_somebody_asked_for_steers_the_terminal_of_who_reads(data: Path) -> None:
+    steering = "\x1b]0;owned\x07\x9b2J\u202e\r"
+    assert bursar("keys", "revoke", steering, "--data", data).code == 1
+    shown = bursar("audit", "list", "--data", data, "--act", "key.revoke")
+    assert not set(steering) - set("]0;owned2J") & set(shown.out)
+    assert r"\x1b]0;owned\x07\x9b2J\u202e\r" in shown.out
+
+
 def test_an_export_has_every_entry_as_a_line(data: Path) -> None:
     lines = bursar("audit", "export", "--data", data).out.splitlines()
     assert [json.loads(line)["number"] for line in lines] == [*range(len(lines), 0, -1)]
     assert all(any(f'"label": "{label}"' in line for line in lines) for label in ("one", "two"))
+    assert [(one["act"], one["outcome"]) for one in acts_of(data, "audit.")] == [
+        ("audit.export", "begun"),
+        ("audit.export", "done"),
+    ]
+    assert bursar("audit", "export", "--data", data, "--act", "none").out == ""
+    refused = bursar("audit", "export", "--data", data, "--from", "today")
+    assert (refused.code, refused.out) == (1, "")
 
 
 def test_verifying_says_that_all_is_whole_and_exits_with_3_when_it_isnt(data: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for tabs and line breaks, and those that turn the direction of what follows."""
 WIDTH_WITHOUT_TERMINAL = 200
 """A pipe has no width; wide enough that no table of ours is folded."""
 
@@ -121,4 +124,12 @@ def _shown(cell: Any) -> str:  # noqa: ANN401 -- whatever JSON holds
         return "yes" if cell else "no"
     if isinstance(cell, list | tuple):
         return ", ".join(_shown(one) for one in cast("Sequence[object]", cell))
-    return str(cell)
+    return plain(str(cell))
+
+
+def plain(text: str) -> str:
+    """A text that does nothing but stand there: what would steer a terminal is spelled out.
+
+    Ids, names and models come from whoever may send something, and are read by an operator.
+    """
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
