@@ -11,6 +11,7 @@ from bursar import clock
 from bursar.identity.roles import RoleBinding
 from bursar.identity.sign_on.provider import RENEWED_AFTER_SECONDS
 from bursar.identity.users.user import UserChange, UserState
+from tests.support import openid_provider
 from tests.support.openid_provider import (
     CALLBACK,
     CLIENT_ID,
@@ -25,28 +26,13 @@ from tests.support.people import a_person, a_user
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import httpx
 
     from tests.support.serving import RunningServer
 
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, OpenIdProvider]]:
-    with signing_on(tmp_path_factory.mktemp("data")) as both:
-        yield both
-
-
-@pytest.fixture
-def server(both: tuple[RunningServer, OpenIdProvider]) -> RunningServer:
-    return both[0]
-
-
-@pytest.fixture
-def provider(both: tuple[RunningServer, OpenIdProvider]) -> OpenIdProvider:
-    return both[1]
+both, server, provider = openid_provider.both, openid_provider.server, openid_provider.provider
 
 
 def roles_of(server: RunningServer, user_id: str) -> set[tuple[str, str | None, str]]:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from bursar import clock
+from tests.support import openid_provider
 from tests.support.openid_provider import (
     ADA,
     CALLBACK,
@@ -24,29 +25,13 @@ from tests.support.openid_provider import (
     Browser,
     OpenIdProvider,
     make_key,
-    signing_on,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.serving import RunningServer
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, OpenIdProvider]]:
-    with signing_on(tmp_path_factory.mktemp("data")) as both:
-        yield both
-
-
-@pytest.fixture
-def server(both: tuple[RunningServer, OpenIdProvider]) -> RunningServer:
-    return both[0]
-
-
-@pytest.fixture
-def provider(both: tuple[RunningServer, OpenIdProvider]) -> OpenIdProvider:
-    return both[1]
+both, server, provider = openid_provider.both, openid_provider.server, openid_provider.provider
 
 
 def assert_failed(answer: httpx.Response, why: str = "") -> None:

@@ -27,7 +27,7 @@ from tests.support.patience import DEADLINE_SECONDS
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from tests.support.serving import RunningServer
 
@@ -147,6 +147,25 @@ def signing_on(
             server.client.post("/api/v1/tenants", json={"id": "acme"})
             server.client.post("/api/v1/projects?tenant_id=acme", json={"id": "shop", "name": "Shop"})
             yield server, provider
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, OpenIdProvider]]:
+    """A server and a provider for all tests of a module, which names this fixture and the two below."""
+    with signing_on(tmp_path_factory.mktemp("data")) as both:
+        yield both
+
+
+@pytest.fixture
+def server(both: tuple[RunningServer, OpenIdProvider]) -> RunningServer:
+    """The server whose people log in at the provider."""
+    return both[0]
+
+
+@pytest.fixture
+def provider(both: tuple[RunningServer, OpenIdProvider]) -> OpenIdProvider:
+    """The provider that they log in at."""
+    return both[1]
 
 
 def someone(name: str, *groups: str, **claims: object) -> dict[str, dict[str, Any]]:
