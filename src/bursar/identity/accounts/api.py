@@ -15,19 +15,18 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from bursar.errors import Invalid
-from bursar.identity.api import RetryKey
+from bursar.identity.api import Asked, RetryKey, shown
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut, Strict
 from bursar.identity.caller import Caller, CallerDependency
-from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
 from bursar.identity.roles import ROLE_NAME
-from bursar.identity.users.api import Cursor, Reception, UserId
+from bursar.identity.users.api import Reception, UserId
 from bursar.identity.users.bodies import ROLES_LIMIT, Email, HandedLinkOut, Typed, UserName
 from bursar.identity.users.enrolment import RoleAsk, UserAsk
 from bursar.identity.users.user import UserChange, UserState, normal_email
@@ -133,17 +132,11 @@ def _add_reading(router: APIRouter, reception: Reception, reader: CallerDependen
     enrolment = reception.enrolment
 
     @router.get("")
-    def list_accounts(
-        caller: Caller = reader,
-        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
-        cursor: Cursor = None,
-    ) -> ListOut[AccountOut]:
+    def list_accounts(asked: Asked, caller: Caller = reader) -> ListOut[AccountOut]:
         """The tenant's users in order of creation, as `/api/v1/users` lists them, in ReskPoints' words."""
-        ask = PageAsk(limit, read_cursor(cursor) if cursor else None)
-        page = enrolment.users.users(caller.tenant_id, ask)
+        page = enrolment.users.users(caller.tenant_id, asked)
         bindings = enrolment.roles.bindings(caller.tenant_id)
-        items = [AccountOut.of(user, bindings) for user in page.items]
-        return ListOut(items=items, next_cursor=write_cursor(page.next) if page.next else None)
+        return shown(page, lambda user: AccountOut.of(user, bindings))
 
     @router.get("/{user_id}")
     def get_account(user_id: UserId, caller: Caller = reader) -> AccountOut:

@@ -11,15 +11,14 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, Field
 
 from bursar import clock, ids
-from bursar.identity.api import RetryKey
+from bursar.identity.api import Asked, RetryKey, shown
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut, Strict
 from bursar.identity.caller import Caller, CallerDependency
-from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
 from bursar.identity.retries import id_under, make_once, refuse_other
 from bursar.identity.tokens.register import TOKENS_LIMIT, TokenRegister
@@ -41,7 +40,6 @@ Label = Annotated[
     Field(min_length=1, max_length=LABEL_LIMIT, pattern=LABEL_PATTERN, examples=["Production app"]),
 ]
 TokenId = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9_]+$")]
-Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
 
 
 class TokenIn(Strict):
@@ -167,15 +165,9 @@ def _add_reading(router: APIRouter, register: TokenRegister, reader: CallerDepen
     store = register.store
 
     @router.get("")
-    def list_tokens(
-        caller: Caller = reader,
-        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
-        cursor: Cursor = None,
-    ) -> ListOut[TokenOut]:
+    def list_tokens(asked: Asked, caller: Caller = reader) -> ListOut[TokenOut]:
         """The tenant's tracking tokens in order of creation, masked."""
-        page = store.tokens(caller.tenant_id, PageAsk(limit, read_cursor(cursor) if cursor else None))
-        items = [TokenOut.of(token) for token in page.items]
-        return ListOut(items=items, next_cursor=write_cursor(page.next) if page.next else None)
+        return shown(store.tokens(caller.tenant_id, asked), TokenOut.of)
 
     @router.get("/{token_id}")
     def get_token(token_id: TokenId, caller: Caller = reader) -> WholeTokenOut:

@@ -12,15 +12,14 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 
 from bursar import clock
-from bursar.identity.api import RetryKey
+from bursar.identity.api import Asked, RetryKey, shown
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.charged import ChargesToday, charges_seen_by, nothing_is_charged
-from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN
 from bursar.identity.users.bodies import (
@@ -37,7 +36,6 @@ from bursar.identity.users.bodies import (
 from bursar.identity.users.enrolment import Enrolment
 
 UserId = Annotated[str, Path(pattern=ID_PATTERN)]
-Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +67,12 @@ def _add_reading(router: APIRouter, reception: Reception, reader: CallerDependen
     enrolment = reception.enrolment
 
     @router.get("")
-    def list_users(
-        caller: Caller = reader,
-        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
-        cursor: Cursor = None,
-    ) -> ListOut[ChargedMemberOut]:
+    def list_users(asked: Asked, caller: Caller = reader) -> ListOut[ChargedMemberOut]:
         """The tenant's users in order of creation, with their roles, and who owns and bears each today."""
-        ask = PageAsk(limit, read_cursor(cursor) if cursor else None)
-        page = enrolment.users.users(caller.tenant_id, ask)
+        page = enrolment.users.users(caller.tenant_id, asked)
         bindings = enrolment.roles.bindings(caller.tenant_id)
         charge_of = charges_seen_by(caller, "user", reception.charges)
-        items = [ChargedMemberOut.charged(user, bindings, charge_of(user.id)) for user in page.items]
-        return ListOut(items=items, next_cursor=write_cursor(page.next) if page.next else None)
+        return shown(page, lambda user: ChargedMemberOut.charged(user, bindings, charge_of(user.id)))
 
     @router.get("/{user_id}")
     def get_user(user_id: UserId, caller: Caller = reader) -> ChargedMemberOut:
