@@ -13,17 +13,18 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock, ids
 from bursar.billing.seats.plan import FIRST_DAY, LAST_DAY, SEATS_LIMIT, SeatPlan, refuse_unfit
 from bursar.billing.seats.recording import SeatRecorder
 from bursar.described import describe_fields
+from bursar.identity.api import Asked
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import PLAIN_TEXT, Strict
 from bursar.identity.caller import Caller, CallerDependency
-from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
+from bursar.identity.page import write_cursor
 from bursar.identity.permissions import Permission
 from bursar.money import format_decimal
 
@@ -154,13 +155,9 @@ def _add_reading(
     store = recorder.store
 
     @router.get("")
-    def list_seats(
-        caller: Caller = reader,
-        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
-        cursor: Annotated[str | None, Query(max_length=400)] = None,
-    ) -> SeatPlansOut:
+    def list_seats(asked: Asked, caller: Caller = reader) -> SeatPlansOut:
         """The tenant's seat plans."""
-        page = store.plans(caller.tenant_id, PageAsk(limit, read_cursor(cursor) if cursor else None))
+        page = store.plans(caller.tenant_id, asked)
         return SeatPlansOut(
             items=[SeatPlanOut.of(plan) for plan in page.items],
             next_cursor=write_cursor(page.next) if page.next else None,

@@ -16,10 +16,11 @@ import structlog
 from fastapi import APIRouter, Depends, Path, Query
 
 from bursar import clock, ids
+from bursar.identity.api import Asked
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import Moment
 from bursar.identity.caller import Caller, CallerDependency
-from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, PageAsk, read_cursor, write_cursor
+from bursar.identity.page import write_cursor
 from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN
 from bursar.usage.allocations.allocation import SUBJECT_LIMIT, AllocationFilter, Author, Bearer, refuse_unfit
@@ -97,14 +98,10 @@ def _add_reading(router: APIRouter, register: ClaimRegister, reader: CallerDepen
 
     @router.get("")
     def list_allocations(
-        which: Annotated[AllocationFilter, Depends(_which)],
-        caller: Caller = reader,
-        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT)] = PAGE_DEFAULT,
-        cursor: Annotated[str | None, Query(max_length=400)] = None,
+        which: Annotated[AllocationFilter, Depends(_which)], asked: Asked, caller: Caller = reader
     ) -> AllocationsOut:
         """The tenant's allocations, those that are believed unless others are asked for."""
-        ask = PageAsk(limit, read_cursor(cursor) if cursor else None)
-        page = store.allocations(caller.tenant_id, which, ask)
+        page = store.allocations(caller.tenant_id, which, asked)
         return AllocationsOut(
             items=[AllocationOut.of(one) for one in page.items],
             next_cursor=write_cursor(page.next) if page.next else None,
