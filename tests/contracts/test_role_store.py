@@ -141,6 +141,17 @@ def test_bindings_come_back_in_the_order_in_which_they_were_given(store: Identit
     assert store.bindings("rival") == ()
 
 
+def test_bindings_are_those_of_the_people_who_are_named_and_of_their_tenant(store: IdentityStore) -> None:
+    later = replace(a_binding("analyst", "search"), granted_at=NOON + SECOND)
+    other = replace(a_binding("owner", user_id="usr_2"), granted_at=NOON - SECOND)
+    for binding in (later, other, a_binding(), a_binding(tenant_id="rival")):
+        store.bind(binding)
+    assert store.bindings_of("acme", ["usr_1"]) == (a_binding(), later)
+    assert store.bindings_of("acme", ["usr_r", "usr_2", "nobody", "usr_1"]) == (other, a_binding(), later)
+    assert store.bindings_of("rival", ["usr_1", "usr_2"]) == ()
+    assert store.bindings_of("acme", []) == ()
+
+
 def test_a_role_given_twice_stays_as_it_was_given(store: IdentityStore) -> None:
     store.bind(a_binding())
     store.bind(replace(a_binding(), granted_by="key_2", granted_at=NOON + SECOND))

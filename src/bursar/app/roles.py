@@ -177,7 +177,7 @@ def _add_own(router: APIRouter, desk: _Desk) -> None:
             kind=key_kind if user is None else "user",
             id=caller.key_id,
             username=None if user is None else user.email,
-            roles=[] if user is None else roles_of(user, desk.store.bindings(user.tenant_id, user.id)),
+            roles=[] if user is None else roles_of(desk.store.bindings(user.tenant_id, user.id)),
             tenant_id=caller.tenant_id,
             is_operator=caller.is_operator,
             permissions=shown,

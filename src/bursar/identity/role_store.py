@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bursar.identity.page import Page, PageAsk
     from bursar.identity.roles import Granted, Role, RoleBinding
 
@@ -74,8 +76,12 @@ class RoleStore(Protocol):
         """Who has which role, in the order in which they were given; of one person if one is named."""
         ...
 
+    def bindings_of(self, tenant_id: str, user_ids: Collection[str]) -> tuple[RoleBinding, ...]:
+        """The same of these people of the tenant alone; of nobody if none is named."""
+        ...
+
     def page_of_bindings(self, tenant_id: str, ask: PageAsk, user_id: str | None = None) -> Page[RoleBinding]:
-        """The same, a page at a time."""
+        """Who has which role, a page at a time; of one person if one is named."""
         ...
 
     def granted(self, tenant_id: str, user_id: str) -> Granted:

@@ -29,6 +29,7 @@ from bursar.identity.roles import ROLE_NAME
 from bursar.identity.users.api import Reception, UserId
 from bursar.identity.users.bodies import ROLES_LIMIT, Email, HandedLinkOut, Typed, UserName
 from bursar.identity.users.enrolment import RoleAsk, UserAsk
+from bursar.identity.users.roster import read_members
 from bursar.identity.users.user import UserChange, UserState, normal_email
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class AccountOut(BaseModel):
 
     @classmethod
     def of(cls, user: User, bindings: Iterable[RoleBinding]) -> AccountOut:
-        """The user as they are shown; `bindings` may be of others too."""
+        """The user as they are shown; the bindings are theirs."""
         return cls(
             id=user.id,
             tenant_id=user.tenant_id,
@@ -108,7 +109,7 @@ class AccountOut(BaseModel):
             email=user.email,
             full_name=user.name,
             is_active=user.state is UserState.ACTIVE,
-            roles=[one.role for one in bindings if one.user_id == user.id and one.project_id is None],
+            roles=[one.role for one in bindings if one.project_id is None],
             created_at=user.created_at,
             last_login_at=user.last_login_at,
         )
@@ -134,9 +135,8 @@ def _add_reading(router: APIRouter, reception: Reception, reader: CallerDependen
     @router.get("")
     def list_accounts(asked: Asked, caller: Caller = reader) -> ListOut[AccountOut]:
         """The tenant's users in order of creation, as `/api/v1/users` lists them, in ReskPoints' words."""
-        page = enrolment.users.users(caller.tenant_id, asked)
-        bindings = enrolment.roles.bindings(caller.tenant_id)
-        return shown(page, lambda user: AccountOut.of(user, bindings))
+        page = read_members(enrolment.users, enrolment.roles, caller.tenant_id, asked)
+        return shown(page, lambda one: AccountOut.of(one.user, one.bindings))
 
     @router.get("/{user_id}")
     def get_account(user_id: UserId, caller: Caller = reader) -> AccountOut:

@@ -224,7 +224,7 @@ class MeOut(BaseModel):
             id=user.id,
             tenant_id=user.tenant_id,
             user=UserOut.of(user),
-            roles=roles_of(user, bindings),
+            roles=roles_of(bindings),
             permissions=sorted(caller.permissions),
             within=_within(caller),
             sessions=[SessionOut.of(session) for session in sessions],

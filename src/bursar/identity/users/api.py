@@ -34,6 +34,7 @@ from bursar.identity.users.bodies import (
     change_of,
 )
 from bursar.identity.users.enrolment import Enrolment
+from bursar.identity.users.roster import read_members
 
 UserId = Annotated[str, Path(pattern=ID_PATTERN)]
 
@@ -69,10 +70,11 @@ def _add_reading(router: APIRouter, reception: Reception, reader: CallerDependen
     @router.get("")
     def list_users(asked: Asked, caller: Caller = reader) -> ListOut[ChargedMemberOut]:
         """The tenant's users in order of creation, with their roles, and who owns and bears each today."""
-        page = enrolment.users.users(caller.tenant_id, asked)
-        bindings = enrolment.roles.bindings(caller.tenant_id)
+        page = read_members(enrolment.users, enrolment.roles, caller.tenant_id, asked)
         charge_of = charges_seen_by(caller, "user", reception.charges)
-        return shown(page, lambda user: ChargedMemberOut.charged(user, bindings, charge_of(user.id)))
+        return shown(
+            page, lambda one: ChargedMemberOut.charged(one.user, one.bindings, charge_of(one.user.id))
+        )
 
     @router.get("/{user_id}")
     def get_user(user_id: UserId, caller: Caller = reader) -> ChargedMemberOut:

@@ -113,8 +113,8 @@ class MemberOut(UserOut):
 
     @classmethod
     def with_roles(cls, user: User, bindings: Iterable[RoleBinding]) -> MemberOut:
-        """The user as they are shown to who manages users; `bindings` may be of others too."""
-        return cls(**UserOut.of(user).model_dump(), roles=roles_of(user, bindings))
+        """The user as they are shown to who manages users; the bindings are theirs."""
+        return cls(**UserOut.of(user).model_dump(), roles=roles_of(bindings))
 
 
 class ChargedMemberOut(ChargedOut, MemberOut):
@@ -158,11 +158,9 @@ class EndedSessionsOut(BaseModel):
     ended: int = Field(description="Sessions that counted until now.")
 
 
-def roles_of(user: User, bindings: Iterable[RoleBinding]) -> list[RoleOfUser]:
-    """The user's roles as they are shown, of bindings that may be of others too."""
-    return [
-        RoleOfUser(role=one.role, project_id=one.project_id) for one in bindings if one.user_id == user.id
-    ]
+def roles_of(bindings: Iterable[RoleBinding]) -> list[RoleOfUser]:
+    """A user's bindings as they are shown."""
+    return [RoleOfUser(role=one.role, project_id=one.project_id) for one in bindings]
 
 
 def change_of(body: UserPatch) -> UserChange:

@@ -21,6 +21,8 @@ from bursar.storage.relational.transactions import reading, refusing, writing
 from bursar.storage.relational.user_rows import WHOLE_TENANT, refuse_last_owner, refuse_unknown_user
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import ColumnElement, Connection, Engine, Row
 
     from bursar.identity.page import Page, PageAsk
@@ -81,8 +83,14 @@ class RelationalRoles:
 
     def bindings(self, tenant_id: str, user_id: str | None = None) -> tuple[RoleBinding, ...]:
         """See `RoleStore.bindings`."""
+        whose = () if user_id is None else (ROLE_BINDINGS.c.user_id == user_id,)
         with reading(self._engine) as connection:
-            return _bindings(connection, tenant_id, user_id)
+            return _bindings(connection, tenant_id, *whose)
+
+    def bindings_of(self, tenant_id: str, user_ids: Collection[str]) -> tuple[RoleBinding, ...]:
+        """See `RoleStore.bindings_of`."""
+        with reading(self._engine) as connection:
+            return _bindings(connection, tenant_id, ROLE_BINDINGS.c.user_id.in_(user_ids))
 
     def page_of_bindings(self, tenant_id: str, ask: PageAsk, user_id: str | None = None) -> Page[RoleBinding]:
         """See `RoleStore.page_of_bindings`."""
@@ -156,7 +164,7 @@ def refuse_unfit_binding(connection: Connection, tenant_id: str, role: str, proj
 
 def granted_to(connection: Connection, tenant_id: str, user_id: str) -> Granted:
     """What somebody may do by their roles, within a transaction."""
-    bindings = _bindings(connection, tenant_id, user_id)
+    bindings = _bindings(connection, tenant_id, ROLE_BINDINGS.c.user_id == user_id)
     return permissions_for(bindings, _roles(connection, tenant_id) if bindings else BUILT_IN)
 
 
@@ -176,11 +184,9 @@ def _role(connection: Connection, tenant_id: str, name: str, *, is_locked: bool 
     return _role_of(row)
 
 
-def _bindings(connection: Connection, tenant_id: str, user_id: str | None) -> tuple[RoleBinding, ...]:
+def _bindings(connection: Connection, tenant_id: str, *whose: ColumnElement[bool]) -> tuple[RoleBinding, ...]:
     columns = ROLE_BINDINGS.c
-    question = select(ROLE_BINDINGS).where(columns.tenant_id == tenant_id)
-    if user_id is not None:
-        question = question.where(columns.user_id == user_id)
+    question = select(ROLE_BINDINGS).where(columns.tenant_id == tenant_id, *whose)
     ordered = question.order_by(columns.granted_at, columns.user_id, columns.role, columns.project_id)
     return tuple(map(_binding_of, connection.execute(ordered)))
 
