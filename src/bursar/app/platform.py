@@ -44,9 +44,9 @@ from bursar.storage.duckdb.asking import DuckDBQuestions
 from bursar.storage.duckdb.lookups import stored_costs
 from bursar.storage.folder import DataFolder, FolderLock
 from bursar.storage.journal.writer import JournalWriter
+from bursar.storage.relational.allowances import OWN_LIMITS, RelationalAllowances
 from bursar.storage.relational.engine import StateEngine
 from bursar.storage.relational.identity import RelationalIdentityStore
-from bursar.storage.relational.own_limits import RelationalOwnLimits
 from bursar.storage.relational.snapshots import PriceSnapshotStore
 from bursar.storage.sealing import Seals
 from bursar.usage.checks import TimeRules
@@ -141,7 +141,7 @@ class Platform:
         self.sign_on = open_sign_on(self.settings, self.engine, self.logins, self.audit)
         self.changes = JournaledChanges(self.journal, self.applier)
         self.rebuilder = Rebuilder(self.stores, self.applier, self.settings.min_free_disk_bytes)
-        self.own_limits = OwnLimits(RelationalOwnLimits(self.engine), self.limits.replace_own)
+        self.own_limits = OwnLimits(RelationalAllowances(self.engine, OWN_LIMITS), self.limits.replace_own)
         self.quotas = open_quotas(self.engine, self.stores, self.journal, self.applier)
         of_tenants = OfTenants(self.registry, self.tokens, self.privacy)
         self.ingestor = Ingestor(self.journal, self.books, self.snapshots, of_tenants)

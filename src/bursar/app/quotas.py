@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.storage.duckdb.months import months_used
-from bursar.storage.relational.quotas import RelationalQuotas
+from bursar.storage.relational.allowances import KEPT_QUOTAS, RelationalAllowances
 from bursar.usage.applying import event_key
 from bursar.usage.quotas.gate import QuotaGate
 from bursar.usage.quotas.register import QuotaRegister
@@ -78,7 +78,7 @@ class Quotas:
         Raises:
             Unavailable: a store doesn't answer.
         """
-        await asyncio.to_thread(self.register.refresh)
+        await asyncio.to_thread(self.register.quotas.refresh)
         await asyncio.to_thread(self.register.look, now)
         await self.gate.renew()
 
@@ -91,4 +91,4 @@ def open_quotas(engine: StateEngine, stores: UsageStores, journal: JournalWriter
     """
     months = RecordedMonths(stores, journal, applier)
     gate = QuotaGate(months)
-    return Quotas(QuotaRegister(RelationalQuotas(engine), months, gate), gate)
+    return Quotas(QuotaRegister(RelationalAllowances(engine, KEPT_QUOTAS), months, gate), gate)

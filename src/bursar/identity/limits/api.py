@@ -17,12 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock
 from bursar.described import describe_fields
-from bursar.errors import NotFound
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import Strict
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.limits.bucket import Limit
-from bursar.identity.limits.own import OwnLimit, OwnLimits
+from bursar.identity.limits.own import OwnLimit, OwnLimits, no_own_limit
 from bursar.identity.limits.policy import Use
 from bursar.identity.permissions import Permission
 
@@ -106,18 +105,18 @@ def _add_changes(
     @router.delete("/{use}", status_code=HTTPStatus.NO_CONTENT)
     def remove_limit(use: Use, caller: Caller = operator) -> None:
         """Let the settings' limit hold again. Operator only."""
-        if not _note(own, caller.tenant_id, use):
-            message = f"The tenant has no limit of its own on '{use.value}'."
-            raise NotFound(message)
-        own.remove(caller.tenant_id, use)
+        before = _note(own, caller.tenant_id, use)
+        if before is None:
+            raise no_own_limit(use)
+        own.remove(before)
         log.info("a tenant's limit was removed", tenant=caller.tenant_id, by=caller.key_id, use=use.value)
 
 
-def _note(own: OwnLimits, tenant_id: str, use: Use) -> bool:
-    """Tell the audit log what was; whether there was anything."""
-    before = next((one.limit for one in own.of(tenant_id) if one.use is use), None)
-    note_before({"per_minute": before.per_minute, "burst": before.burst} if before else {})
-    return before is not None
+def _note(own: OwnLimits, tenant_id: str, use: Use) -> OwnLimit | None:
+    """Tell the audit log what was; answers it, None where there was nothing."""
+    before = own.on(tenant_id, use)
+    note_before({"per_minute": before.limit.per_minute, "burst": before.limit.burst} if before else {})
+    return before
 
 
 def _shown(use: Use, own: OwnLimit | None, default: Limit | None) -> LimitOut:

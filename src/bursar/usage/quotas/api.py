@@ -18,13 +18,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bursar import clock
 from bursar.described import describe_fields
-from bursar.errors import Invalid, NotFound, Reason
+from bursar.errors import Invalid, Reason
 from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import Strict
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.permissions import Permission
 from bursar.money import format_picos, parse_picos
-from bursar.usage.quotas.quota import Enforcement, KeptQuota, Measure, Month, MonthUse, Quota, month_of
+from bursar.usage.quotas.quota import (
+    Enforcement,
+    KeptQuota,
+    Measure,
+    Month,
+    MonthUse,
+    Quota,
+    month_of,
+    no_quota,
+)
 from bursar.usage.quotas.register import QuotaRegister
 
 PATH = "/api/v1/quotas"
@@ -145,7 +154,7 @@ def make_router(
     ) -> QuotasOut:
         """The tenant's quotas and how much of each is used in a month."""
         wanted = _month(month, now())
-        kept = register.quotas_of(caller.tenant_id)
+        kept = register.quotas.of(caller.tenant_id)
         use = register.use_of(caller.tenant_id, wanted) if kept else MonthUse()
         return QuotasOut(
             tenant_id=caller.tenant_id,
@@ -171,23 +180,22 @@ def _add_changes(
     @router.put("/{measure}")
     def put_quota(measure: Measure, body: QuotaIn, caller: Caller = operator) -> QuotaOut:
         """Set a tenant's quota on events or on cost. Operator only; it counts within 5 seconds everywhere."""
-        before = _of(register, caller.tenant_id, measure)
+        before = register.quotas.on(caller.tenant_id, measure)
         note_before(_told(before) if before else {})
         quota = _quota(caller.tenant_id, measure, body, currency_of)
         kept = KeptQuota(quota, now(), caller.key_id)
-        register.put(kept)
+        register.quotas.put(kept)
         log.info("a quota was set", tenant=caller.tenant_id, by=caller.key_id, measure=measure.value)
         return QuotaOut.of(kept, register.use_of(caller.tenant_id, month_of(clock.to_micros(now()))))
 
     @router.delete("/{measure}", status_code=HTTPStatus.NO_CONTENT)
     def remove_quota(measure: Measure, caller: Caller = operator) -> None:
         """Let a quota not hold any more. Operator only."""
-        before = _of(register, caller.tenant_id, measure)
+        before = register.quotas.on(caller.tenant_id, measure)
         if before is None:
-            message = f"The tenant has no quota on {measure.value}."
-            raise NotFound(message)
+            raise no_quota(measure)
         note_before(_told(before))
-        register.remove(caller.tenant_id, measure)
+        register.quotas.remove(before)
         log.info("a quota was removed", tenant=caller.tenant_id, by=caller.key_id, measure=measure.value)
 
 
@@ -212,10 +220,6 @@ def _month(name: str | None, now: datetime) -> Month:
     if name is None:
         return month_of(clock.to_micros(now))
     return month_of(clock.to_micros(datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)))
-
-
-def _of(register: QuotaRegister, tenant_id: str, measure: Measure) -> KeptQuota | None:
-    return next((one for one in register.quotas_of(tenant_id) if one.quota.measure is measure), None)
 
 
 def _told(kept: KeptQuota) -> dict[str, Any]:

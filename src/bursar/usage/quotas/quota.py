@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bursar import clock
 from bursar.clock import rfc3339
-from bursar.errors import QuotaExceeded, Reason
+from bursar.errors import NotFound, QuotaExceeded, Reason
 from bursar.money import format_picos
 
 if TYPE_CHECKING:
@@ -62,11 +62,26 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class KeptQuota:
-    """A quota with who set it and when."""
+    """A quota with who set it and when: an `Allowance`."""
 
     quota: Quota
     set_at: datetime
     set_by: str
+
+    @property
+    def tenant_id(self) -> str:
+        """See `Allowance.tenant_id`."""
+        return self.quota.tenant_id
+
+    @property
+    def subject(self) -> Measure:
+        """See `Allowance.subject`."""
+        return self.quota.measure
+
+
+def no_quota(measure: Measure) -> NotFound:
+    """The refusal to forget a quota that isn't there."""
+    return NotFound(f"The tenant has no quota on {measure.value}.")
 
 
 @dataclass(frozen=True, slots=True)

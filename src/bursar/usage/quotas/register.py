@@ -1,26 +1,23 @@
-"""Which quotas there are, in memory, and how far they are used: for the doors, for answers, for the log.
-
-A change in this process counts at once, one in another at its next `refresh`.
-"""
+"""Which quotas there are, and how far they are used: for the doors, for answers, for the log."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from bursar import clock
+from bursar.identity.allowances import Allowances
 from bursar.usage.quotas.quota import Exceeded, month_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from bursar.identity.allowances import AllowanceStore
     from bursar.usage.quotas.gate import QuotaGate
     from bursar.usage.quotas.quota import KeptQuota, Measure, Month, MonthUse
-    from bursar.usage.quotas.store import QuotaStore
 
 LOOK_EVERY_SECONDS = 30.0
 """How often it is looked which quotas were reached, for log and metrics: one query for all tenants."""
@@ -39,65 +36,27 @@ class CountsMonths(Protocol):
 class QuotaRegister:
     """Knows every tenant's quotas; safe to call from any thread."""
 
-    def __init__(self, store: QuotaStore, counts: CountsMonths, gate: QuotaGate) -> None:
+    def __init__(self, store: AllowanceStore[KeptQuota], counts: CountsMonths, gate: QuotaGate) -> None:
         """Read what `store` keeps, and tell the gate."""
-        self._store = store
         self._counts = counts
         self._gate = gate
-        self._lock = threading.Lock()
-        self._kept: Sequence[KeptQuota] = ()
         self._look_at = 0.0
         self._told: set[tuple[str, Measure, Month]] = set()
         self.standing: Mapping[str, int] = {"within": 0, "exceeded": 0}
         """How many quotas of all tenants have something left this month, and how many have not."""
-        self.refresh()
-
-    def quotas_of(self, tenant_id: str) -> list[KeptQuota]:
-        """The tenant's quotas."""
-        return [one for one in self._kept if one.quota.tenant_id == tenant_id]
+        self.quotas = Allowances(store, self._hear)
 
     def use_of(self, tenant_id: str, month: Month) -> MonthUse:
         """What is recorded of a tenant's month."""
         return self._counts.uses((tenant_id,), (month,))[tenant_id, month]
-
-    def put(self, kept: KeptQuota) -> None:
-        """Keep a quota and ask it from now on.
-
-        Raises:
-            NotFound: there is no such tenant.
-        """
-        self._store.put_quota(kept)
-        self.refresh()
-
-    def remove(self, tenant_id: str, measure: Measure) -> None:
-        """Forget a quota.
-
-        Raises:
-            NotFound: the tenant has none on this measure.
-        """
-        self._store.remove_quota(tenant_id, measure)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Learn what was changed, here or elsewhere.
-
-        Raises:
-            Unavailable: the store doesn't answer; what is known stays.
-        """
-        with self._lock:
-            kept = self._store.quotas()
-            if kept != self._kept:
-                self._kept = kept
-                self._gate.replace(one.quota for one in kept)
-                self._look_at = 0.0
 
     def look(self, now: datetime) -> None:
         """Log each quota once that was reached this month, if it is time to look."""
         if clock.monotonic() < self._look_at:
             return
         self._look_at = clock.monotonic() + LOOK_EVERY_SECONDS
-        kept, month = self._kept, month_of(clock.to_micros(now))
-        tenants = {one.quota.tenant_id for one in kept}
+        kept, month = self.quotas.known, month_of(clock.to_micros(now))
+        tenants = {one.tenant_id for one in kept}
         uses = self._counts.uses(tenants, (month,))
         standing = Counter({"within": 0, "exceeded": 0})
         for one in kept:
@@ -118,3 +77,7 @@ class QuotaRegister:
                 )
         self._told = {one for one in self._told if one[2] == month}
         self.standing = standing
+
+    def _hear(self, kept: Sequence[KeptQuota]) -> None:
+        self._gate.replace(one.quota for one in kept)
+        self._look_at = 0.0

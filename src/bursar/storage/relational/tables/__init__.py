@@ -9,6 +9,7 @@ from __future__ import annotations
 from bursar.storage.relational.tables import (
     agreements,
     allocations,
+    allowances,
     audit,
     billing,
     credentials,
@@ -16,7 +17,6 @@ from bursar.storage.relational.tables import (
     jobs,
     prices,
     privacy,
-    quotas,
     sign_on,
     users,
 )
@@ -26,6 +26,7 @@ __all__ = [
     "METADATA",
     "agreements",
     "allocations",
+    "allowances",
     "audit",
     "billing",
     "credentials",
@@ -33,7 +34,6 @@ __all__ = [
     "jobs",
     "prices",
     "privacy",
-    "quotas",
     "sign_on",
     "users",
 ]
