@@ -65,7 +65,7 @@ def add_alias(
     as_json: options.AsJson = False,
 ) -> None:
     """Say which model a name of your own stands for."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
 
     body: dict[str, Any] = {
         "alias": alias,
@@ -77,8 +77,7 @@ def add_alias(
         "valid_to": moment(valid_to),
         "note": note,
     }
-    with open_ledger(ledger) as client:
-        added = client.request("POST", PATH, body=body, params=ledger.params)
+    added = ask(ledger, "POST", PATH, body)
     print_one(f"{added['alias']} stands for {added['to_model']} ({added['id']}).", added, as_json=as_json)
 
 

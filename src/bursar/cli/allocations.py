@@ -72,7 +72,7 @@ def set_allocation(
     What isn't named stays as it is. One for the same day takes the other's place; both stay in the history.
     An API key's own allocation goes before its project's, and that before its user's.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json
 
     kind, subject = _one_of(project, user, api_key)
@@ -82,8 +82,7 @@ def set_allocation(
             body[name] = None if value == NOBODY else value
     if valid_from is not None:
         body["valid_from"] = _FIRST_DAY if valid_from == ALWAYS else valid_from
-    with open_ledger(ledger) as client:
-        made = client.request("POST", PATH, body=body, params=ledger.params)
+    made = ask(ledger, "POST", PATH, body)
     if as_json:
         print_json(made)
         return
@@ -151,11 +150,10 @@ def withdraw_allocation(
     as_json: options.AsJson = False,
 ) -> None:
     """Believe an allocation no more: what held before its day holds on. It stays in the history."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        withdrawn = client.request("DELETE", path_of(PATH, allocation_id), params=ledger.params)
+    withdrawn = ask(ledger, "DELETE", path_of(PATH, allocation_id))
     if as_json:
         print_json(withdrawn)
     else:

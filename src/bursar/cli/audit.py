@@ -83,11 +83,10 @@ def verify(
     Exits with 3 if something is wrong. Without --tenant the operator has every chain looked at. Keep what
     it prints elsewhere: only that finds a chain written anew by somebody who may change everything here.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json, print_table
 
-    with open_ledger(ledger) as client:
-        verdict = client.request("GET", f"{PATH}/verify", params=ledger.params)
+    verdict = ask(ledger, "GET", f"{PATH}/verify")
     if as_json:
         print_json(verdict)
     else:

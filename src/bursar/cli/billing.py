@@ -29,11 +29,10 @@ def list_months(
     as_json: options.AsJson = False,
 ) -> None:
     """List what each month comes to, the latest first."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, SUMMARIES, ledger.params)
+    items = ask_list(ledger, SUMMARIES)
     if as_json:
         print_json(items)
     else:
@@ -49,11 +48,10 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show one month line by line, with its corrections of earlier months."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", path_of(SUMMARIES, month), params=ledger.params)
+    found = ask(ledger, "GET", path_of(SUMMARIES, month))
     if as_json:
         print_json(found)
         return
@@ -79,12 +77,10 @@ def finalise(
     The schedule does so by itself some days after a month's end (BURSAR_BILLING_GRACE_DAYS). What comes
     later, or changes, is a correction in the next month.
     """
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        path = f"{path_of(SUMMARIES, month)}/finalise"
-        done = client.request("POST", path, body={"reason": reason}, params=ledger.params)
+    done = ask(ledger, "POST", f"{path_of(SUMMARIES, month)}/finalise", {"reason": reason})
     if as_json:
         print_json(done)
         return
@@ -100,11 +96,10 @@ def estimate(
     as_json: options.AsJson = False,
 ) -> None:
     """Say what the current month may come to, from what its days have cost so far."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json, print_table
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", ESTIMATE, params=ledger.params)
+    found = ask(ledger, "GET", ESTIMATE)
     if as_json:
         print_json(found)
     elif not found["items"]:

@@ -36,12 +36,11 @@ def add(file: JsonFile, *, ledger: options.Ledger, as_json: options.AsJson = Fal
     The file says `service_type`, what is charged (`kind`, `unit`, `rate` or `rates`, `tiers`, …), and as
     wanted `provider`, `model`, `currency`, `minimum_charge`, `valid_from`, `valid_to`.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json
 
     content, _ = read_object(file)
-    with open_ledger(ledger) as client:
-        made = client.request("POST", PATH, body=content, params=ledger.params)
+    made = ask(ledger, "POST", PATH, content)
     if as_json:
         print_json(made)
     else:
@@ -81,11 +80,10 @@ def withdraw(
     as_json: options.AsJson = False,
 ) -> None:
     """Let a rule count no more, whatever an event's time; what it has rated keeps its cost."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        done = client.request("DELETE", path_of(PATH, rule_id), params=ledger.params)
+    done = ask(ledger, "DELETE", path_of(PATH, rule_id))
     if as_json:
         print_json(done)
     else:
@@ -113,14 +111,13 @@ def try_rule(
 
     Exits with 1 where the event would be refused.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json
 
     body = b'{"event":' + read_object(file)[0]
     if rule is not None:
         body += b',"rule":' + read_object(rule)[0]
-    with open_ledger(ledger) as client:
-        found = client.request("POST", f"{PATH}/try", body=body + b"}", params=ledger.params)["event"]
+    found = ask(ledger, "POST", f"{PATH}/try", body + b"}")["event"]
     if as_json:
         print_json(found)
     else:

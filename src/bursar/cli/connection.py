@@ -155,6 +155,23 @@ def path_of(collection: str, item_id: str) -> str:
     return f"{collection}/{quote(item_id, safe='')}"
 
 
+def ask(target: Target, method: str, path: str, body: object = None) -> Mapping[str, Any]:
+    """What the ledger answers to one request about the tenant that the options name.
+
+    Raises:
+        ConfigurationError, FolderInUse: as `open_ledger` says.
+        BursarClientError: it is refused, or nobody answers.
+    """
+    with open_ledger(target) as client:
+        return client.request(method, path, body=body, params=target.params)
+
+
+def ask_list(target: Target, path: str) -> list[dict[str, Any]]:
+    """All items of a list about the tenant that the options name; raises what `ask` does."""
+    with open_ledger(target) as client:
+        return whole_list(client, path, target.params)
+
+
 def whole_list(
     client: BursarClient, path: str, named: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:

@@ -45,11 +45,10 @@ File = Annotated[Path, typer.Option("--file", metavar="FILE", help="Holds the se
 @options.naming_ledger
 def list_credentials(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """List the tenant's credentials, masked, revoked ones included."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, PATH, ledger.params)
+    items = ask_list(ledger, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -73,11 +72,10 @@ def add(
 
     A line break at its end isn't part of it.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
 
     body = {"provider": provider, "name": name, "secret": _read_secret(file)}
-    with open_ledger(ledger) as client:
-        made = client.request("POST", PATH, body=body, params=ledger.params)
+    made = ask(ledger, "POST", PATH, body)
     _show(made, f"Entrusted {made['provider']} '{made['name']}' as {made['id']}.", as_json=as_json)
 
 
@@ -87,12 +85,10 @@ def replace(
     credential_id: Id, *, file: File = Path("-"), ledger: options.Ledger, as_json: options.AsJson = False
 ) -> None:
     """Replace a credential's secret; the one before is overwritten."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
     body = {"secret": _read_secret(file)}
-    with open_ledger(ledger) as client:
-        path = f"{path_of(PATH, credential_id)}/secret"
-        made = client.request("PUT", path, body=body, params=ledger.params)
+    made = ask(ledger, "PUT", f"{path_of(PATH, credential_id)}/secret", body)
     _show(made, f"Replaced the secret of {made['id']}: {made['masked']}.", as_json=as_json)
 
 
@@ -100,10 +96,9 @@ def replace(
 @options.naming_ledger
 def revoke(credential_id: Id, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Revoke a credential: its secret is destroyed, its name is free again. Revoke it at its provider too."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        made = client.request("DELETE", path_of(PATH, credential_id), params=ledger.params)
+    made = ask(ledger, "DELETE", path_of(PATH, credential_id))
     _show(made, f"Revoked {made['id']}; its secret is destroyed.", as_json=as_json)
 
 

@@ -27,12 +27,10 @@ def explain(
 
     It is told from the prices that were kept with the event, whatever became of the price book.
     """
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        path = f"{path_of('/api/v1/events', event_id)}/explain"
-        found = client.request("GET", path, params=ledger.params)
+    found = ask(ledger, "GET", f"{path_of('/api/v1/events', event_id)}/explain")
     if as_json:
         print_json(found)
         return

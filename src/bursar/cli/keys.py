@@ -96,11 +96,10 @@ def list_keys(
     as_json: options.AsJson = False,
 ) -> None:
     """List a tenant's API keys, revoked ones included, with owner and cost centre, without their secrets."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, PATH, ledger.params)
+    items = ask_list(ledger, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -108,11 +107,10 @@ def list_keys(
 @options.naming_ledger
 def show(key_id: KeyId, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Show one API key, without its secret."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_one
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", path_of(PATH, key_id), params=ledger.params)
+    found = ask(ledger, "GET", path_of(PATH, key_id))
     print_one(found, as_json=as_json)
 
 
@@ -172,12 +170,11 @@ def rotate(
 
     The old key counts until the overlap is over, so that every client can change over meanwhile.
     """
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json, say
 
     body = {"overlap_seconds": _seconds(overlap), "expires_at": _moment(expires) if expires else None}
-    with open_ledger(ledger) as client:
-        made = client.request("POST", f"{path_of(PATH, key_id)}/rotate", body=body, params=ledger.params)
+    made = ask(ledger, "POST", f"{path_of(PATH, key_id)}/rotate", body)
     if as_json:
         print_json(made)
         return
@@ -195,11 +192,10 @@ def revoke(
     as_json: options.AsJson = False,
 ) -> None:
     """Revoke an API key, effective within 5 seconds. What it recorded stays."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        revoked = client.request("DELETE", path_of(PATH, key_id), params=ledger.params)
+    revoked = ask(ledger, "DELETE", path_of(PATH, key_id))
     if as_json:
         print_json(revoked)
     else:

@@ -34,11 +34,10 @@ Which = Annotated[
 @options.naming_ledger
 def list_limits(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Show how often all keys of a tenant together may ask: its own limits, or those of the settings."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", PATH, params=ledger.params)
+    found = ask(ledger, "GET", PATH)
     print_items(found["items"], COLUMNS, as_json=as_json)
 
 
@@ -58,12 +57,11 @@ def set_limit(
 
     It counts within 5 seconds, in every server on the same state store.
     """
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_items
 
     body = {"per_minute": per_minute, "burst": burst}
-    with open_ledger(ledger) as client:
-        made = client.request("PUT", path_of(PATH, use.value), body=body, params=ledger.params)
+    made = ask(ledger, "PUT", path_of(PATH, use.value), body)
     print_items([made], COLUMNS, as_json=as_json)
 
 
@@ -71,8 +69,7 @@ def set_limit(
 @options.naming_ledger
 def remove(use: Which, *, ledger: options.Ledger) -> None:
     """Let the settings' limit hold for a tenant again."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        client.request("DELETE", path_of(PATH, use.value), params=ledger.params)
+    ask(ledger, "DELETE", path_of(PATH, use.value))
     print(f"Removed the tenant's own limit on {use.value}.")

@@ -60,6 +60,11 @@ class Target:
     url: Url = None
     key: Key = None
 
+    @property
+    def params(self) -> dict[str, str]:
+        """The query parameters that name a tenant: none do."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger(Target):

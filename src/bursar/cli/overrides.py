@@ -90,7 +90,7 @@ def add_override(
     as_json: options.AsJson = False,
 ) -> None:
     """Agree on prices; usage that is recorded from now on is rated by them at once."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
 
     said = {"provider": provider, "model": model, "project_id": project, "valid_to": moment(valid_to)}
     body: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
@@ -100,8 +100,7 @@ def add_override(
     if price:
         body["prices"] = dict(_pair(one, "--price") for one in price)
     body |= dict(_condition(*_pair(one, "--when")) for one in when or ())
-    with open_ledger(ledger) as client:
-        added = client.request("POST", PATH, body=body, params=ledger.params)
+    added = ask(ledger, "POST", PATH, body)
     print_one(f"Agreed on {added['id']}: {what_of(added)}.", added, as_json=as_json)
 
 

@@ -204,11 +204,10 @@ def sources(*, ledger: options.Target, as_json: options.AsJson = False) -> None:
 @options.naming_ledger
 def updates(*, ledger: options.Target, as_json: options.AsJson = False) -> None:
     """List every update of the price book: who, when, from what, and why; the latest first."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        found = whole_list(client, f"{PATH}/updates")
+    found = ask_list(ledger, f"{PATH}/updates")
     shown = [
         {**one, "changes": ", ".join(f"{count} {name}" for name, count in one["counts"].items() if count)}
         for one in found

@@ -65,10 +65,9 @@ RulesFile = Annotated[
 @options.naming_ledger
 def show(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Show what is taken out of a tenant's events, and how often that was done."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", PATH, params=ledger.params)
+    found = ask(ledger, "GET", PATH)
     _print(found, as_json=as_json)
 
 
@@ -142,7 +141,7 @@ def try_rules(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what would be kept of a text or an event, by the rules in force or by others. Keeps nothing."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json, say
 
     if text is None and event is None:
@@ -151,8 +150,7 @@ def try_rules(
     asked: dict[str, Any] = {"text": text, "event": None if event is None else _read(event)}
     if rules is not None:
         asked["rules"] = {name: value for name, value in _read(rules).items() if name in CHOSEN}
-    with open_ledger(ledger) as client:
-        found = client.request("POST", f"{PATH}/test", body=asked, params=ledger.params)
+    found = ask(ledger, "POST", f"{PATH}/test", asked)
     if as_json:
         print_json(found)
         return

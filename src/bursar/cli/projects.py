@@ -50,11 +50,10 @@ def list_projects(
     as_json: options.AsJson = False,
 ) -> None:
     """List a tenant's projects in order of creation, with the owner and cost centre of today."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, PATH, ledger.params)
+    items = ask_list(ledger, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -62,11 +61,10 @@ def list_projects(
 @options.naming_ledger
 def show(project_id: _Id, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Show one project."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_one
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", path_of(PATH, project_id), params=ledger.params)
+    found = ask(ledger, "GET", path_of(PATH, project_id))
     print_one(found, as_json=as_json)
 
 
@@ -79,11 +77,9 @@ def rename(
     ledger: options.Ledger,
 ) -> None:
     """Give a project another name; its id stays."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        path = path_of(PATH, project_id)
-        changed = client.request("PATCH", path, body={"name": name}, params=ledger.params)
+    changed = ask(ledger, "PATCH", path_of(PATH, project_id), {"name": name})
     print(f"{changed['id']} is called {changed['name']} now.")
 
 
@@ -137,10 +133,8 @@ def resume(project_id: _Id, *, ledger: options.Ledger) -> None:
 
 
 def _set_state(project_id: str, state: str, ledger: options.Ledger) -> None:
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import say
 
-    with open_ledger(ledger) as client:
-        path = path_of(PATH, project_id)
-        changed = client.request("PATCH", path, body={"state": state}, params=ledger.params)
+    changed = ask(ledger, "PATCH", path_of(PATH, project_id), {"state": state})
     say(f"Project {changed['id']} of tenant {changed['tenant_id']} is {changed['state']}.")

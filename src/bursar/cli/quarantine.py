@@ -47,12 +47,10 @@ def show(
     ledger: options.Ledger,
 ) -> None:
     """Show one record as JSON, with why it is there."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        path = path_of("/api/v1/events/quarantine", str(record_id))
-        print_json(client.request("GET", path, params=ledger.params))
+    print_json(ask(ledger, "GET", path_of("/api/v1/events/quarantine", str(record_id))))
 
 
 @app.command(

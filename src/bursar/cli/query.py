@@ -89,7 +89,7 @@ def query(
     ledger: options.Ledger,
 ) -> None:
     """Ask who spent what: measures, by dimensions, over a window."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar_client import read_query_answer
 
     question: dict[str, Any] = {
@@ -104,8 +104,7 @@ def query(
         "reporting_currency": currency,
     }
     body = {name: value for name, value in question.items() if value not in (None, [], {})}
-    with open_ledger(ledger) as client:
-        document = client.request("POST", "/api/v1/query", params=ledger.params, body=body)
+    document = ask(ledger, "POST", "/api/v1/query", body)
     show(read_query_answer(document), form)
 
 

@@ -88,12 +88,11 @@ def set_quota(
 
     It takes the place of the tenant's quota on the same measure, and counts within 5 seconds.
     """
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_items
 
     body = {"limit": limit, "enforcement": "soft" if soft else "hard", "currency": currency}
-    with open_ledger(ledger) as client:
-        made = client.request("PUT", path_of(PATH, measure.value), body=body, params=ledger.params)
+    made = ask(ledger, "PUT", path_of(PATH, measure.value), body)
     print_items([made], COLUMNS, as_json=as_json)
 
 
@@ -101,8 +100,7 @@ def set_quota(
 @options.naming_ledger
 def remove(measure: Measure, *, ledger: options.Ledger) -> None:
     """Remove a tenant's quota."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        client.request("DELETE", path_of(PATH, measure.value), params=ledger.params)
+    ask(ledger, "DELETE", path_of(PATH, measure.value))
     print(f"Removed the quota on {measure.value}.")

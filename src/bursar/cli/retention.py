@@ -36,10 +36,9 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Say for how many days a tenant's data is kept, and who chose that."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", PATH, params=ledger.params)
+    found = ask(ledger, "GET", PATH)
     _print(found, as_json=as_json)
 
 

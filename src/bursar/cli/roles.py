@@ -32,11 +32,10 @@ Project = Annotated[str | None, typer.Option(help="Only in this project; in the 
 @options.naming_ledger
 def list_roles(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """List a tenant's roles, built-in ones first, with what each grants."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = client.request("GET", PATH, params=ledger.params)["items"]
+    items = ask(ledger, "GET", PATH)["items"]
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -44,11 +43,10 @@ def list_roles(*, ledger: options.Ledger, as_json: options.AsJson = False) -> No
 @options.naming_ledger
 def show(name: Name, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Show one role: what it is for, and what it grants."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_one
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", path_of(PATH, name), params=ledger.params)
+    found = ask(ledger, "GET", path_of(PATH, name))
     print_one(found, as_json=as_json)
 
 
@@ -63,8 +61,10 @@ def create(
     as_json: options.AsJson = False,
 ) -> None:
     """Make a role of the tenant's own. Nobody makes one that grants more than they have."""
+    from bursar.cli.connection import ask
+
     body = {"name": name, "permissions": permission, "description": description}
-    _tell(_change(ledger, "POST", PATH, body), f"Made the role {name}.", as_json=as_json)
+    _tell(ask(ledger, "POST", PATH, body), f"Made the role {name}.", as_json=as_json)
 
 
 @app.command(epilog=examples("bursar roles change billing --permission cost:read"))
@@ -78,20 +78,19 @@ def change(
     as_json: options.AsJson = False,
 ) -> None:
     """Let a role grant exactly this, to everybody who has it, within 5 seconds."""
-    from bursar.cli.connection import path_of
+    from bursar.cli.connection import ask, path_of
 
     body = {"permissions": permission, "description": description}
-    _tell(_change(ledger, "PUT", path_of(PATH, name), body), f"Changed the role {name}.", as_json=as_json)
+    _tell(ask(ledger, "PUT", path_of(PATH, name), body), f"Changed the role {name}.", as_json=as_json)
 
 
 @app.command(epilog=examples("bursar roles remove billing"))
 @options.naming_ledger
 def remove(name: Name, *, ledger: options.Ledger) -> None:
     """Forget a role of the tenant's own that nobody has."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        client.request("DELETE", path_of(PATH, name), params=ledger.params)
+    ask(ledger, "DELETE", path_of(PATH, name))
     print(f"Removed the role {name}.")
 
 
@@ -110,8 +109,10 @@ def give(
     as_json: options.AsJson = False,
 ) -> None:
     """Give somebody a role, in the whole tenant or in one project, effective within 5 seconds."""
+    from bursar.cli.connection import ask
+
     body = {"user_id": user_id, "role": role, "project_id": project}
-    _tell(_change(ledger, "POST", BINDINGS, body), f"{user_id} has the role {role} now.", as_json=as_json)
+    _tell(ask(ledger, "POST", BINDINGS, body), f"{user_id} has the role {role} now.", as_json=as_json)
 
 
 @app.command(epilog=examples("bursar roles take usr_4f0c81 member --project search"))
@@ -142,13 +143,6 @@ def holders(
     with open_ledger(ledger) as client:
         items = whole_list(client, BINDINGS, {**ledger.params, **named})
     print_items(items, BINDING_COLUMNS, as_json=as_json)
-
-
-def _change(ledger: options.Ledger, method: str, path: str, body: dict[str, Any]) -> Mapping[str, Any]:
-    from bursar.cli.connection import open_ledger
-
-    with open_ledger(ledger) as client:
-        return client.request(method, path, body=body, params=ledger.params)
 
 
 def _tell(made: Mapping[str, Any], said: str, *, as_json: bool) -> None:

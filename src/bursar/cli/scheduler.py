@@ -180,11 +180,9 @@ def cancel(
     as_json: options.AsJson = False,
 ) -> None:
     """Let a queued run never begin, or tell one at work to stop."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        path = path_of(f"{PATH}/runs", run_id) + "/cancel"
-        found = client.request("POST", path, params=ledger.params)
+    found = ask(ledger, "POST", path_of(f"{PATH}/runs", run_id) + "/cancel")
     _print_fields(found, as_json=as_json)
 
 

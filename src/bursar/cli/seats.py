@@ -50,7 +50,7 @@ def add_seats(
     as_json: options.AsJson = False,
 ) -> None:
     """Add seats that are paid by the month; each day is recorded with its share of the price."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json
 
     body = {
@@ -64,8 +64,7 @@ def add_seats(
         "ends": ends,
         "note": note,
     }
-    with open_ledger(ledger) as client:
-        made = client.request("POST", PATH, body=body, params=ledger.params)
+    made = ask(ledger, "POST", PATH, body)
     if as_json:
         print_json(made)
     else:
@@ -81,11 +80,10 @@ def list_seats(
     as_json: options.AsJson = False,
 ) -> None:
     """List a tenant's seat plans."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, PATH, ledger.params)
+    items = ask_list(ledger, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -105,12 +103,10 @@ def end_seats(
     as_json: options.AsJson = False,
 ) -> None:
     """Let seats end; days that are recorded stay."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        path = f"{path_of(PATH, plan_id)}/end"
-        ended = client.request("POST", path, body={"ends": ends}, params=ledger.params)
+    ended = ask(ledger, "POST", f"{path_of(PATH, plan_id)}/end", {"ends": ends})
     if as_json:
         print_json(ended)
     else:

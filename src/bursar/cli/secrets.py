@@ -21,11 +21,10 @@ def list_keys(*, target: options.Target, as_json: options.AsJson = False) -> Non
 
     A key that isn't at hand must be given again; one that seals nothing, and nothing new, can be dropped.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_items
 
-    with open_ledger(target) as client:
-        items = client.request("GET", f"{PATH}/keys")["items"]
+    items = ask(target, "GET", f"{PATH}/keys")["items"]
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -33,12 +32,11 @@ def list_keys(*, target: options.Target, as_json: options.AsJson = False) -> Non
 @options.naming_ledger
 def check(*, target: options.Target, as_json: options.AsJson = False) -> None:
     """Open every secret of all tenants, show none, and list those that don't open (exit code 3)."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.failures import ExitCode
     from bursar.cli.printing import print_json, print_table
 
-    with open_ledger(target) as client:
-        found = client.request("POST", f"{PATH}/check")
+    found = ask(target, "POST", f"{PATH}/check")
     unreadable = found["unreadable"]
     if as_json:
         print_json(found)
@@ -65,11 +63,10 @@ def rotate(*, target: options.Target, as_json: options.AsJson = False) -> None:
     Put a new key before the old ones and restart the server; then rotate; then `list` shows which keys can
     be dropped. Killed in between, just run it again. Backups from before still need the old key.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json
 
-    with open_ledger(target) as client:
-        done = client.request("POST", f"{PATH}/rotate")
+    done = ask(target, "POST", f"{PATH}/rotate")
     if as_json:
         print_json(done)
         return

@@ -24,11 +24,10 @@ Type = Annotated[str, typer.Argument(metavar="TYPE", help="Its `service_type`.")
 @options.naming_ledger
 def list_services(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """List the services that are built in, and the tenant's own in their latest version."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = client.request("GET", PATH, params=ledger.params)["items"]
+    items = ask(ledger, "GET", PATH)["items"]
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -77,13 +76,12 @@ def register(
     The file says `service_type` and, as wanted, `service_name`, `providers`, `required_fields`,
     `optional_fields`, `validation_schema` (JSON Schema) and `billing_config`.
     """
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
     content, body = read_object(file)
     path = path_of(PATH, str(body.get("service_type"))) if new_version else PATH
-    with open_ledger(ledger) as client:
-        made = client.request("PUT" if new_version else "POST", path, body=content, params=ledger.params)
+    made = ask(ledger, "PUT" if new_version else "POST", path, content)
     if as_json:
         print_json(made)
     else:
@@ -94,11 +92,10 @@ def register(
 @options.naming_ledger
 def retire(service_type: Type, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Retire a service: its events are no longer checked, nor billed as it says. What it billed stays."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        made = client.request("DELETE", path_of(PATH, service_type), params=ledger.params)
+    made = ask(ledger, "DELETE", path_of(PATH, service_type))
     if as_json:
         print_json(made)
     else:

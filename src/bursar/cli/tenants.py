@@ -39,11 +39,10 @@ def create(
     as_json: options.AsJson = False,
 ) -> None:
     """Make a tenant. Its keys see its data and nobody else's."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json
 
-    with open_ledger(target) as client:
-        made = client.request("POST", PATH, body={"id": tenant_id, "name": name, "zone": zone})
+    made = ask(target, "POST", PATH, {"id": tenant_id, "name": name, "zone": zone})
     if as_json:
         print_json(made)
     else:
@@ -58,11 +57,10 @@ def list_tenants(
     as_json: options.AsJson = False,
 ) -> None:
     """List all tenants in order of creation."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(target) as client:
-        items = whole_list(client, PATH)
+    items = ask_list(target, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -75,11 +73,10 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show one tenant."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_one
 
-    with open_ledger(target) as client:
-        found = client.request("GET", path_of(PATH, tenant_id))
+    found = ask(target, "GET", path_of(PATH, tenant_id))
     print_one(found, as_json=as_json)
 
 
@@ -151,13 +148,12 @@ def settings(
     as_json: options.AsJson = False,
 ) -> None:
     """Show a tenant's settings and where others are, or change its name or time zone."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json, print_table
 
     body = {key: value for key, value in (("name", name), ("zone", zone)) if value is not None}
-    with open_ledger(ledger) as client:
-        method = "PATCH" if body else "GET"
-        shown = client.request(method, "/api/v1/settings", body=body or None, params=ledger.params)
+    method = "PATCH" if body else "GET"
+    shown = ask(ledger, method, "/api/v1/settings", body or None)
     if as_json:
         print_json(shown)
         return
@@ -166,9 +162,8 @@ def settings(
 
 
 def _set_state(tenant_id: str, state: str, target: options.Target) -> None:
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import say
 
-    with open_ledger(target) as client:
-        changed = client.request("PATCH", path_of(PATH, tenant_id), body={"state": state})
+    changed = ask(target, "PATCH", path_of(PATH, tenant_id), {"state": state})
     say(f"Tenant {changed['id']} is {changed['state']}.")

@@ -41,12 +41,11 @@ def create(
 
     Events name it as `tracking_token`. It is no secret and opens nothing: sending usage takes a key.
     """
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json, say
 
     body = {"label": label, "token": token}
-    with open_ledger(ledger) as client:
-        made = client.request("POST", PATH, body=body, params=ledger.params)
+    made = ask(ledger, "POST", PATH, body)
     if as_json:
         print_json(made)
         return
@@ -58,11 +57,10 @@ def create(
 @options.naming_ledger
 def list_tokens(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """List a tenant's tracking tokens, masked, with when each was last seen."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, PATH, ledger.params)
+    items = ask_list(ledger, PATH)
     print_items(items, COLUMNS, as_json=as_json)
 
 
@@ -70,11 +68,10 @@ def list_tokens(*, ledger: options.Ledger, as_json: options.AsJson = False) -> N
 @options.naming_ledger
 def show(token_id: TokenId, *, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """Show one tracking token whole."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        found = client.request("GET", path_of(PATH, token_id), params=ledger.params)
+    found = ask(ledger, "GET", path_of(PATH, token_id))
     if as_json:
         from bursar.cli.printing import print_json
 
@@ -92,11 +89,9 @@ def relabel(
     ledger: options.Ledger,
 ) -> None:
     """Give a tracking token another label; its id and its characters stay."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        path = path_of(PATH, token_id)
-        changed = client.request("PATCH", path, body={"label": label}, params=ledger.params)
+    changed = ask(ledger, "PATCH", path_of(PATH, token_id), {"label": label})
     print(f"{changed['id']} is labelled {changed['label']} now.")
 
 
@@ -118,20 +113,17 @@ def deactivate(token_id: TokenId, *, ledger: options.Ledger, as_json: options.As
 @options.naming_ledger
 def delete(token_id: TokenId, *, ledger: options.Ledger) -> None:
     """Delete a tracking token. Events that named it keep its id."""
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
 
-    with open_ledger(ledger) as client:
-        client.request("DELETE", path_of(PATH, token_id), params=ledger.params)
+    ask(ledger, "DELETE", path_of(PATH, token_id))
     print(f"Deleted {token_id}.")
 
 
 def _switch(token_id: str, ledger: options.Ledger, *, is_active: bool, as_json: bool) -> None:
-    from bursar.cli.connection import open_ledger, path_of
+    from bursar.cli.connection import ask, path_of
     from bursar.cli.printing import print_json
 
-    with open_ledger(ledger) as client:
-        path = path_of(PATH, token_id)
-        changed = client.request("PATCH", path, body={"is_active": is_active}, params=ledger.params)
+    changed = ask(ledger, "PATCH", path_of(PATH, token_id), {"is_active": is_active})
     if as_json:
         print_json(changed)
     else:

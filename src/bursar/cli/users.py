@@ -53,11 +53,13 @@ def create(
     as_json: options.AsJson = False,
 ) -> None:
     """Make a user. The link by which they choose a password is mailed, or printed on standard output."""
+    from bursar.cli.connection import ask
+
     body: dict[str, Any] = {"email": email, "name": name, "mail": mail}
     body["roles"] = [_role_of(one, project) for one in role or []]
     if password_stdin:
         body["password"] = _read_password()
-    made = _ask(ledger, "POST", PATH, body)
+    made = ask(ledger, "POST", PATH, body)
     if as_json:
         _print_json(made)
         return
@@ -70,11 +72,10 @@ def create(
 @options.naming_ledger
 def list_users(*, ledger: options.Ledger, as_json: options.AsJson = False) -> None:
     """List a tenant's users with their roles, and the owner and cost centre of today."""
-    from bursar.cli.connection import open_ledger, whole_list
+    from bursar.cli.connection import ask_list
     from bursar.cli.printing import print_items
 
-    with open_ledger(ledger) as client:
-        items = whole_list(client, PATH, ledger.params)
+    items = ask_list(ledger, PATH)
     shown = items if as_json else [{**one, "roles": _words_of(one["roles"])} for one in items]
     print_items(shown, COLUMNS, as_json=as_json)
 
@@ -209,13 +210,6 @@ def _read_password() -> str:
         message = "nothing came on standard input"
         raise typer.BadParameter(message, param_hint="--password-stdin")
     return password
-
-
-def _ask(ledger: options.Ledger, method: str, path: str, body: dict[str, Any]) -> Mapping[str, Any]:
-    from bursar.cli.connection import open_ledger
-
-    with open_ledger(ledger) as client:
-        return client.request(method, path, body=body, params=ledger.params)
 
 
 def _ask_about(

@@ -13,11 +13,10 @@ EXAMPLES = examples(
 @options.naming_ledger
 def whoami(*, target: options.Target, as_json: options.AsJson = False) -> None:
     """Show who asks: the key or the operator, the tenant, and what they may do."""
-    from bursar.cli.connection import open_ledger
+    from bursar.cli.connection import ask
     from bursar.cli.printing import print_json, print_table
 
-    with open_ledger(target) as client:
-        found = client.request("GET", "/api/v1/auth/permissions")
+    found = ask(target, "GET", "/api/v1/auth/permissions")
     if as_json:
         print_json(found)
         return
