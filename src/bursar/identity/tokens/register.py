@@ -1,15 +1,17 @@
 """Which tracking tokens there are, in memory, as the doors need it: finding one asks no store.
 
 A change in this process counts at once, one in another at its next `refresh`. How often tokens are used is
-counted here and written down by `flush`, so that no event waits for it; a process that is killed loses what
-it counted since the last one. The exact count of events is a question about their `tracking_token_id`.
+counted here and written down by `flush` (`tally.py`). The exact count of events is a question about their
+`tracking_token_id`.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bursar.identity.tally import Tally
 from bursar.identity.tokens.store import TokenUse
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ class TokenRegister:
         self._lock = threading.Lock()
         self._stamp: object = None
         self._known: dict[tuple[str, str], KnownToken] = {}
-        self._counting = threading.Lock()
-        self._uses: dict[tuple[str, str], TokenUse] = {}
+        self._uses = Tally(_both_uses)
         self.refresh()
 
     def find(self, tenant_id: str, token: str) -> KnownToken | None:
@@ -52,8 +53,7 @@ class TokenRegister:
 
     def note_use(self, tenant_id: str, token_id: str, count: int, at: datetime) -> None:
         """Count events that named a token and are durable."""
-        with self._counting:
-            self._add(TokenUse(tenant_id, token_id, count, at))
+        self._uses.note({(tenant_id, token_id): TokenUse(tenant_id, token_id, count, at)})
 
     def flush(self) -> None:
         """Write down how often tokens were used since the last time; after a failure the next call does it.
@@ -61,21 +61,8 @@ class TokenRegister:
         Raises:
             Unavailable: the store doesn't answer.
         """
-        with self._counting:
-            uses, self._uses = self._uses, {}
-        if not uses:
-            return
-        try:
-            self.store.record_uses(uses.values())
-        except BaseException:
-            with self._counting:
-                for use in uses.values():
-                    self._add(use)
-            raise
+        self._uses.write_down(lambda uses: self.store.record_uses(uses.values()))
 
-    def _add(self, use: TokenUse) -> None:
-        key = (use.tenant_id, use.token_id)
-        before = self._uses.get(key)
-        if before is not None:
-            use = TokenUse(*key, before.count + use.count, max(before.at, use.at))
-        self._uses[key] = use
+
+def _both_uses(one: TokenUse, other: TokenUse) -> TokenUse:
+    return replace(one, count=one.count + other.count, at=max(one.at, other.at))

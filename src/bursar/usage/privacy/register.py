@@ -1,14 +1,15 @@
 """Which rules each tenant has, in memory, as the doors need them: nobody there asks the store.
 
 A change in this process counts at once, one in another at its next `refresh`. What rules did is counted here
-once the events are durable, and written down by `flush`; a process that is killed loses what it counted since
-the last one. The key of a tenant's hashes is in the vault and taken out once per process.
+once the events are durable, and written down by `flush` (`tally.py`). The key of a tenant's hashes is in the
+vault and taken out once per process.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from operator import add
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from bursar.errors import BursarError, Conflict, NoEncryptionKey
 from bursar.identity.credentials.vault import NewCredential
 from bursar.identity.page import walk_pages
+from bursar.identity.tally import Tally
 from bursar.usage.privacy.cleaner import DEFAULT_CLEANER, Cleaner
 from bursar.usage.privacy.hashing import Hasher, make_key
 from bursar.usage.privacy.rules import BUILT_IN, FIELDS, OWN
@@ -48,8 +50,8 @@ class PrivacyRegister:
         self._chosen: dict[str, ChosenRules] = {}
         self._cleaners: dict[str, Cleaner] = {}
         self._hashers: dict[str, Hasher] = {}
+        self._waiting = Tally[int](add)
         self._counting = threading.Lock()
-        self._waiting = Counter[tuple[str, str]]()
         self.totals = Counter[str]()
         """How often each rule did something since the start, of all tenants; own patterns are `own`."""
         self.refresh()
@@ -107,8 +109,8 @@ class PrivacyRegister:
 
     def note(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Count what rules did to events that are durable, by tenant and rule."""
+        self._waiting.note(counts)
         with self._counting:
-            self._waiting.update(counts)
             for (tenant_id, rule), count in counts.items():
                 own = {one.name for one in self.of(tenant_id).rules.patterns}
                 self.totals[OWN if rule in own else rule] += count
@@ -123,16 +125,7 @@ class PrivacyRegister:
         Raises:
             Unavailable: the store doesn't answer.
         """
-        with self._counting:
-            waiting, self._waiting = self._waiting, Counter[tuple[str, str]]()
-        if not waiting:
-            return
-        try:
-            self._store.add_redactions(waiting)
-        except BaseException:
-            with self._counting:
-                self._waiting.update(waiting)
-            raise
+        self._waiting.write_down(self._store.add_redactions)
 
     def redactions(self, tenant_id: str) -> dict[str, int]:
         """How often each rule did something for a tenant, up to now.
