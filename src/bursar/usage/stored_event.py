@@ -101,6 +101,35 @@ class StoredEvent:
     """Whether a correction has replaced what was first reported."""
 
 
+TEXT_FIELDS = (
+    "project_id",
+    "user_id",
+    "session_id",
+    "request_id",
+    "correlation_id",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "tracking_token_id",
+    "service_type",
+    "provider",
+    "model",
+    "response_model",
+    "operation",
+    "endpoint",
+    "environment",
+    "region",
+    "service_tier",
+    "speed",
+    "status",
+    "error_code",
+    "category",
+    "message",
+    "prompt_version",
+)
+"""Fields of an event that hold words, names and ids, in the order in which tables and files have them."""
+
+
 @dataclass(frozen=True, slots=True)
 class VersionEnd:
     """How a version of an event ended: by which kind of change, when, by whom, and why."""

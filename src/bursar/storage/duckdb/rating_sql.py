@@ -13,10 +13,9 @@ from bursar.money import format_decimal
 from bursar.storage.duckdb.binding import Bound, Statement, aware
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.rerate import read_sums
-from bursar.storage.duckdb.schema import TEXT_FIELDS
 from bursar.units import UNITS
 from bursar.usage.ratable_rows import Common, RatableRows
-from bursar.usage.stored_event import EarlierRating, StoredCost
+from bursar.usage.stored_event import TEXT_FIELDS, EarlierRating, StoredCost
 from bursar.usage.unpriced_groups import GroupKey, UnpricedGroup
 
 if TYPE_CHECKING:

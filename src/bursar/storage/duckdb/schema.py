@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.units import OUTPUT_UNITS, UNITS
+from bursar.usage.stored_event import TEXT_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,32 +31,6 @@ IDENTITY_COLUMNS: dict[str, str] = {
     "door": "VARCHAR NOT NULL",
     "key_id": "VARCHAR NOT NULL",
 }
-TEXT_FIELDS = (
-    "project_id",
-    "user_id",
-    "session_id",
-    "request_id",
-    "correlation_id",
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "tracking_token_id",
-    "service_type",
-    "provider",
-    "model",
-    "response_model",
-    "operation",
-    "endpoint",
-    "environment",
-    "region",
-    "service_tier",
-    "speed",
-    "status",
-    "error_code",
-    "category",
-    "message",
-    "prompt_version",
-)
 DETAIL_COLUMNS: dict[str, str] = {
     **dict.fromkeys(TEXT_FIELDS, "VARCHAR"),
     "batch": "BOOLEAN",

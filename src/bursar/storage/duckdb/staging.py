@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from bursar.storage.duckdb.schema import EVENT_COLUMNS, TEXT_FIELDS
+from bursar.storage.duckdb.schema import EVENT_COLUMNS
 from bursar.units import UNITS
+from bursar.usage.stored_event import TEXT_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

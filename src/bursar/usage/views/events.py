@@ -16,7 +16,7 @@ from bursar.usage.csv_table import Cell, json_cell, text_cell, write_csv
 from bursar.usage.partial import Partial  # noqa: TC001 - FastAPI reads the annotations
 from bursar.usage.query_answer import WindowShown, show_window
 from bursar.usage.query_reader import Asker, format_cursor, read_event_page
-from bursar.usage.stored_event import StoredEvent  # noqa: TC001 - FastAPI reads the annotations
+from bursar.usage.stored_event import TEXT_FIELDS, StoredEvent
 from bursar.usage.views.shown import Shown
 from bursar.window import DEFAULT_WINDOW
 
@@ -160,35 +160,7 @@ def events_as_csv(events: Sequence[StoredEvent]) -> str:
     return write_csv(header, (_csv_row(event) for event in events))
 
 
-_TEXTS = (
-    "event_id",
-    "door",
-    "key_id",
-    "project_id",
-    "user_id",
-    "session_id",
-    "request_id",
-    "correlation_id",
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "tracking_token_id",
-    "service_type",
-    "provider",
-    "model",
-    "response_model",
-    "operation",
-    "endpoint",
-    "environment",
-    "region",
-    "service_tier",
-    "speed",
-    "status",
-    "error_code",
-    "category",
-    "message",
-    "prompt_version",
-)
+_TEXTS = ("event_id", "door", "key_id", *TEXT_FIELDS)
 _TIMES = ("time", "received_at")
 _PLAIN = (
     "batch",
