@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from typer.testing import CliRunner
 
 from bursar.cli.main import app
+from tests.support.environment import settings_here
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,17 +25,6 @@ if TYPE_CHECKING:
 PROCESS_TIMEOUT_SECONDS = 60
 SERVES = "serves http://"
 """Words of the line that `bursar serve` says once it takes connections."""
-_FOREIGN = (
-    "BURSAR_",
-    "API_KEY",
-    "INGEST_",
-    "DATABASE_URL",
-    "HOST",
-    "PORT",
-    "LOG_LEVEL",
-    "RATE_LIMIT_",
-    "REDIS_URL",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +101,5 @@ def _command(*arguments: object) -> list[str]:
 
 
 def _environment(environ: dict[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    kept = {name: value for name, value in os.environ.items() if name not in settings_here()}
     return {**kept, "COLUMNS": "200", **environ}

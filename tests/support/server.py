@@ -19,6 +19,7 @@ import httpx
 from bursar.app.operator_socket import address_of
 from bursar.cli.main import app as command_line
 from tests.support.child import Child
+from tests.support.environment import settings_here
 from tests.support.patience import DEADLINE_SECONDS, wait_until
 from tests.support.prepared import prepare_folder
 from tests.support.serving import ADMIN_KEY
@@ -30,17 +31,6 @@ if TYPE_CHECKING:
     from tests.support.small_disk import SmallDisk
 
 _SERVES = "serves "
-_FOREIGN = (
-    "BURSAR_",
-    "API_KEY",
-    "INGEST_",
-    "DATABASE_URL",
-    "HOST",
-    "PORT",
-    "LOG_LEVEL",
-    "RATE_LIMIT_",
-    "REDIS_URL",
-)
 
 
 class StartRefused(Exception):
@@ -224,7 +214,7 @@ def _is_applied(client: httpx.Client) -> bool:
 def _serve(arguments: list[str], environ: dict[str, str], faults: tuple[Callable[[], None], ...]) -> None:
     for fault in faults:
         fault()
-    for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
+    for name in settings_here():
         del os.environ[name]
     os.environ.update(environ)
     command_line(arguments, prog_name="bursar")
