@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from bursar_client import BursarClient, NotFound, RequestRefused, UnreadableAnswer
-from tests.support.serving import ADMIN_KEY, RunningServer, running_server
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 CALL = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1_000}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: RunningServer) -> Generator[BursarClient]:
-    with BursarClient(server.url, ADMIN_KEY) as made:
-        yield made
 
 
 def events_of(client: BursarClient, operation: str) -> int:

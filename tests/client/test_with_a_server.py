@@ -13,25 +13,12 @@ import pytest
 from bursar import clock
 from bursar.app.operator_socket import address_of
 from bursar_client import AccessRefused, BursarClient, NotFound, RequestRefused, with_event_ids
-from tests.support.serving import ADMIN_KEY, RunningServer, running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from tests.support.serving import RunningServer
 
 CALL = {"provider": "openai", "model": "gpt-4.1-mini", "input_tokens": 1_000, "output_tokens": 500}
 """1,000 x $0.40 and 500 x $1.60 per million: $0.0012."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("data")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: RunningServer) -> Generator[BursarClient]:
-    with BursarClient(server.url, ADMIN_KEY) as made:
-        yield made
 
 
 def test_events_are_priced_in_the_answer(client: BursarClient) -> None:
