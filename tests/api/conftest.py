@@ -1,4 +1,7 @@
-"""One running server for all tests of the HTTP surface that don't need a server of their own."""
+"""One running server for all tests of the HTTP surface that don't need a server of their own.
+
+Questions about usage are tested without one, in a house of their own (`support/usage_house.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pytest
 import structlog
 
 from tests.support.serving import RunningServer, running_server
+from tests.support.usage_house import House, open_house, three_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,3 +33,24 @@ def logged() -> Iterator[list[EventDict]]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         yield lines
+
+
+@pytest.fixture(scope="module")
+def opened_house() -> Iterator[House]:
+    """A house for all tests of a module."""
+    with open_house() as house:
+        yield house
+
+
+@pytest.fixture
+def house(opened_house: House) -> House:
+    """The house without events."""
+    opened_house.ledger.clear()
+    return opened_house
+
+
+@pytest.fixture
+def busy(house: House) -> House:
+    """The house with three days of events."""
+    house.ledger.add(*three_days())
+    return house

@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.usage_house import House, open_house, reasons_of, three_days, usage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[House]:
-    with open_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(opened: House) -> House:
-    opened.ledger.clear()
-    return opened
-
-
-@pytest.fixture
-def busy(house: House) -> House:
-    house.ledger.add(*three_days())
-    return house
-
+from tests.support.usage_house import House, reasons_of, usage
 
 # ---------------------------------------------------------------------------------------------- queries
 

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from bursar.storage.duckdb.asking import DuckDBQuestions, Outcome
 from bursar.usage.api import make_router
 from tests.support.asking import ask
-from tests.support.usage_house import House, caller, open_house, table_of, three_days
+from tests.support.usage_house import House, caller, table_of
 from tests.support.usage_rows import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import MutableMapping
 
     import duckdb
 
@@ -28,24 +28,6 @@ LISTINGS = (
     "/api/v1/analytics/trends",
     "/api/v1/analytics/top",
 )
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[House]:
-    with open_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(opened: House) -> House:
-    opened.ledger.clear()
-    return opened
-
-
-@pytest.fixture
-def busy(house: House) -> House:
-    house.ledger.add(*three_days())
-    return house
 
 
 # ---------------------------------------------------------------------------------------- every endpoint

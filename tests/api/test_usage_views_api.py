@@ -4,33 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.support.usage_house import NOW, House, open_house, table_of, three_days, usage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[House]:
-    with open_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(opened: House) -> House:
-    opened.ledger.clear()
-    return opened
-
-
-@pytest.fixture
-def busy(house: House) -> House:
-    house.ledger.add(*three_days())
-    return house
-
+from tests.support.usage_house import NOW, House, table_of, usage
 
 # ---------------------------------------------------------------------------------------------- summary
 
