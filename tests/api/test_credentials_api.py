@@ -13,7 +13,7 @@ from bursar.errors import ConfigurationError, Conflict, Invalid, NotFound, Secre
 from bursar.identity.credentials.master_keys import new_key_text, read_keys
 from bursar.settings import load_settings
 from bursar.storage.relational.dump import dump_state
-from tests.support.access import ask, keys_of
+from tests.support import access
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -39,16 +39,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-class Tenant:
-    """A tenant with a key per scope."""
-
-    def __init__(self, server: RunningServer, name: str) -> None:
-        self.name = name
-        self._server = server
-        self.keys = keys_of(server, name)
+class Tenant(access.Tenant):
+    """A tenant, and what the tests here ask of it."""
 
     def ask(self, method: str, path: str = PATH, key: str = "admin", **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        return ask(self._server, self.keys[key], method, path, **more)
+        return super().ask(method, path, key, **more)
 
     def entrust(self, **other: str) -> Any:  # noqa: ANN401 - JSON
         answer = self.ask("POST", json=BODY | other)

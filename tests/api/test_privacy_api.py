@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.access import ask, keys_of
+from tests.support import access
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import httpx
 
     from tests.support.serving import RunningServer
 
@@ -31,15 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-class Tenant:
-    """A tenant with a key per scope."""
-
-    def __init__(self, server: RunningServer, name: str) -> None:
-        self.server, self.name = server, name
-        self.keys = keys_of(server, name)
-
-    def ask(self, method: str, path: str, key: str = "admin", **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        return ask(self.server, self.keys[key], method, path, **more)
+class Tenant(access.Tenant):
+    """A tenant, and what the tests here ask of it."""
 
     def choose(self, **rules: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         answer = self.ask("PUT", PATH, json=rules)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
-from tests.support.access import ask, keys_of
+from tests.support import access
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
@@ -64,16 +64,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-class Tenant:
-    """A tenant with a key per scope."""
-
-    def __init__(self, server: RunningServer, name: str) -> None:
-        self._server = server
-        self.keys = keys_of(server, name)
+class Tenant(access.Tenant):
+    """A tenant, and what the tests here ask of it."""
 
     def ask(self, method: str, path: str, key: str = "admin", **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        headers = {"Content-Type": "application/json"}
-        return ask(self._server, self.keys[key], method, path, headers, **more)
+        return super().ask(method, path, key, headers={"Content-Type": "application/json"}, **more)
 
     def send(self, *events: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         answer = self.ask("POST", EVENTS, json=list(events))

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar.identity.tokens.token import LONGEST, SHORTEST
-from tests.support.access import ask, keys_of
+from tests.support import access
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import httpx
 
     from tests.support.serving import RunningServer
 
@@ -30,16 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-class Tenant:
-    """A tenant with a key per scope."""
-
-    def __init__(self, server: RunningServer, name: str) -> None:
-        self._server = server
-        self.name = name
-        self.keys = keys_of(server, name)
-
-    def ask(self, method: str, path: str, key: str = "admin", **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
-        return ask(self._server, self.keys[key], method, path, **more)
+class Tenant(access.Tenant):
+    """A tenant, and what the tests here ask of it."""
 
     def token(self, label: str = "app", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         answer = self.ask("POST", PATH, json={"label": label, **more})

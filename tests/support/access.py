@@ -33,6 +33,19 @@ def unasked_key(server: RunningServer, tenant_id: str, scope: str) -> str:
     return issued.secret
 
 
+class Tenant:
+    """A new tenant with a key per scope."""
+
+    def __init__(self, server: RunningServer, name: str) -> None:
+        """Make it on `server`, under this id."""
+        self.server, self.name = server, name
+        self.keys = keys_of(server, name)
+
+    def ask(self, method: str, path: str, key: str = "admin", **more: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+        """The answer to a request that presents the key of a scope."""
+        return ask(self.server, self.keys[key], method, path, **more)
+
+
 def ask(
     server: RunningServer,
     key: str,
