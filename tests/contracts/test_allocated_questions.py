@@ -15,17 +15,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bursar.storage.duckdb.planner import Plan, Reach, Reading, plan_question
+from bursar.storage.duckdb.planner import plan_question
 from bursar.storage.duckdb.questions import CursorQuestions
-from bursar.usage.allocations.allocation import Allocation, Author, Bearer, Bearing
+from bursar.usage.allocations.allocation import Allocation, Bearer, Bearing
 from bursar.usage.allocations.claims import Claims, claims_of
 from bursar.usage.query import EventPage, Filter, FilterOp, UsageQuery
-from bursar.usage.query_measures import DistinctUsers, Percentile
 from bursar.window import Window
+from tests.support.allocations import an_allocation
 from tests.support.random_usage import END, START, queries, random_events
+from tests.support.raw_plan import from_raw_rows
 from tests.support.recount import recount
 from tests.support.rounds import rounds
-from tests.support.usage_rows import NOON, Ledger, an_event
+from tests.support.usage_rows import Ledger, an_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,21 +54,6 @@ def crowded() -> Ledger:
     return Ledger().add(*EVENTS)
 
 
-def allocation(
-    kind: Bearer, subject: str, day: date, *, cost_centre: str | None = None, owner: str | None = None
-) -> Allocation:
-    return Allocation(
-        id=f"alc_{kind}_{subject}_{day}",
-        tenant_id="acme",
-        of=Bearing(kind, subject),
-        valid_from=day,
-        owner=owner,
-        cost_centre=cost_centre,
-        reason=None,
-        created=Author("key_1", NOON),
-    )
-
-
 @st.composite
 def allocations(draw: DrawFn, kinds: Sequence[Bearer] = tuple(Bearer)) -> tuple[Allocation, ...]:
     """What some keys, projects and users bear from some days on; at most one of each a day."""
@@ -77,7 +63,9 @@ def allocations(draw: DrawFn, kinds: Sequence[Bearer] = tuple(Bearer)) -> tuple[
     for _ in range(draw(st.integers(0, 8))):
         kind = draw(st.sampled_from(list(kinds)))
         subject, day = draw(st.sampled_from(SUBJECTS[kind])), draw(days)
-        found[kind, subject, day] = allocation(kind, subject, day, cost_centre=draw(named), owner=draw(named))
+        found[kind, subject, day] = an_allocation(
+            kind, subject, day, cost_centre=draw(named), owner=draw(named)
+        )
     return tuple(found.values())
 
 
@@ -100,16 +88,6 @@ def with_bearers(said: Sequence[Allocation], tenant_id: str = "acme") -> list[di
         for event in EVENTS
         if event["tenant_id"] == tenant_id
     ]
-
-
-def from_raw_rows(query: UsageQuery, _: Reach) -> Plan:
-    figures = [measure.figure for measure in query.asked_measures]
-    everything = Reading(raw=(query.window,))
-    return Plan(
-        sums=everything,
-        latency=everything if any(isinstance(figure, Percentile) for figure in figures) else None,
-        users=everything if DistinctUsers() in figures else None,
-    )
 
 
 def asked(ledger: Ledger, claims: Claims, plan: Any = plan_question) -> CursorQuestions:  # noqa: ANN401 - a planner
@@ -196,8 +174,8 @@ def test_an_event_of_may_counts_to_mays_cost_centre_though_the_project_moved_in_
     moments = [datetime(2026, 5, 31, 23, 59, 59, 999_999, UTC), datetime(2026, 6, 1, tzinfo=UTC)]
     ledger = Ledger().add(*(an_event(time=one, project_id="search", cost=Decimal(1)) for one in moments))
     moves = [
-        allocation(Bearer.PROJECT, "search", date(2026, 1, 1), cost_centre="CC-1"),
-        allocation(Bearer.PROJECT, "search", date(2026, 6, 1), cost_centre="CC-2"),
+        an_allocation(Bearer.PROJECT, "search", date(2026, 1, 1), cost_centre="CC-1"),
+        an_allocation(Bearer.PROJECT, "search", date(2026, 6, 1), cost_centre="CC-2"),
     ]
     window = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
     query = UsageQuery(window, ("events",), ("cost_centre",))
@@ -208,7 +186,7 @@ def test_an_event_of_may_counts_to_mays_cost_centre_though_the_project_moved_in_
 
 def test_another_tenants_events_are_never_borne_by_what_this_one_says() -> None:
     ledger = Ledger().add(an_event(tenant_id="other", project_id="search"))
-    claims = claims_of([allocation(Bearer.PROJECT, "search", START.date(), cost_centre="CC-1")], {})
+    claims = claims_of([an_allocation(Bearer.PROJECT, "search", START.date(), cost_centre="CC-1")], {})
     query = UsageQuery(EVERYTHING, ("events",), ("cost_centre",))
     assert asked(ledger, claims).rows("other", query).rows == ({"cost_centre": "unallocated", "events": 1},)
     assert asked(ledger, claims).rows("acme", query).rows == ()
@@ -226,9 +204,9 @@ def test_another_tenants_events_are_never_borne_by_what_this_one_says() -> None:
 def test_the_rollup_that_has_every_bearer_answers(
     crowded: Ledger, kinds: tuple[Bearer, ...], table: str
 ) -> None:
-    said = [allocation(kind, SUBJECTS[kind][0], START.date(), cost_centre="CC-1") for kind in kinds]
+    said = [an_allocation(kind, SUBJECTS[kind][0], START.date(), cost_centre="CC-1") for kind in kinds]
     # Who only has an owner doesn't matter to questions by cost centre.
-    said.append(allocation(Bearer.KEY, "key_3", START.date(), owner="ana"))
+    said.append(an_allocation(Bearer.KEY, "key_3", START.date(), owner="ana"))
     query = UsageQuery(EVERYTHING, ("events",), ("cost_centre",))
     plan = asked(crowded, claims_of(said, {})).answer("acme", query).plan
     assert [sentence.split(" from ")[0] for sentence in plan] == [f"sums: {table}"]

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bursar.storage.duckdb.planner import Plan, Reach, Reading, plan_question
+from bursar.storage.duckdb.planner import Plan, Reach, plan_question
 from bursar.storage.duckdb.questions import CursorQuestions
 from bursar.usage.periods import Grain
 from bursar.usage.query import MEASURES_LIMIT, EventPage, Filter, FilterOp, Order, UsageQuery
 from bursar.usage.query_dimensions import PERIOD
-from bursar.usage.query_measures import DistinctUsers, Percentile
 from bursar.window import Window, parse_zone
 from tests.support.random_usage import END, START, queries, random_events
+from tests.support.raw_plan import from_raw_rows
 from tests.support.recount import recount
 from tests.support.rounds import rounds
 from tests.support.usage_rows import NOON, Ledger, an_event
@@ -51,16 +51,6 @@ def crowded() -> Ledger:
 def ask(ledger: Ledger, *events: Mapping[str, Any]) -> CursorQuestions:
     ledger.add(*events)
     return CursorQuestions(ledger.cursor(), ledger.position_of)
-
-
-def from_raw_rows(query: UsageQuery, _: Reach) -> Plan:
-    figures = [measure.figure for measure in query.asked_measures]
-    everything = Reading(raw=(query.window,))
-    return Plan(
-        sums=everything,
-        latency=everything if any(isinstance(figure, Percentile) for figure in figures) else None,
-        users=everything if DistinctUsers() in figures else None,
-    )
 
 
 def by_key(query: UsageQuery, rows: Sequence[Row]) -> dict[tuple[Any, ...], dict[str, Any]]:

@@ -12,12 +12,12 @@ from bursar.errors import Invalid
 from bursar.usage.allocations.allocation import (
     Allocation,
     AllocationAsk,
-    Author,
     Bearer,
     Bearing,
     refuse_unfit,
 )
 from bursar.usage.allocations.claims import claims_of
+from tests.support.allocations import an_allocation
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 NOON = datetime(2026, 5, 10, 12, tzinfo=UTC)
@@ -27,17 +27,7 @@ IDS: dict[Bearer, str | None] = {Bearer.KEY: "k", Bearer.PROJECT: "p", Bearer.US
 def allocation(
     kind: Bearer, day: date, cost_centre: str | None, owner: str | None = None, *, of: str | None = None
 ) -> Allocation:
-    subject = of or str(IDS[kind])
-    return Allocation(
-        id=f"alc_{subject}_{day}",
-        tenant_id="acme",
-        of=Bearing(kind, subject),
-        valid_from=day,
-        owner=owner,
-        cost_centre=cost_centre,
-        reason=None,
-        created=Author("key_1", NOON),
-    )
+    return an_allocation(kind, of or str(IDS[kind]), day, cost_centre=cost_centre, owner=owner)
 
 
 def bearer(*said: Allocation, name: str = "cost_centre", at: datetime = NOON) -> str | None:
@@ -80,7 +70,7 @@ def test_a_key_that_took_anothers_place_bears_what_that_one_did_until_it_has_its
         borne = claims.bearer("cost_centre", NOON, {Bearer.KEY: key})
         assert borne is not None
         assert borne.value == "CC-K"
-        assert borne.claim.allocation_id == "alc_k_2026-05-01"
+        assert borne.claim.allocation_id == "alc_key_k_2026-05-01"
     assert claims.bearer("cost_centre", NOON, {Bearer.KEY: "x2"}) is None
 
 
