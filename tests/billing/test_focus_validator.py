@@ -24,6 +24,7 @@ from bursar.usage.export_selection import ExportScope, ExportSelection, FocusGra
 from bursar.window import ALL
 from tests.house.sources import ROOT
 from tests.support.rated_usage import CARDS, rated_events
+from tests.support.sampled import long
 from tests.support.usage_rows import Ledger
 
 if TYPE_CHECKING:
@@ -89,9 +90,10 @@ def written(grain: FocusGrain, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("grain", "name"), [(FocusGrain.DAY, "day.csv"), (FocusGrain.EVENT, "event.parquet")]
-)
+FILES = {"day.csv": (FocusGrain.DAY, "day.csv"), "event.parquet": (FocusGrain.EVENT, "event.parquet")}
+
+
+@pytest.mark.parametrize(("grain", "name"), long(FILES, always=["event.parquet"]))
 def test_focus_validator_finds_nothing_wrong(
     environment: Path, tmp_path: Path, grain: FocusGrain, name: str
 ) -> None:

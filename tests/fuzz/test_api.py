@@ -36,6 +36,7 @@ from tests.support.matrix import ANY, DECLARED, OPEN
 from tests.support.odd_events import ALL_CHECKS
 from tests.support.people import a_person
 from tests.support.rounds import TIMES, rounds
+from tests.support.sampled import long
 from tests.support.serving import ADMIN_KEY, running_server
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ TOO_LONG_FOR_HTTP = 431
 PHASES = tuple(Phase) if TIMES > 1 else (Phase.reuse, Phase.generate)
 """For callers besides the operator, who ask in `make fuzz` alone: to make the examples of the document for
 each of them would take every run seconds before it begins."""
-EXAMPLES = 1 if TIMES == 1 else rounds(4)
-"""Beside those that the document gives: each takes as long as ten requests."""
 ENDS_THE_SESSION = "POST /api/v1/auth/logout"
 
 
@@ -102,7 +101,7 @@ def permission_of(case: Case) -> str:
 
 
 @schema.parametrize()
-@settings(max_examples=EXAMPLES, suppress_health_check=ALL_CHECKS, deadline=None)
+@settings(max_examples=rounds(4, in_every_run=1), suppress_health_check=ALL_CHECKS, deadline=None)
 def test_every_operation_answers_as_it_is_described(case: Case, door: Door) -> None:
     status = ask_as_described(case, door, {"X-API-Key": ADMIN_KEY})
     assert status not in {401, 403} or permission_of(case) == OPEN
@@ -196,7 +195,7 @@ ODD_TEXTS = ("%00", "%ed%a0%80", "%ff", "%0A", "1e999")
 """As they stand in a URL: NUL, half a surrogate pair, no UTF-8, a line end, no number."""
 
 
-@pytest.mark.parametrize("text", ODD_TEXTS)
+@pytest.mark.parametrize("text", long({text: text for text in ODD_TEXTS}, always=["%00", "1e999"]))
 def test_no_odd_text_in_a_url_is_a_fault(door: Door, text: str) -> None:
     paths = json.loads(DOCUMENT.read_text())["paths"]
     for path, item in paths.items():

@@ -68,7 +68,9 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 CALLS = st.tuples(st.sampled_from(NAMES), st.sampled_from(OF_TENANTS), st.integers(0, 30), st.booleans())
 
 
-@settings(max_examples=rounds(3), deadline=None, phases=UNSHRUNK, suppress_health_check=ALL_CHECKS)
+@settings(
+    max_examples=rounds(3, in_every_run=1), deadline=None, phases=UNSHRUNK, suppress_health_check=ALL_CHECKS
+)
 @given(calls=st.lists(CALLS, min_size=15, max_size=30))
 def test_random_calls_of_both_are_answered_as_if_each_were_alone(
     servers: dict[str, RunningServer], calls: list[tuple[str, str, int, bool]]

@@ -13,6 +13,10 @@ ROUNDS = "BURSAR_ROUNDS"
 TIMES = int(os.environ.get(ROUNDS, "1"))
 
 
-def rounds(usually: int) -> int:
-    """Examples to try, given how many are tried in a usual run."""
-    return usually * TIMES
+def rounds(usually: int, in_every_run: int | None = None) -> int:
+    """Examples to try, given how many are tried in a usual run.
+
+    `in_every_run` is for properties whose single examples take seconds: so many of them are tried in `make
+    test`, and `usually` is what longer runs multiply.
+    """
+    return in_every_run if in_every_run and TIMES == 1 else usually * TIMES
