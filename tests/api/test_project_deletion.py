@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar import clock
+from bursar.app.billing import months_of
 from bursar.app.own_usage import LoopDoor
+from bursar.billing.months.closing import write_figures
 from bursar.storage.journal.holding import hold_archive
+from bursar.storage.relational.closings import RelationalClosings
 from bursar.usage.event import UsageEvent
 from tests.cli.command_line import bursar
 from tests.support.access import ask, keys_of
@@ -143,13 +146,8 @@ def test_a_deleted_project_is_proven_gone_and_others_tie_out(tenant: Tenant) -> 
     } <= there["left"].keys()
     result = tenant.delete()
     assert set(result["rows_left"].values()) == {0}
-    assert {name: result[name] for name in ("events", "keys", "roles", "price_terms", "allocations")} == {
-        "events": 6,
-        "keys": 1,
-        "roles": 1,
-        "price_terms": 1,
-        "allocations": 1,
-    }
+    counted = "keys", "roles", "seat_plans", "price_terms", "allocations"
+    assert {name: result[name] for name in ("events", *counted)} == {"events": 6, **dict.fromkeys(counted, 1)}
     assert tenant.by_project() == {name: sums for name, sums in before.items() if name != GONE}
     after = tenant.proof()
     assert (after["is_gone"], after["left"]) == (True, {})
@@ -263,6 +261,55 @@ def test_a_closed_month_keeps_what_it_billed_as_a_nameless_sum_and_nothing_is_co
     tenant.ask("POST", "/api/v1/billing/summaries/2026-09/finalise", json={})
     (corrected,) = tenant.ask("GET", "/api/v1/billing/summaries/2026-09").json()["corrections"]
     assert [(one["project_id"], one["events"]) for one in corrected["lines"]] == [(KEPT, 1)]
+
+
+def test_closings_of_servers_that_are_left_out_lose_the_project_too(tenant: Tenant) -> None:
+    tenant.send("g", GONE, **EARLIER)
+    tenant.ask("POST", "/api/v1/billing/summaries/2026-08/finalise", json={})
+    engine = tenant.server.platform.engine
+    (closing,) = months_of(tenant.server.platform).store.closings(tenant.id)
+    text = write_figures(closing.month, closing.lines, {})
+    elsewhere = RelationalClosings(engine, "another-journal")
+    assert elsewhere.close(tenant.id, closing.month, closing.closed_at, (None, None), text)
+    assert tenant.proof()["left"]["state/month_closings"] == 2
+    tenant.delete()
+    (left,) = elsewhere.closings(tenant.id)
+    assert ({key.project_id for key in left.lines}, [one.events for one in left.deleted]) == (set(), [1])
+    assert tenant.proof()["is_gone"]
+
+
+def test_a_project_that_is_made_again_while_its_deletion_waits_keeps_what_it_has(tenant: Tenant) -> None:
+    tenant.send("a")
+    with hold_archive(tenant.server.platform.folder.journal):
+        url = tenant.begin_deletion()
+        wait_until(lambda: tenant.by_project() == {}, "the reset is applied")
+        # As a deletion that was asked for on another server does, which came so far before this one.
+        tenant.server.platform.identity.remove_project(tenant.id, GONE)
+        tenant.server.platform.suspended_projects.refresh()
+        tenant.ask("POST", "/api/v1/projects", json={"id": GONE, "name": "again"})
+        tenant.send("b")
+    run = tenant.ended(url)
+    assert (run["state"], run["error"]) == ("succeeded", None)
+    assert run["result"]["rows_left"] == {}
+    assert tenant.by_project()[GONE][0] == 1
+    assert tenant.ask("GET", f"/api/v1/projects/{GONE}").json()["state"] == "active"
+
+
+@pytest.mark.parametrize("late", ["its deletion has ended", "its project was made again"])
+def test_a_reset_that_comes_too_late_removes_nothing(tenant: Tenant, late: str) -> None:
+    """As one does that a server finds which was down when a deletion asked it to remove its part."""
+    whole = tenant.begin_deletion()
+    assert tenant.ended(whole)["state"] == "succeeded"
+    tenant.ask("POST", "/api/v1/projects", json={"id": GONE, "name": "again"})
+    tenant.send("a")
+    parameters = tenant.ask("GET", whole).json()["parameters"]
+    if late == "its deletion has ended":
+        parameters = {"project_id": GONE, "reason": "given up", "part_of": whole.rpartition("/")[2]}
+    runner = tenant.server.platform.runner
+    run = runner.enqueue("reset", tenant_id=tenant.id, parameters=parameters, asked_by="key_of_a_test")
+    ended = tenant.ended(f"/api/v1/scheduler/runs/{run.id}")
+    assert (ended["state"], late.rpartition(" ")[2] in str(ended["error"])) == ("failed", True)
+    assert tenant.by_project()[GONE][0] == 1
 
 
 @pytest.mark.parametrize(

@@ -225,5 +225,27 @@ def test_a_project_is_deleted_on_every_server_on_its_state_store(
                 assert [one["event_id"] for one in listed(server)] == ["of-ads"]
 
 
+def test_a_server_that_was_down_keeps_its_usage_of_a_project_whose_deletion_was_cancelled(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.make_empty()
+    asked = {"confirm": "search", "reason": "given up"}
+    with running_server(tmp_path / "b", database_url=url) as second:
+        second.client.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
+        event = {"event_id": "a", "model": "gpt-4o-mini", "project_id": "search"}
+        second.client.post("/api/v1/events?wait=applied", json=event).raise_for_status()
+    with running_server(tmp_path / "a", database_url=url) as first:
+        begun = first.client.request("DELETE", "/api/v1/projects/search", json=asked).raise_for_status()
+        path = begun.json()["run"]["url"]
+        wait_until(lambda: "remove its part" in str(first.client.get(path).json()["step"]), "it waits")
+        first.client.post(f"{path}/cancel").raise_for_status()
+        assert finished(first, path)["state"] == "cancelled"
+        first.client.patch("/api/v1/projects/search", json={"state": "active"}).raise_for_status()
+    with running_server(tmp_path / "b", database_url=url) as second:
+        reset = second.platform.runner.last_runs("default")["reset"]
+        assert finished(second, f"/api/v1/scheduler/runs/{reset.id}")["state"] == "failed"
+        assert [one["event_id"] for one in listed(second)] == ["a"]
+
+
 def listed(server: RunningServer) -> list[dict[str, Any]]:
     return server.client.get("/api/v1/events", params={"window": "all"}).raise_for_status().json()["items"]

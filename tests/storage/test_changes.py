@@ -301,6 +301,16 @@ def expect_projects_gone(history: History) -> None:
                 assert not keeps_sums_of(line, project)
 
 
+def test_a_void_loses_the_ids_of_a_projects_events_and_goes_with_the_last_of_them() -> None:
+    void_both, void_one = ("void", "acme", ["a", "b"]), ("void", "acme", ["c"])
+    history = check_history([*_FOUR, void_both, void_one, ("reset project", "acme", "p"), ("rewrite",)])
+    lines = [msgspec.json.decode(line) for line in history.rewritten.lines_before(7)]
+    assert [(one["kind"], one.get("event_ids")) for one in lines[4:]] == [
+        ("void", ["b"]),
+        ("tombstone", None),
+    ]
+
+
 def _shown(row: tuple[Any, ...]) -> tuple[Any, ...]:
     tags = tuple((one["key"], one["value"]) for one in row[8] or ())
     return (*row[:8], tags, *row[9:])

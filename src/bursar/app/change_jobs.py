@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.app.billing import seats_of
-from bursar.app.elsewhere import OtherServers
+from bursar.app.elsewhere import OtherServers, RefuseLate
 from bursar.app.owners import Projects, Tenants
 from bursar.app.purging import Purger
 from bursar.identity.permissions import Permission
@@ -45,8 +45,8 @@ _PERMISSIONS = {
 def change_jobs(ground: JobGround, rewritings: Rewritings) -> list[Job]:
     """Jobs that take events out, or what leads to a person, or everything of a tenant."""
     changes, questions, purger = ground.changes, ground.questions, Purger(ground, rewritings)
-    seats = seats_of(ground)
-    reset = ResetWork(changes, purger, lambda whose: seats.anew(whose.tenant_id, whose.project_id))
+    seats, refuse_late = seats_of(ground), RefuseLate(ground)
+    reset = ResetWork(changes, purger, lambda one: seats.anew(one.tenant_id, one.project_id), refuse_late)
 
     def forget_identifiers(run: Run) -> None:
         ground.seals.destroy(run.parameters["identifiers"])

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.app.belongings import records_of
-from bursar.app.billing import months_of
 from bursar.storage.duckdb.rewriting import seqs_aside
 from bursar.storage.duckdb.tenant_sql import former_versions, rows_of_project, rows_of_tenant
 from bursar.storage.journal.holding import hold_archive
 from bursar.storage.journal.replay import replay_up_to
+from bursar.storage.relational.closings import closings_naming
 from bursar.storage.relational.tenant_rows import (
     audit_entries_naming,
     runs_naming,
@@ -132,12 +132,11 @@ def _of_project(
         kinds[_FORMER if seq in former else f"journal/{kind}"] += 1
         in_store["quarantine"] += seq in aside
     tell("looking through the stores", 0)
-    closings = months_of(ground).store.closings(tenant_id)
     return {
         **kinds,
         **{f"store/{table}": count for table, count in in_store.items()},
         **{f"state/{table}": n for table, n in state_rows_of_project(engine, tenant_id, project_id).items()},
-        "state/month_closings": sum(closing.names(project_id) for closing in closings),
+        "state/month_closings": closings_naming(engine, tenant_id, project_id),
         f"state/{RUNS}": runs_naming(engine, tenant_id, project_id),
         _AUDIT_OF_TENANT: audit_entries_naming(engine, project_id, tenant_id),
     }

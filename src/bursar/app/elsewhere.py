@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bursar import clock
+from bursar.app.owners import SINCE
 from bursar.errors import Conflict, NotFound
 from bursar.identity.authenticate import BELIEVED_FOR
 from bursar.scheduling.run import ENDED, Run, RunState, Trigger, make_run_id
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from bursar.app.job_ground import JobGround
     from bursar.scheduling.job import RunContext
 
+PART_OF = "part_of"
+"""The parameter of a reset that says which run, on another server, waits for it."""
 LOOK_SECONDS = 1.0
 SETTLED_SECONDS = BELIEVED_FOR.total_seconds() + 1
 """After this every server knows that the tenant, or the project, is suspended."""
@@ -59,7 +63,7 @@ class OtherServers:
 
     def _ask(self, run: RunContext, journal_id: str) -> str:
         """A run for the server on this journal; its id. Asked twice it resets twice, which does no harm."""
-        names = "reason", PROJECT
+        names = "reason", PROJECT, SINCE
         asked = Run(
             id=make_run_id(clock.now()),
             job_id=RESET_JOB,
@@ -67,7 +71,10 @@ class OtherServers:
             state=RunState.QUEUED,
             trigger=Trigger.REQUEST,
             asked_by=run.asked_by,
-            parameters={name: run.parameters[name] for name in names if name in run.parameters},
+            parameters={
+                PART_OF: run.run_id,
+                **{name: run.parameters[name] for name in names if name in run.parameters},
+            },
             created_at=clock.now(),
         )
         return RelationalRuns(self.ground.engine, journal_id).add(asked).id
@@ -85,6 +92,41 @@ class OtherServers:
             )
             raise Conflict(message)
         return found.state is RunState.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseLate:
+    """Refuses resets that come too late, as they do on a server that was down when they were asked for."""
+
+    ground: JobGround
+
+    def __call__(self, run: RunContext) -> None:
+        """Let a run go on, unless its deletion has ended or its project is a later one of the same id.
+
+        Raises:
+            Conflict: nothing may be removed by it any more.
+        """
+        whole = run.parameters.get(PART_OF)
+        if whole is not None and not self._is_open(str(whole)):
+            message = f"The deletion that this is part of, run {whole}, has ended; nothing was removed."
+            raise Conflict(message)
+        since = run.parameters.get(SINCE)
+        if since is not None and self._was_made_again(run, datetime.fromisoformat(str(since))):
+            message = "The project was made again since; nothing was removed of the new one."
+            raise Conflict(message)
+
+    def _is_open(self, run_id: str) -> bool:
+        try:
+            return RelationalRuns(self.ground.engine).run(run_id).state not in ENDED
+        except NotFound:
+            return False
+
+    def _was_made_again(self, run: RunContext, since: datetime) -> bool:
+        try:
+            project = self.ground.identity.project(str(run.tenant_id), str(run.parameters[PROJECT]))
+        except NotFound:
+            return False
+        return project.created_at != since
 
 
 def _wait(run: RunContext, seconds: float) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bursar.errors import NotFound
 from bursar.identity.tenant import ProjectChange, ProjectState, TenantChange, TenantState
+from bursar.storage.relational.closings import forget_project_everywhere
 from bursar.usage.revising.resetting import PROJECT
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Projects:
 
     def remove(self, run: RunContext) -> dict[str, int]:
         """See `Owner.remove`."""
+        # Also of servers that are left out, and of months that were closed while the reset was under way.
+        forget_project_everywhere(self.ground.engine, *_project_of(run))
         return asdict(self.ground.identity.remove_project(*_project_of(run), _since(run)))
 
     def forget(self, run: RunContext) -> None:

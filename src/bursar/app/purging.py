@@ -20,7 +20,12 @@ from bursar.app.rewritings import Own, await_turn, in_percent
 from bursar.errors import Unavailable
 from bursar.storage.duckdb.person_sql import rows_naming
 from bursar.storage.duckdb.rewriting import erasure_decider, removal_decider, seqs_aside
-from bursar.storage.duckdb.tenant_sql import former_versions, rows_of_project, rows_of_tenant
+from bursar.storage.duckdb.tenant_sql import (
+    events_of,
+    former_versions,
+    rows_of_project,
+    rows_of_tenant,
+)
 from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.relational.allocations import RelationalAllocations
 from bursar.storage.relational.runs import RelationalRuns
@@ -30,7 +35,7 @@ from bursar.usage.person import Person
 from bursar.usage.revising.purging import PlacesLeft
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from bursar.app.job_ground import JobGround
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
     from bursar.usage.revising.author import Author
     from bursar.usage.revising.purging import Whose
 
+LINES_BETWEEN_WORDS = 10_000
+"""After so many lines of the journal, some 50 ms, a run says how far it is."""
 REMOVING = frozenset({RESET, PROJECT_RESET, TOMBSTONE})
 """Records that stay: what removed others, and what stands where they were."""
 
@@ -86,9 +93,7 @@ class Purger:
         """See `Purges.places_left`."""
         person = Person(identifiers)
         left: set[tuple[str, int]] = set()
-        for number, line in enumerate(self._lines(0, through_seq)):
-            if number % 10_000 == 0:
-                run.progress("looking whether anything is left", 100 * number // max(through_seq, 1), 100)
+        for line in self._told(run, self._lines(0, through_seq)):
             if person.is_in(line) and read_head(line).tenant_id == tenant_id:
                 left |= {(name, read_head(line).seq) for name in fields_naming(line, person)}
         with self._cursor() as cursor:
@@ -109,7 +114,12 @@ class Purger:
         """See `Purges.forget_allocations`."""
         return RelationalAllocations(self.ground.engine).forget(tenant_id, identifiers)
 
-    def rows_left(self, whose: Whose) -> dict[str, int]:
+    def events_of(self, whose: Whose) -> int:
+        """See `Purges.events_of`."""
+        with self._cursor() as cursor:
+            return events_of(cursor, whose.tenant_id, whose.project_id)
+
+    def rows_left(self, run: RunContext, whose: Whose, after_seq: int = 0) -> dict[str, int]:
         """See `Purges.rows_left`."""
         tenant_id, project_id = whose.tenant_id, whose.project_id
         stay = aside = frozenset[int]()
@@ -120,18 +130,19 @@ class Purger:
                 left = {**rows_of_project(cursor, tenant_id, project_id), "quarantine": 0}
                 stay, aside = former_versions(cursor, tenant_id, project_id), seqs_aside(cursor, tenant_id)
         left["journal"] = 0
-        for one in records_of(self._lines(0), whose):
+        for one in records_of(self._told(run, self._lines(after_seq)), whose):
             left["quarantine"] += one.seq in aside
             left["journal"] += one.kind not in REMOVING and one.seq not in stay
         return left
 
-    def aside_of(self, whose: Whose) -> list[int]:
+    def aside_of(self, run: RunContext, whose: Whose) -> list[int]:
         """See `Purges.aside_of`."""
         with self._cursor() as cursor:
             aside = seqs_aside(cursor, whose.tenant_id)
         if whose.project_id is None or not aside:
             return []
-        return [one.seq for one in records_of(self._lines(0), whose) if one.seq in aside]
+        lines = self._told(run, self._lines(0))
+        return [one.seq for one in records_of(lines, whose) if one.seq in aside]
 
     def _purge(self, run: RunContext, own: Own) -> int:
         through_seq = own.seqs[-1]
@@ -150,6 +161,14 @@ class Purger:
         # From the beginning means: with what is kept of dropped segments.
         for batch in replay_up_to(self.ground.folder.journal, last, after_seq):
             yield from batch.payload.splitlines()
+
+    def _told(self, run: RunContext, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The same lines; the run hears how far they are, and may stop in between."""
+        tell = in_percent(run, self.ground.changes.durable_seq)
+        for number, line in enumerate(lines):
+            if number % LINES_BETWEEN_WORDS == 0:
+                tell("looking whether anything is left", number)
+            yield line
 
     @contextmanager
     def _cursor(self) -> Generator[Database]:

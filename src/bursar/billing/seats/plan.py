@@ -116,8 +116,8 @@ class SeatStore(Protocol):
         """No day of this tenant's plans is recorded any more."""
         ...
 
-    def remove_plans_of(self, tenant_id: str, project_id: str) -> None:
-        """Forget this tenant's plans of a project."""
+    def remove_plans_of(self, tenant_id: str, project_id: str) -> int:
+        """Forget this tenant's plans of a project; how many."""
         ...
 
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:

@@ -106,18 +106,18 @@ class SeatRecorder:
             done += len(days)
 
     @contextmanager
-    def anew(self, tenant_id: str, project_id: str | None = None) -> Generator[None]:
+    def anew(self, tenant_id: str, project_id: str | None = None) -> Generator[int]:
         """Note that no day of a tenant's plans is recorded; within, what the tenant has recorded is removed.
 
         Noted first: days that are recorded once more without need count once all the same. Plans of a project
-        end with it: where one is named its plans are removed, and others stay as they are.
+        end with it: where one is named its plans are removed, others stay as they are, and it hears how many.
         """
         with self.turns:
             if project_id is None:
                 self.store.forget_recorded(tenant_id)
+                yield 0
             else:
-                self.store.remove_plans_of(tenant_id, project_id)
-            yield
+                yield self.store.remove_plans_of(tenant_id, project_id)
 
     def end(self, tenant_id: str, plan_id: str, ends: date) -> SeatPlan:
         """Let a plan end before this day; no day from then on is, or will be, recorded.

@@ -23,7 +23,7 @@ from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import read_kept
 from bursar.storage.duckdb.rerate import sums_of_runs, with_applied, without_positions
 from bursar.usage.applying import event_key
-from bursar.usage.changes import RATING_RUN, TOMBSTONE
+from bursar.usage.changes import RATING_RUN, TOMBSTONE, VOID
 from bursar.usage.erasing import erased_line, names_person, tombstone_for
 from bursar.usage.own_project import project_mark, project_of
 from bursar.usage.person import Person
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _HALF = 64
 _HEAD_BYTES = 96
 """Of a line: its kind stands there, for nothing before it is long."""
-_RERATES = b'"kind":"%b"' % RATING_RUN.encode()
+_RERATES, _VOIDS = b'"kind":"%b"' % RATING_RUN.encode(), b'"kind":"%b"' % VOID.encode()
 
 
 class Decide(Protocol):
@@ -55,6 +55,7 @@ class _Line(msgspec.Struct):
     tenant_id: str = ""
     kind: str = ""
     event_id: str | None = None
+    event_ids: list[str] = []
     event: _Event | None = None
     by: int = 0
 
@@ -147,8 +148,13 @@ def erasure_decider(
 
 def with_kept(line: bytes, kept: bytes) -> bytes:
     """An expiry's line with these sums."""
+    return _with(line, "kept", kept)
+
+
+def _with(line: bytes, name: str, value: bytes) -> bytes:
+    """The line with another value of this name, as JSON."""
     record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    record["kept"] = msgspec.Raw(kept)
+    record[name] = msgspec.Raw(value)
     return msgspec.json.encode(record) + (b"\n" if line.endswith(b"\n") else b"")
 
 
@@ -199,15 +205,19 @@ class _ExpiryDecider:
         event_id = found.event_id or (found.event.event_id if found.event else None)
         if found.tenant_id != self._tenant_id or event_id is None or found.kind != "usage":
             return False
+        return self._is_removed(event_id, seq)
+
+    def _is_removed(self, event_id: str, before_seq: int) -> bool:
+        """Whether the event of this id that came before a line is one that was removed."""
         first = self._removed.first_of(event_key(self._tenant_id, event_id))
-        return first is not None and first < seq
+        return first is not None and first < before_seq
 
 
 class _ProjectDecider(_ExpiryDecider):
     """Tombstones for what was in a project, and for whatever else is of it and counts nowhere.
 
-    An expiry from before keeps the sums that are left. Lines of versions stay where their event was moved to
-    another project, and those that a later record is to remove.
+    Voids lose the ids of its events. An expiry from before keeps the sums that are left. Lines of versions
+    stay where their event was moved to another project, and those that a later record is to remove.
     """
 
     def __init__(self, database: Database, change: ProjectReset) -> None:
@@ -228,7 +238,21 @@ class _ProjectDecider(_ExpiryDecider):
     def _of_tenant(self, seq: int, line: bytes) -> bytes | None:
         if self._project_mark in line and self._is_in_project(seq, line):
             return tombstone_for(line, seq, self._seq)
-        return super()._of_tenant(seq, line)
+        return self._void(seq, line) if _VOIDS in line[:_HEAD_BYTES] else super()._of_tenant(seq, line)
+
+    def _void(self, seq: int, line: bytes) -> bytes | None:
+        """A void without the ids of events that are gone, or its tombstone where it names no others."""
+        found = _decode(line)
+        if found.tenant_id != self._tenant_id:
+            return None
+        left = [one for one in found.event_ids if not self._is_removed(one, seq)]
+        if len(left) == len(found.event_ids):
+            return None
+        return (
+            _with(line, "event_ids", msgspec.json.encode(left))
+            if left
+            else tombstone_for(line, seq, self._seq)
+        )
 
     def _is_in_project(self, seq: int, line: bytes) -> bool:
         is_elsewhere = seq in self._aside or _holds(self._others, seq)

@@ -14,6 +14,13 @@ _WITH_TENANT = tuple(sorted(name for name, columns in TABLES.items() if "tenant_
 _WITH_PROJECT = tuple(name for name in _WITH_TENANT if "project_id" in TABLES[name])
 
 
+def events_of(database: Database, tenant_id: str, project_id: str | None) -> int:
+    """How many events count of a tenant, or of one project of it."""
+    if project_id is None:
+        return _count(database, "usage_events WHERE tenant_id = $tenant", {"tenant": tenant_id})
+    return _count(database, f"usage_events WHERE {IN_PROJECT}", {"tenant": tenant_id, "project": project_id})
+
+
 def rows_of_tenant(database: Database, tenant_id: str) -> dict[str, int]:
     """How many rows each table has of a tenant."""
     return {

@@ -15,13 +15,13 @@ from bursar.billing.months.closing import Closing
 from bursar.errors import Conflict
 from bursar.storage.relational.tables.billing import MONTH_CLOSINGS
 from bursar.storage.relational.tenants import no_tenant
-from bursar.storage.relational.transactions import reading, refusing, writing
+from bursar.storage.relational.transactions import reading, reading_once, refusing, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Engine, Row
+    from sqlalchemy import ColumnElement, Connection, Engine, Row
 
     from bursar.billing.months.closing import ClosedBy
     from bursar.billing.months.month import Month
@@ -72,21 +72,42 @@ class RelationalClosings:
 
     def forget_project(self, tenant_id: str, project_id: str) -> int:
         """See `ClosingStore.forget_project`."""
-        columns, changed = MONTH_CLOSINGS.c, 0
         with writing(self._engine) as connection:
-            # For update: on PostgreSQL two deletions at once wait for each other here.
-            question = select(MONTH_CLOSINGS).where(*self._of(tenant_id)).with_for_update()
-            for row in connection.execute(question).all():
-                closing = _closing_of(row)
-                if closing.names(project_id):
-                    is_it = columns.journal_id == row.journal_id, columns.month == row.month
-                    change = update(MONTH_CLOSINGS).where(columns.tenant_id == tenant_id, *is_it)
-                    connection.execute(change.values(document=closing.without(project_id)))
-                    changed += 1
-        return changed
+            return _take_out(connection, self._of(tenant_id), project_id)
 
     def _of(self, tenant_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return MONTH_CLOSINGS.c.tenant_id == tenant_id, MONTH_CLOSINGS.c.journal_id.in_(self._journals)
+
+
+def forget_project_everywhere(engine: Engine, tenant_id: str, project_id: str) -> int:
+    """Take a project out of all of a tenant's closings, of whatever journal; in how many it was."""
+    with writing(engine) as connection:
+        return _take_out(connection, (MONTH_CLOSINGS.c.tenant_id == tenant_id,), project_id)
+
+
+def closings_naming(engine: Engine, tenant_id: str, project_id: str) -> int:
+    """How many of a tenant's closings, of whatever journal, name a project.
+
+    Raises:
+        Unavailable: the store doesn't answer.
+    """
+    question = select(MONTH_CLOSINGS).where(MONTH_CLOSINGS.c.tenant_id == tenant_id)
+    with reading_once(engine) as connection:
+        return sum(_closing_of(row).names(project_id) for row in connection.execute(question))
+
+
+def _take_out(connection: Connection, of_whom: Sequence[ColumnElement[bool]], project_id: str) -> int:
+    columns, changed = MONTH_CLOSINGS.c, 0
+    # For update: on PostgreSQL two deletions at once wait for each other here.
+    question = select(MONTH_CLOSINGS).where(*of_whom).with_for_update()
+    for row in connection.execute(question).all():
+        closing = _closing_of(row)
+        if closing.names(project_id):
+            is_it = columns.journal_id == row.journal_id, columns.month == row.month
+            change = update(MONTH_CLOSINGS).where(columns.tenant_id == row.tenant_id, *is_it)
+            connection.execute(change.values(document=closing.without(project_id)))
+            changed += 1
+    return changed
 
 
 def _closing_of(row: Row[Any]) -> Closing:

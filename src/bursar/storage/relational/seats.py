@@ -125,11 +125,11 @@ class RelationalSeats:
         with writing(self._engine) as connection:
             connection.execute(change.values(recorded_until=None))
 
-    def remove_plans_of(self, tenant_id: str, project_id: str) -> None:
+    def remove_plans_of(self, tenant_id: str, project_id: str) -> int:
         """See `SeatStore.remove_plans_of`."""
         change = delete(SEAT_PLANS).where(*self._of(tenant_id), SEAT_PLANS.c.project_id == project_id)
         with writing(self._engine) as connection:
-            connection.execute(change)
+            return connection.execute(change).rowcount
 
     def note_recorded(self, tenant_id: str, plan_id: str, until: date) -> None:
         """See `SeatStore.note_recorded`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bursar.errors import Conflict
 from bursar.usage.revising.author import Author
-from bursar.usage.revising.resetting import whose_of
+from bursar.usage.revising.resetting import PLANS_ENDED, whose_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DELETE_JOB = "delete_tenant"
 DELETE_PROJECT_JOB = "delete_project"
+PLANS = "seat_plans"
+"""What `remove` counts of them is what was added since the first reset, which ends them."""
 ROUNDS = 10
 """Resets of one deletion: each needs usage that was on its way for a whole reset."""
 
@@ -82,8 +84,7 @@ class DeleteWork:
             # An earlier attempt came so far; one that was made since then is another one.
             self.owner.forget(run)
             events = int((run.saved or {}).get("events", 0))
-            removed = dict.fromkeys(self.owner.counted, 0)
-            return {"events": events, **removed, "rows_left": {}, "reason": author.reason}
+            return {"events": events, **self._nothing(), "reason": author.reason}
         self.owner.suspend(run)
         done = self.resets.reset(run, author)
         if not run.parameters.get("leave_elsewhere"):
@@ -98,14 +99,38 @@ class DeleteWork:
 
     def _remove(self, run: RunContext, author: Author) -> dict[str, Any] | None:
         """Remove the owner, unless usage came in behind the reset: then that goes, and None is answered."""
-        resets, whose = self.resets, whose_of(run)
+        resets = self.resets
         # Alone, so that no other run journals a change of it once it is gone.
         with resets.purges.alone(run):
-            with resets.anew(whose):
-                left = resets.purges.rows_left(whose)
-                if not any(left.values()):
-                    return {**self.owner.remove(run), "rows_left": left}
-            after_seq = resets.changes.durable_seq
-            resets.write(run, author)
-            resets.purge(run, after_seq)
-        return None
+            # While this waited for its turn the tenant may have been deleted, or another server's run may
+            # have come so far; whoever has the id by now is another one.
+            run.save(dict(run.saved or {}))
+            if not self.owner.is_there(run):
+                return self._nothing()
+            removed = self._remove_empty(run)
+            if removed is None:
+                after_seq = resets.changes.durable_seq
+                resets.write(run, author)
+                resets.purge(run, after_seq)
+        return removed
+
+    def _remove_empty(self, run: RunContext) -> dict[str, Any] | None:
+        """Remove the owner, if nothing is left of its usage."""
+        resets, whose = self.resets, whose_of(run)
+        looked_at = resets.changes.durable_seq
+        left = resets.purges.rows_left(run, whose)
+        if any(left.values()):
+            return None
+        # All of a long journal was looked at before others had to wait; now only what came in meanwhile.
+        with resets.anew(whose) as ended:
+            left = resets.purges.rows_left(run, whose, looked_at)
+            if any(left.values()):
+                return None
+            removed = dict(self.owner.remove(run))
+        plans = ended + int((run.saved or {}).get(PLANS_ENDED, 0))
+        if PLANS in removed:
+            removed[PLANS] += plans
+        return {**removed, "rows_left": left}
+
+    def _nothing(self) -> dict[str, Any]:
+        return {**dict.fromkeys(self.owner.counted, 0), "rows_left": {}}

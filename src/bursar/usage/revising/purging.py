@@ -70,14 +70,23 @@ class Purges(Protocol):
         """Take them out of what says who owns and bears what; how many allocations."""
         ...
 
-    def rows_left(self, whose: Whose) -> dict[str, int]:
+    def events_of(self, whose: Whose) -> int:
+        """How many events the store counts of a tenant or project."""
+        ...
+
+    def rows_left(self, run: RunContext, whose: Whose, after_seq: int = 0) -> dict[str, int]:
         """Rows that each table of the store has of a tenant or project, and lines that the journal has.
 
         What is only a former version of an event that was moved to another project isn't counted.
+
+        Args:
+            run: hears how far it is.
+            whose: the tenant or project.
+            after_seq: of the journal only what lies behind this position is looked at.
         """
         ...
 
-    def aside_of(self, whose: Whose) -> list[int]:
+    def aside_of(self, run: RunContext, whose: Whose) -> list[int]:
         """Positions of a project's records in quarantine, as far as they can be read.
 
         A tenant has none here, for its quarantine goes with it.

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 RESET_JOB = "reset"
 PROJECT = "project_id"
 """The parameter that says which project; absent where it is all of the tenant."""
+PLANS_ENDED = "plans_ended"
+"""What a run notes of seat plans that its reset has ended."""
 
 
 class _Kind(msgspec.Struct):
@@ -56,8 +58,11 @@ class ResetWork:
 
     changes: ChangeLog
     purges: Purges
-    anew: Callable[[Whose], AbstractContextManager[None]]
-    """Entered while a reset is journaled: what Bursar itself records of them begins anew, or ends."""
+    anew: Callable[[Whose], AbstractContextManager[int]]
+    """Entered while a reset is journaled: what Bursar itself records of them begins anew, or ends; how many
+    plans of it end."""
+    refuse_late: Callable[[RunContext], None]
+    """Raises Conflict where what a run is part of has ended, or its project was made again since."""
 
     def __call__(self, run: RunContext) -> Mapping[str, Any]:
         """Remove everything from before; a later attempt goes on from the record that it finds."""
@@ -68,23 +73,25 @@ class ResetWork:
         with self.purges.alone(run):
             if run.saved is None:
                 wait_until_applied(self.changes, self.changes.durable_seq, run, "catching up", 0)
-                before = self.purges.rows_left(whose_of(run))
-                run.save({"after_seq": self.changes.durable_seq, "events": before["usage_events"]})
+                events = self.purges.events_of(whose_of(run))
+                run.save({"after_seq": self.changes.durable_seq, "events": events})
             saved = run.saved or {}
             if not self._written(run, int(saved["after_seq"])):
                 # Of a tenant that was deleted meanwhile no run is left, and this one ends here; until the
                 # record is journaled nobody else removes the tenant.
                 run.save(saved)
-                self.write(run, author)
+                self.refuse_late(run)
+                run.save({**saved, PLANS_ENDED: self.write(run, author)})
             changed = self.purge(run, int(saved["after_seq"]))
         return {"events": int(saved["events"]), "journal_records": changed}
 
-    def write(self, run: RunContext, author: Author) -> None:
-        """Journal a reset and wait until it is applied."""
-        whose = whose_of(run)
-        with self.anew(whose):
-            seq = self.changes.append([encode_record(one) for one in self._records(whose, author)])
+    def write(self, run: RunContext, author: Author) -> int:
+        """Journal a reset and wait until it is applied; how many seat plans have ended with it."""
+        records = [encode_record(one) for one in self._records(run, whose_of(run), author)]
+        with self.anew(whose_of(run)) as ended:
+            seq = self.changes.append(records)
         wait_until_applied(self.changes, seq, run, "removing", 0)
+        return ended
 
     def purge(self, run: RunContext, after_seq: int) -> int:
         """Take out of journal and store what the last reset of this run removed; lines changed."""
@@ -97,11 +104,11 @@ class ResetWork:
         written = self.purges.records_of(run.run_id, after_seq)
         return [(seq, line) for seq, line in written if _kind_of(line).kind in {RESET, PROJECT_RESET}]
 
-    def _records(self, whose: Whose, author: Author) -> list[ChangeRecord]:
+    def _records(self, run: RunContext, whose: Whose, author: Author) -> list[ChangeRecord]:
         now = clock.now()
         if whose.project_id is None:
             return [ResetRecord(**author.head(RESET, now))]
-        aside = self.purges.aside_of(whose)
+        aside = self.purges.aside_of(run, whose)
         pages = [
             aside[start : start + EVENTS_PER_RECORD] for start in range(0, len(aside), EVENTS_PER_RECORD)
         ]
