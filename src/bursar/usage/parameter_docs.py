@@ -218,123 +218,98 @@ QUERY = {
     "parameters": [*_FORM, _parameter("explain", "Say which tables were read.", _FLAG)],
 }
 
+
+def _body(properties: dict[str, Any], **shown: object) -> dict[str, Any]:
+    """A body of JSON with these fields and no others; `shown` is its `example` or `examples`."""
+    schema = {"type": "object", "additionalProperties": False, "properties": properties}
+    content = {"application/json": {"schema": schema, **shown}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 _SELECTED = {name: schema for name, schema in _QUERY["properties"].items() if name in {"filters", "window"}}
-VOID = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "event_ids": {
-                            "type": "array",
-                            "items": {"type": "string"},
-                            "description": "These events; up to 5,000. Or `filters` and `window`.",
-                        },
-                        **_SELECTED,
-                        **{parameter["name"]: parameter["schema"] for parameter in _WINDOW[1:]},
-                        "reason": {**_TEXT, "description": "Why; it stays with the change for good."},
-                        "dry_run": {
-                            "type": "boolean",
-                            "description": "Only count. True for filters and false for ids, if absent.",
-                        },
-                        "expect_events": {
-                            "type": "integer",
-                            "description": "Refuse (409) if it comes to another number of events.",
-                        },
-                        "up_to_event": {
-                            "type": "string",
-                            "description": "Only events recorded no later than this one, from a dry run.",
-                        },
-                        "tenant_id": _TEXT,
-                    },
-                },
-                "examples": {
-                    "ids": {
-                        "summary": "Two events, at once",
-                        "value": {"event_ids": ["call-1", "call-2"], "reason": "sent by a test"},
-                    },
-                    "filters": {
-                        "summary": "All of a test run; first without effect",
-                        "value": {
-                            "filters": {"environment": "loadtest"},
-                            "window": "7d",
-                            "reason": "a load test wrote to production",
-                            "dry_run": True,
-                        },
-                    },
-                },
-            }
+VOID = _body(
+    {
+        "event_ids": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "These events; up to 5,000. Or `filters` and `window`.",
         },
-    }
-}
-REPRICE = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        **_SELECTED,
-                        **{parameter["name"]: parameter["schema"] for parameter in _WINDOW[1:]},
-                        "reason": {**_TEXT, "description": "Why; it stays with the ratings for good."},
-                        "dry_run": {"type": "boolean", "default": True},
-                        "up_to_event": {
-                            "type": "string",
-                            "description": "Only events recorded no later than this one, from a dry run.",
-                        },
-                        "tenant_id": _TEXT,
-                        "all_tenants": {
-                            "type": "boolean",
-                            "description": "A run for each tenant; for the operator only.",
-                        },
-                    },
-                },
-                "example": {
-                    "filters": {"model": "o3"},
-                    "window": "30d",
-                    "reason": "o3 got cheaper on the 10th",
-                    "dry_run": False,
-                },
-            }
+        **_SELECTED,
+        **{parameter["name"]: parameter["schema"] for parameter in _WINDOW[1:]},
+        "reason": {**_TEXT, "description": "Why; it stays with the change for good."},
+        "dry_run": {
+            "type": "boolean",
+            "description": "Only count. True for filters and false for ids, if absent.",
         },
-    }
-}
-REPLAY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "ids": {
-                            "type": "array",
-                            "items": {"type": "integer"},
-                            "description": "These records; up to 1,000. Or `filter`.",
-                        },
-                        "filter": {
-                            "type": "object",
-                            "additionalProperties": False,
-                            "properties": {"reason": _TEXT, "event_id": _TEXT, "window": _TEXT},
-                            "description": "Up to 1,000 at once; `remaining` says how many are left.",
-                        },
-                        "as": {
-                            "enum": ["retry", "correction", "discard"],
-                            "default": "retry",
-                            "description": "Put them in again, correct the counted events, or drop them.",
-                        },
-                        "reason": {**_TEXT, "description": "Why; it stays with the change for good."},
-                        "dry_run": {"type": "boolean", "default": False},
-                        "tenant_id": _TEXT,
-                    },
-                },
-            }
+        "expect_events": {
+            "type": "integer",
+            "description": "Refuse (409) if it comes to another number of events.",
         },
-    }
-}
+        "up_to_event": {
+            "type": "string",
+            "description": "Only events recorded no later than this one, from a dry run.",
+        },
+        "tenant_id": _TEXT,
+    },
+    examples={
+        "ids": {
+            "summary": "Two events, at once",
+            "value": {"event_ids": ["call-1", "call-2"], "reason": "sent by a test"},
+        },
+        "filters": {
+            "summary": "All of a test run; first without effect",
+            "value": {
+                "filters": {"environment": "loadtest"},
+                "window": "7d",
+                "reason": "a load test wrote to production",
+                "dry_run": True,
+            },
+        },
+    },
+)
+REPRICE = _body(
+    {
+        **_SELECTED,
+        **{parameter["name"]: parameter["schema"] for parameter in _WINDOW[1:]},
+        "reason": {**_TEXT, "description": "Why; it stays with the ratings for good."},
+        "dry_run": {"type": "boolean", "default": True},
+        "up_to_event": {
+            "type": "string",
+            "description": "Only events recorded no later than this one, from a dry run.",
+        },
+        "tenant_id": _TEXT,
+        "all_tenants": {
+            "type": "boolean",
+            "description": "A run for each tenant; for the operator only.",
+        },
+    },
+    example={
+        "filters": {"model": "o3"},
+        "window": "30d",
+        "reason": "o3 got cheaper on the 10th",
+        "dry_run": False,
+    },
+)
+REPLAY = _body(
+    {
+        "ids": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "These records; up to 1,000. Or `filter`.",
+        },
+        "filter": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"reason": _TEXT, "event_id": _TEXT, "window": _TEXT},
+            "description": "Up to 1,000 at once; `remaining` says how many are left.",
+        },
+        "as": {
+            "enum": ["retry", "correction", "discard"],
+            "default": "retry",
+            "description": "Put them in again, correct the counted events, or drop them.",
+        },
+        "reason": {**_TEXT, "description": "Why; it stays with the change for good."},
+        "dry_run": {"type": "boolean", "default": False},
+        "tenant_id": _TEXT,
+    },
+)
