@@ -13,7 +13,6 @@ from bursar.identity.roles import RoleBinding
 from bursar.identity.sign_on.mapping import GRANTED_BY, MappedRole
 from bursar.identity.sign_on.store import ProviderLink, RolesMoved
 from bursar.identity.users.user import User
-from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.provider_links import RelationalProviderLinks
 from bursar.storage.relational.users import RelationalUsers
 from tests.support.identity import NOON, a_project, a_tenant
@@ -22,22 +21,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from bursar.identity.sign_on.store import ProviderLinkStore
+    from bursar.storage.relational.identity import RelationalIdentityStore
 
 ISSUER = "https://login.example.com"
 ADA = User("usr_ada", "acme", "ada@example.com", "Ada", NOON)
 BOB = replace(ADA, id="usr_bob", email="bob@example.com")
 LINK = ProviderLink("acme", ISSUER, "ada", ADA.id, NOON)
 ANALYST, ADMIN, GHOST = MappedRole("analyst"), MappedRole("admin"), MappedRole("no-such-role")
-
-
-@pytest.fixture
-def identity(state_engine: Engine) -> RelationalIdentityStore:
-    """A store with two tenants and a project."""
-    store = RelationalIdentityStore(state_engine)
-    store.add_tenant(a_tenant("acme"))
-    store.add_tenant(a_tenant("rival"))
-    store.add_project(a_project())
-    return store
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from bursar.storage.relational.tables import METADATA
 from bursar.storage.relational.transactions import reading
 from bursar.storage.relational.user_links import RelationalLinks
 from bursar.storage.relational.users import RelationalUsers
-from tests.support.identity import NOON, SECOND, a_project, a_tenant
+from tests.support.identity import NOON, SECOND
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -34,16 +34,6 @@ BOB = replace(ADA, id="usr_bob", email="bob@example.com")
 RESET = Link("acme", ADA.id, LinkKind.RESET, NOON, "key_1")
 FIRST = Link("acme", None, LinkKind.FIRST_ADMIN, NOON, "bursar")
 VIEWER = BUILT_IN["viewer"].permissions
-
-
-@pytest.fixture
-def identity(state_engine: Engine) -> RelationalIdentityStore:
-    """A store with a tenant."""
-    store = RelationalIdentityStore(state_engine)
-    store.add_tenant(a_tenant("acme"))
-    store.add_tenant(a_tenant("rival"))
-    store.add_project(a_project())
-    return store
 
 
 @pytest.fixture

@@ -16,31 +16,22 @@ from bursar.identity.logins.store import Exchange
 from bursar.identity.page import PageAsk
 from bursar.identity.tenant import TenantChange, TenantState
 from bursar.identity.users.user import User, UserChange, UserState
-from bursar.storage.relational.identity import RelationalIdentityStore
 from bursar.storage.relational.logins import RelationalLogins
 from bursar.storage.relational.tables import METADATA
 from bursar.storage.relational.transactions import reading
 from bursar.storage.relational.users import RelationalUsers
-from tests.support.identity import NOON, SECOND, a_tenant
+from tests.support.identity import NOON, SECOND
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from bursar.identity.logins.store import LoginStore
     from bursar.identity.users.store import UserStore
+    from bursar.storage.relational.identity import RelationalIdentityStore
 
 DAY = timedelta(days=1)
 ADA = User("usr_ada", "acme", "ada@example.com", "Ada", NOON)
 FIRST, SECOND_TOKEN, THIRD = (hash_token(word) for word in ("first", "second", "third"))
-
-
-@pytest.fixture
-def identity(state_engine: Engine) -> RelationalIdentityStore:
-    """A store with two tenants."""
-    store = RelationalIdentityStore(state_engine)
-    store.add_tenant(a_tenant("acme"))
-    store.add_tenant(a_tenant("rival"))
-    return store
 
 
 @pytest.fixture
