@@ -1,7 +1,7 @@
 """Running `bursar` in tests: inside this process beside a test's server, or as a process of its own.
 
-Inside is quick and enough for what a command says and asks of a server. A process of its own is for
-signals, for exit codes as a shell sees them, and for commands that serve a folder themselves.
+Inside is quick and enough for what a command says and asks of a server. A process of its own is for commands
+that serve a folder themselves and for exit codes; a whole program for signals and for what a shell sees.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
 
 from bursar.cli.main import app
+from tests.support.child import Child
 from tests.support.environment import settings_here
 
 if TYPE_CHECKING:
@@ -50,7 +53,28 @@ def bursar(*arguments: object, **environ: str) -> Ran:
 
 
 def bursar_process(*arguments: object, **environ: str) -> Ran:
-    """Run the command as a process of its own, to its end."""
+    """Run the command as a process of its own, to its end; forked, which takes a quarter of a new one."""
+    with tempfile.TemporaryDirectory(prefix="bursar-said-") as place:
+        out, err = Path(place, "out"), Path(place, "err")
+        process = Child(out, err).start(_run, [str(one) for one in arguments], _environment(environ))
+        process.join(PROCESS_TIMEOUT_SECONDS)
+        code = process.exitcode
+        process.kill()
+        process.join()
+        process.close()
+        said, warned = out.read_text(), err.read_text()
+    assert code is not None, f"it didn't end: {said}{warned}"
+    return Ran(code, said, warned)
+
+
+def _run(arguments: list[str], environ: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environ)
+    app(arguments, prog_name="bursar")
+
+
+def bursar_program(*arguments: object, **environ: str) -> Ran:
+    """Run the command as a shell would, with a Python of its own, to its end."""
     done = subprocess.run(
         _command(*arguments),
         env=_environment(environ),

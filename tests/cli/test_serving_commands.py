@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.cli.command_line import SERVES, bursar, bursar_process, read_until, started
+from tests.cli.command_line import SERVES, bursar, bursar_process, bursar_program, read_until, started
 
 if TYPE_CHECKING:
     import subprocess
@@ -57,7 +57,7 @@ def test_a_folder_and_a_port_have_one_server(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_stop_the_start_with_the_whole_list(tmp_path: Path) -> None:
-    said = bursar_process("serve", "--data", tmp_path, BURSAR_LOG_LEVEL="loud", BURSAR_PROT="1")
+    said = bursar_program("serve", "--data", tmp_path, BURSAR_LOG_LEVEL="loud", BURSAR_PROT="1")
     assert said.code == 1
     assert "BURSAR_LOG_LEVEL=loud is wrong" in said.err
     assert "did you mean BURSAR_PORT?" in said.err

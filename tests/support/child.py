@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.support.preloaded", "tests.support.child"])
+_PROCESSES.set_forkserver_preload(
+    ["tests.support.preloaded", "tests.support.server", "tests.cli.command_line"]
+)
 _MEASURES = "COVERAGE_PROCESS_CONFIG"
 """The variable by which a measured process has its own measured too."""
 _PATIENCE_SECONDS = 60
