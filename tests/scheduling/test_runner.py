@@ -12,6 +12,7 @@ import pytest
 
 from bursar.errors import Conflict, Invalid, NotFound, Overloaded, Reason
 from bursar.scheduling.asking import QUEUED_LIMIT
+from bursar.scheduling.at_work import RUNS_AT_ONCE
 from bursar.scheduling.run import RunState, Trigger
 from bursar.scheduling.store import RunAsk
 from tests.support.jobs import House, a_job, pulse_until_ended, wait_for_state
@@ -65,6 +66,21 @@ def test_a_tenants_job_runs_for_two_tenants_at_once_but_not_beside_a_run_for_all
     assert [runner.run(run.id).state.value for run in runs] == ["running", "running", "queued", "queued"]
     gate.opened.set()
     assert [pulse_until_ended(runner, run).state.value for run in runs] == ["succeeded"] * 4
+
+
+def test_runs_that_wait_for_somebody_else_take_no_other_runs_place(house: House) -> None:
+    def work(context: RunContext) -> dict[str, Any]:
+        context.wait("waiting for a server that is down", 0, 1, 3600)
+        return {}
+
+    waiting = [a_job(f"wait-{number}", work=work) for number in range(RUNS_AT_ONCE)]
+    runner = house.lead(*waiting, a_job())
+    runs = [runner.enqueue(job.id) for job in waiting]
+    runner.pulse()
+    wait_until(lambda: all("down" in str(runner.run(run.id).step) for run in runs), "all of them wait")
+    assert pulse_until_ended(runner, runner.enqueue("sweep")).state is RunState.SUCCEEDED
+    runner.cancel(runs[0].id)
+    assert pulse_until_ended(runner, runs[0]).state is RunState.CANCELLED
 
 
 def test_work_that_raises_fails_with_its_reasons_and_a_bug_with_its_type_only(house: House) -> None:

@@ -54,8 +54,7 @@ class OtherServers:
         for done, (journal_id, run_id) in enumerate(asked.items()):
             while not self._has_ended(run_id, journal_id):
                 step = f"waiting for the server on journal {journal_id} to remove its part"
-                run.progress(step, done, len(asked))
-                threading.Event().wait(LOOK_SECONDS)
+                run.wait(step, done, len(asked), LOOK_SECONDS)
 
     @property
     def _own(self) -> str:

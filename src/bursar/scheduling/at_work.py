@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from bursar.scheduling.store import SchedulerStore
 
 RUNS_AT_ONCE = 4
-"""Most jobs work on one file or wait for one thread; more of them would only share the cores."""
+"""Most jobs work on one file or wait for one thread; more of them would only share the cores. Those that wait
+for another server don't count: it may be down for days."""
 
 
 class AtWork:
@@ -92,7 +93,7 @@ class AtWork:
         runs = self._store.open_runs()
         busy = [run for run in runs if run.state is RunState.RUNNING]
         for run in runs:
-            if len(self._live) >= RUNS_AT_ONCE:
+            if sum(not one.is_waiting for one in self.live) >= RUNS_AT_ONCE:
                 return
             if run.state is not RunState.QUEUED or not may_begin(run):
                 continue

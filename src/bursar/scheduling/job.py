@@ -106,6 +106,14 @@ class RunContext(Protocol):
         """
         ...
 
+    def wait(self, step: str, done: int, total: int, seconds: float) -> None:
+        """Say what of somebody else's it waits for, and wait so long; its place is another run's meanwhile.
+
+        Raises:
+            RunStopped: as `progress`; it is heard at once.
+        """
+        ...
+
     def save(self, values: Mapping[str, Json]) -> None:
         """Note, durably, what a later attempt goes on from; raises what `progress` raises."""
         ...

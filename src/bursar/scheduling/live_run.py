@@ -47,6 +47,8 @@ class LiveRun:
         self.step: Step | None = None
         self.outcome: Ending | Stopped | None = None
         """How the work ended; None while it is at work."""
+        self.is_waiting = False
+        """Whether it only waits for somebody else: then it takes no other run's place."""
         self._store = store
         self._holder = holder
         self._monotonic = monotonic
@@ -101,6 +103,16 @@ class LiveRun:
         except Unavailable as error:
             log.warning("a run's progress could not be written", run=self.run_id, error=error.detail)
         self._leave_if_told()
+
+    def wait(self, step: str, done: int, total: int, seconds: float) -> None:
+        """See `RunContext`."""
+        self.is_waiting = True
+        try:
+            self.progress(step, done, total)
+            self._told.wait(seconds)
+            self._leave_if_told()
+        finally:
+            self.is_waiting = False
 
     def save(self, values: Mapping[str, Json]) -> None:
         """See `RunContext`; waits for a store that doesn't answer, for a while.
