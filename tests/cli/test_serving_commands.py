@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.command_line import SERVES, bursar, bursar_process, bursar_program, read_until, started
+from tests.support.sampled import long
 
 if TYPE_CHECKING:
     import subprocess
@@ -32,7 +33,9 @@ def key_in(lines: list[str]) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", long({"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}, always=["terminate"])
+)
 def test_a_server_greets_serves_and_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     with started("serve", "--port", 0, "--data", tmp_path / "data") as process:
         lines = read_until(process, SERVES)
@@ -63,6 +66,7 @@ def test_wrong_settings_stop_the_start_with_the_whole_list(tmp_path: Path) -> No
     assert "did you mean BURSAR_PORT?" in said.err
 
 
+@pytest.mark.long
 def test_the_demo_loads_its_usage_and_suggests_requests_that_work(tmp_path: Path) -> None:
     with started("demo", *SMALL, TMPDIR=str(tmp_path)) as process:
         lines = read_until(process, "Serving until Ctrl-C.")
@@ -116,6 +120,7 @@ def test_a_demo_in_a_folder_of_its_own_is_loaded_once_and_ties_out(tmp_path: Pat
     assert verified.json["events"] == 1_500
 
 
+@pytest.mark.long
 def test_a_demo_can_be_stopped_while_it_loads(tmp_path: Path) -> None:
     with started("demo", "--port", 0, "--data", tmp_path, "--events", 500_000) as process:
         assert process.stderr is not None
