@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -94,6 +95,8 @@ def test_the_log_knows_of_each_act_where_it_names_a_tenant() -> None:
     of_socket = ACTS.keys() - OPERATIONS.keys()
     assert of_socket == {"stop", "rebuild"}
     assert {name for name in ACTS if ACTS[name].tenant_in is NamedIn.BODY} == set(BY_BODY)
+    of_run = {name for name, (_, path, _) in OPERATIONS.items() if "{run_id}" in path}
+    assert {name for name in ACTS if ACTS[name].tenant_in is NamedIn.RUN} == of_run
     about_one = {name for name, (_, path, _) in OPERATIONS.items() if "{tenant_id}" in path}
     in_path = {name for name in ACTS if ACTS[name].tenant_in is NamedIn.PATH}
     # A chain that goes with its tenant can't say who deleted it.
@@ -202,3 +205,22 @@ def test_what_an_operator_does_to_a_tenants_state_limits_and_quotas_is_in_its_lo
     assert last_of_platform(server) == before
     assert server.client.patch(f"/api/v1/tenants/no-{acme}", json={"name": "x"}).status_code == 404
     assert log_of(server, None)[0]["target"] == f"no-{acme}"
+
+
+def test_who_cancels_a_run_by_its_id_is_in_the_log_of_the_tenant_whose_run_it_is(
+    server: RunningServer, acme: str
+) -> None:
+    trigger = "/api/v1/scheduler/jobs/{}/trigger"
+    named = {"tenant_id": acme}
+    its = server.client.post(trigger.format("retention"), json={}, params=named).raise_for_status().json()
+    ours = server.client.post(trigger.format("compaction"), json={}).raise_for_status().json()
+    before = last_of_platform(server)
+    assert server.client.post(f"/api/v1/scheduler/runs/{its['id']}/cancel").status_code in {202, 409}
+    end, begun = log_of(server, acme)[:2]
+    assert (begun["act"], begun["target"], end["begun"]) == ("job.cancel", its["id"], begun["number"])
+    assert last_of_platform(server) == before
+    for run in (ours["id"], "no-such-run", "\0"):
+        answer = server.client.post(f"/api/v1/scheduler/runs/{quote(run)}/cancel")
+        assert answer.status_code in {202, 404, 409, 422}
+        assert log_of(server, None)[0]["request_id"] == answer.headers["x-request-id"]
+    assert len(log_of(server, acme)) == 4

@@ -235,3 +235,26 @@ def test_a_restored_ledger_carries_out_nothing_that_the_original_was_asked_for(t
         wait_until(lambda: other.platform.runner.state.holds_lease, "the runner carries out what waits")
         assert other.client.get("/api/v1/scheduler/status").json()["at_work"] == []
         assert sum(row["events"] for row in totals_of(other, "default")) == 40
+
+
+def test_the_audit_log_says_where_a_backup_beside_a_server_went_and_what_came_of_it(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    report = backup(server, tmp_path / "backup", "--without-store")
+    (tmp_path / "a file").touch()
+    assert bursar("backup", tmp_path / "a file", "--data", server.platform.folder.path).code == 1
+    asked = {"act": "ledger.backup"}
+    found = server.client.get("/api/v1/audit", params=asked).raise_for_status().json()["items"]
+    failed, _, done, begun = found
+    directory, run = str(tmp_path / "backup"), begun["asked"].pop("run")
+    assert begun["asked"] == {"directory": directory, "without_store": True}
+    assert (begun["outcome"], begun["actor"]["kind"]) == ("begun", "system")
+    assert (done["outcome"], done["begun"]) == ("done", begun["number"])
+    assert done["after"] == {"run": report["run"], "last_seq": report["last_seq"]}
+    assert (failed["outcome"], failed["reason"]) == ("failed", "configuration")
+    (triggered,) = [
+        one
+        for one in server.client.get("/api/v1/audit", params={"act": "job.trigger"}).json()["items"]
+        if one["outcome"] == "done" and one["after"]["id"] == run
+    ]
+    assert triggered["actor"]["kind"] == "socket"

@@ -19,6 +19,8 @@ class NamedIn(Enum):
     BODY = auto()
     """In the body's `tenant_id`, or in the query string."""
     PATH = auto()
+    RUN = auto()
+    """In the query string, or by the run in the path: it is about one tenant, or about all."""
     NOWHERE = auto()
     """It is about all tenants, or the tenant's chain doesn't outlive it, or isn't there yet."""
 
@@ -98,7 +100,7 @@ ACTS: dict[str, Act] = {
     "withdraw_exchange_rate": Act("rate.withdraw", "rate_id"),
     "update_prices": Act("book.update", "id", tenant_in=NamedIn.NOWHERE),
     "trigger_job": Act("job.trigger", "job_id", _ABOUT_RUN),
-    "cancel_run": Act("job.cancel", "run_id", _ABOUT_RUN),
+    "cancel_run": Act("job.cancel", "run_id", _ABOUT_RUN, tenant_in=NamedIn.RUN),
     "put_limit": Act("limit.set", "use"),
     "remove_limit": Act("limit.remove", "use"),
     "put_quota": Act("quota.set", "measure"),

@@ -1,4 +1,4 @@
-"""What the audit log keeps of work on a ledger that no server is in between of: commands, upgrades.
+"""What the audit log keeps of work on a whole ledger that no request does: commands, upgrades, backups.
 
 The same two entries as of a request, in the platform's chain: one before, one after. A ledger whose state
 store is older than the audit log has nowhere to announce an upgrade; of that one the entry after it is
@@ -51,20 +51,31 @@ def recorded(
     Raises:
         Unavailable: the state store doesn't answer; where nothing was announced, nothing was done.
     """
-    audit, after = audit_of(folder, engine), dict[str, Any]()
-    shown = showable(asked)
-    begun = None
+    audit = audit_of(folder, engine)
     if keeps_audit(engine):
-        begun = audit.record_own(Deed(act, Outcome.BEGUN, actor, asked=shown))
+        with recorded_in(audit, actor, act, asked) as after:
+            yield after
+        return
+    after = dict[str, Any]()
+    yield after
+    if keeps_audit(engine):
+        audit.record_own(Deed(act, Outcome.DONE, actor, asked=showable(asked), after=showable(after) or None))
+
+
+@contextmanager
+def recorded_in(audit: AuditLog, actor: Actor, act: str, asked: dict[str, Any]) -> Generator[dict[str, Any]]:
+    """As `recorded`, of a ledger that is open.
+
+    Raises:
+        Unavailable: the state store doesn't answer; where nothing was announced, nothing was done.
+    """
+    after = dict[str, Any]()
+    begun = audit.record_own(Deed(act, Outcome.BEGUN, actor, asked=showable(asked)))
     try:
         yield after
     except BaseException as error:
-        if begun is not None:
-            code = error.code if isinstance(error, BursarError) else None
-            with suppress(BursarError):
-                audit.record_own(Deed(act, Outcome.FAILED, actor, reason=code, begun=begun))
+        code = error.code if isinstance(error, BursarError) else None
+        with suppress(BursarError):
+            audit.record_own(Deed(act, Outcome.FAILED, actor, reason=code, begun=begun))
         raise
-    if begun is not None or keeps_audit(engine):
-        asked_late = None if begun is not None else shown
-        done = Deed(act, Outcome.DONE, actor, asked=asked_late, after=showable(after) or None, begun=begun)
-        audit.record_own(done)
+    audit.record_own(Deed(act, Outcome.DONE, actor, after=showable(after) or None, begun=begun))

@@ -11,19 +11,26 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from fastapi.concurrency import run_in_threadpool
 
 from bursar.app.audited_acts import NamedIn
+from bursar.errors import NotFound
 from bursar.identity.audit.entry import PLATFORM
 from bursar.identity.tenant import ID_PATTERN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import Request
 
     from bursar.app.audited_acts import Act
     from bursar.identity.caller import Caller
+    from bursar.scheduling.run import Run
+
+    FindRun = Callable[[str], Run]
 
 _NAME = "tenant_id"
-_TENANT_ID = re.compile(ID_PATTERN)
+_ID = re.compile(ID_PATTERN)
 
 
 async def owner_of(request: Request, caller: Caller, act: Act) -> str:
@@ -37,6 +44,8 @@ async def owner_of(request: Request, caller: Caller, act: Act) -> str:
             return _as_owner(request.path_params[_NAME])
         case NamedIn.QUERY:
             return caller.tenant_id if _NAME in request.query_params else PLATFORM
+        case NamedIn.RUN:
+            return await _tenant_of_run(request, caller)
         case NamedIn.BODY:
             return await _named_in_body(request, caller)
 
@@ -50,9 +59,24 @@ async def _named_in_body(request: Request, caller: Caller) -> str:
     return PLATFORM if named is None else _as_owner(named)
 
 
+async def _tenant_of_run(request: Request, caller: Caller) -> str:
+    if _NAME in request.query_params:
+        return caller.tenant_id
+    find: FindRun = request.app.state.find_run
+    run_id: str = request.path_params["run_id"]
+    if _ID.fullmatch(run_id) is None:
+        # Nothing that can't be an id reaches a store: PostgreSQL takes no NUL.
+        return PLATFORM
+    try:
+        run = await run_in_threadpool(find, run_id)
+    except NotFound:
+        return PLATFORM
+    return run.tenant_id or PLATFORM
+
+
 def _as_owner(named: object) -> str:
     """What can't be a tenant's id names nobody; the endpoint refuses it."""
-    return named if isinstance(named, str) and _TENANT_ID.fullmatch(named) else PLATFORM
+    return named if isinstance(named, str) and _ID.fullmatch(named) else PLATFORM
 
 
 def _tenant_in(body: object) -> object:

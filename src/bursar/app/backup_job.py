@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bursar.app.audited_folders import recorded_in
 from bursar.app.backup import backup_running
 from bursar.errors import ConfigurationError, Reason
+from bursar.identity.audit.deed import BURSAR
 from bursar.scheduling.job import Every, Job, RunContext, refuse_unknown
 from bursar.scheduling.run import Json
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from bursar.app.job_ground import JobGround
 
 BACKUP = "backup"
+LEDGER_BACKUP = "ledger.backup"
+"""The act, as of a backup without a server."""
 _TIMEOUT_SECONDS = 24 * 3600
 _JITTER_SECONDS = 300
 
@@ -30,7 +34,12 @@ def backup_job(ground: JobGround) -> Job:
             message = "There is no folder to back up into: neither the run nor BURSAR_BACKUP_DIR names one."
             raise ConfigurationError(message)
         with_store = not context.parameters.get("without_store", False)
-        return asdict(backup_running(ground, Path(directory), context.progress, with_store=with_store))
+        # The whole ledger leaves: who may read the folder has it. The entry of the trigger says not where to.
+        asked = {"directory": str(directory), "without_store": not with_store, "run": context.run_id}
+        with recorded_in(ground.audit, BURSAR, LEDGER_BACKUP, asked) as after:
+            report = backup_running(ground, Path(directory), context.progress, with_store=with_store)
+            after.update(run=report.run, last_seq=report.last_seq)
+        return asdict(report)
 
     def check(parameters: Mapping[str, Json]) -> tuple[Reason, ...]:
         return _wrong_parameters(parameters, has_folder=settings.backup_dir is not None)

@@ -111,6 +111,7 @@ def make_app(platform: Platform, stop: Callable[[], None] | None = None) -> ASGI
     checked = health.Health(checks_of(platform), is_rebuilding=lambda: platform.rebuilder.is_at_work)
     api = _make_api(_routers(platform, checked, stop))
     api.state.doorkeeper = doorkeeper
+    api.state.find_run = platform.runner.run
     guarded = Guard(Inflating(Concluding(api, platform.audit)))
     app: ASGIApp = IngestDoor(_ingest_parts(platform, doorkeeper), guarded, metrics.http)
     app = Limiting(app, platform.limits, doorkeeper)
