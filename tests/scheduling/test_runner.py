@@ -12,7 +12,7 @@ import pytest
 
 from bursar.errors import Conflict, Invalid, NotFound, Overloaded, Reason
 from bursar.scheduling.asking import QUEUED_LIMIT
-from bursar.scheduling.at_work import RUNS_AT_ONCE
+from bursar.scheduling.at_work import LIVE_LIMIT, RUNS_AT_ONCE
 from bursar.scheduling.run import RunState, Trigger
 from bursar.scheduling.store import RunAsk
 from tests.support.jobs import House, a_job, pulse_until_ended, wait_for_state
@@ -81,6 +81,25 @@ def test_runs_that_wait_for_somebody_else_take_no_other_runs_place(house: House)
     assert pulse_until_ended(runner, runner.enqueue("sweep")).state is RunState.SUCCEEDED
     runner.cancel(runs[0].id)
     assert pulse_until_ended(runner, runs[0]).state is RunState.CANCELLED
+
+
+def test_no_more_runs_wait_at_once_than_there_may_be_threads(house: House) -> None:
+    def work(context: RunContext) -> dict[str, Any]:
+        context.wait("waiting for a server that is down", 0, 1, 3600)
+        return {}
+
+    runner = house.lead(*(a_job(f"wait-{number}", work=work) for number in range(LIVE_LIMIT + 1)))
+    runs = [runner.enqueue(f"wait-{number}") for number in range(LIVE_LIMIT + 1)]
+
+    def waiting() -> int:
+        runner.pulse()
+        return sum("down" in str(runner.run(run.id).step) for run in runs)
+
+    wait_until(lambda: waiting() == LIVE_LIMIT, "as many wait as may")
+    assert waiting() == LIVE_LIMIT
+    for run in runs:
+        runner.cancel(run.id)
+    assert {pulse_until_ended(runner, run).state for run in runs} == {RunState.CANCELLED}
 
 
 def test_work_that_raises_fails_with_its_reasons_and_a_bug_with_its_type_only(house: House) -> None:

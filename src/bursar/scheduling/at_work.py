@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RUNS_AT_ONCE = 4
 """Most jobs work on one file or wait for one thread; more of them would only share the cores. Those that wait
 for another server don't count: it may be down for days."""
+LIVE_LIMIT = 64
+"""Waiting ones among them: each is a thread."""
 
 
 class AtWork:
@@ -93,7 +95,7 @@ class AtWork:
         runs = self._store.open_runs()
         busy = [run for run in runs if run.state is RunState.RUNNING]
         for run in runs:
-            if sum(not one.is_waiting for one in self.live) >= RUNS_AT_ONCE:
+            if not self._has_room():
                 return
             if run.state is not RunState.QUEUED or not may_begin(run):
                 continue
@@ -106,6 +108,10 @@ class AtWork:
                 live = LiveRun(begun, job, self._store, self._holder, self._options.monotonic)
                 self._live[run.id] = live
                 live.start(ended, self._options.now)
+
+    def _has_room(self) -> bool:
+        live = self.live
+        return len(live) < LIVE_LIMIT and sum(not one.is_waiting for one in live) < RUNS_AT_ONCE
 
     def settle(self) -> None:
         """Write down how runs ended; a failure leaves the rest for the next time."""
