@@ -16,6 +16,7 @@ from bursar.storage.journal.holding import hold_archive
 from bursar.storage.relational.closings import RelationalClosings
 from bursar.usage.event import UsageEvent
 from tests.cli.command_line import bursar
+from tests.flows.test_forget_story import holding
 from tests.support.access import ask, keys_of
 from tests.support.patience import wait_until
 from tests.support.serving import running_server
@@ -164,17 +165,14 @@ def test_a_deleted_project_is_proven_gone_and_others_tie_out(tenant: Tenant) -> 
 
 def test_the_words_of_a_deleted_project_are_in_no_file(tenant: Tenant) -> None:
     word = "only-here-77aa"
-    tenant.send("a", metadata={"said": word}, user_id=word)
-    tenant.send("a", metadata={"said": word}, user_id=word, input_tokens=3)
-    files = tenant.server.platform.folder.path
-
-    def holding() -> list[str]:
-        found = (path for path in sorted(files.rglob("*")) if path.is_file())
-        return [path.name for path in found if word.encode() in path.read_bytes()]
-
-    assert holding()
+    for name in ("a", "b"):
+        tenant.send(f"{word}-{name}", metadata={"said": word}, user_id=word)
+    tenant.send(f"{word}-a", metadata={"said": word}, user_id=word, input_tokens=3)
+    tenant.ask("POST", "/api/v1/events/void", json={"event_ids": [f"{word}-b"], "reason": "a mistake"})
+    folder = tenant.server.platform.folder.path
+    assert holding(folder, word)
     tenant.delete()
-    assert holding() == []
+    assert holding(folder, word) == []
 
 
 def test_the_same_project_of_another_tenant_stays(server: RunningServer) -> None:
