@@ -197,7 +197,8 @@ BODIES: dict[str, Body] = {
         "dry_run": words.choice % 3 != 0,
     },
     "POST /api/v1/keys": lambda words: {"label": words.text, "scopes": words.one_of(["read"], ["ingest"])},
-    "POST /api/v1/keys/{key_id}/rotate": lambda _words: {"overlap_seconds": 60},
+    # Longer than a test of these calls takes on a busy machine: the old key may not expire on one side first.
+    "POST /api/v1/keys/{key_id}/rotate": lambda _words: {"overlap_seconds": 3600},
     "POST /api/v1/prices": _override,
     "POST /api/v1/prices/aliases": lambda words: {
         "alias": "our-model",
