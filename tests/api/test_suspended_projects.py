@@ -168,7 +168,11 @@ def test_a_state_that_is_none_is_refused_and_nothing_said_changes_nothing(tenant
 
 def test_a_project_that_is_removed_is_suspended_no_more(tenant: Tenant) -> None:
     tenant.set("suspended")
-    ask(tenant.server, tenant.admin, "DELETE", f"{PROJECTS}/search").raise_for_status()
+    path, body = f"{PROJECTS}/search", {"confirm": "search", "reason": "given up"}
+    begun = ask(tenant.server, tenant.admin, "DELETE", path, json=body)
+    url = begun.raise_for_status().json()["run"]["url"]
+    reading = tenant.server, tenant.admin, "GET", url
+    wait_until(lambda: ask(*reading).json()["finished_at"] is not None, "the deletion ends")
     assert tenant.send(CLOSED).status_code == 202
 
 

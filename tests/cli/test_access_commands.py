@@ -46,6 +46,15 @@ def test_keys_are_listed_without_their_secrets(data: Path) -> None:
     assert "key" not in found
 
 
+def test_what_goes_into_a_pipe_is_never_folded(data: Path) -> None:
+    label, networks = "a label as long as labels may be " * 6, ("10.1.0.0/16", "2001:db8:1234:5678::/64")
+    named = [part for network in networks for part in ("--network", network)]
+    asked = ("keys", "create", "--data", data, "--label", label.strip(), "--scope", "admin", *named, "--json")
+    made = bursar(*asked).json
+    (row,) = [line for line in bursar("keys", "list", "--data", data).out.splitlines() if made["id"] in line]
+    assert all(word in row for word in (label.strip(), *networks))
+
+
 def test_a_revoked_key_is_refused_at_once(server: RunningServer, data: Path) -> None:
     made = bursar("keys", "create", "--data", data, "--label", "gone", "--scope", "admin", "--json").json
     assert bursar("keys", "list", "--url", server.url, "--key", made["key"]).code == 0

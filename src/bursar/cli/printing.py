@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters but for tabs and line breaks, and those that turn the direction of what follows."""
-WIDTH_WITHOUT_TERMINAL = 200
+WIDTH_WITHOUT_TERMINAL = 10_000
 """A pipe has no width; wide enough that no table of ours is folded."""
 
 
