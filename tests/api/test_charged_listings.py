@@ -117,7 +117,7 @@ def test_no_owner_gets_into_the_audit_log(server: RunningServer) -> None:
         ("PATCH", "projects/search", {"name": "n"}),
         ("POST", f"keys/{one}/rotate", {}),
         ("DELETE", f"keys/{one}", None),
-        ("DELETE", "projects/search", None),
+        ("DELETE", "projects/search", {"confirm": "search", "reason": "given up"}),
     ):
         ask(server, key, method, f"/api/v1/{path}", json=body).raise_for_status()
     log = ask(server, key, "GET", "/api/v1/audit", params={"limit": 500})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.support.serving import RunningServer
 
 PATH = "/api/v1/keys"
+PROJECTS = "/api/v1/projects"
 EVENTS = "/api/v1/events"
 EVENT = {"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 10, "output_tokens": 5}
 
@@ -148,10 +149,17 @@ def test_a_project_s_key_is_bound_by_the_long_way_and_with_a_token_too(server: R
 
 def test_a_project_s_key_manages_nothing_of_the_tenant(server: RunningServer) -> None:
     headers = {"X-API-Key": made(server, "admin", project_id="support")["key"]}
-    for path in (PATH, "/api/v1/tokens", "/api/v1/projects"):
+    for path in (PATH, "/api/v1/tokens"):
         assert server.stranger.get(path, headers=headers).status_code == 403
     body = {"label": "more", "scopes": ["ingest"]}
     assert server.stranger.post(PATH, headers=headers, json=body).status_code == 403
+    for name in ("support", "sales"):
+        assert server.client.post(PROJECTS, json={"id": name, "name": name}).status_code == 201
+    shown = server.stranger.get(PROJECTS, headers=headers).json()["items"]
+    assert [one["id"] for one in shown] == ["support"], "its own, and no other"
+    assert (
+        server.stranger.patch(f"{PROJECTS}/support", headers=headers, json={"name": "n"}).status_code == 403
+    )
 
 
 def test_an_operator_s_key_is_for_no_project(server: RunningServer) -> None:
