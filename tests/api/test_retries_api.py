@@ -9,6 +9,7 @@ import pytest
 
 from bursar import ids
 from tests.support.access import ask, keys_of
+from tests.support.api_document import api_document
 
 if TYPE_CHECKING:
     import httpx
@@ -147,3 +148,10 @@ def test_a_key_that_is_none_is_refused_by_name(server: RunningServer, admin: str
     refused = post(server, admin, KEYS, BODIES[KEYS][0], retry_key)
     assert refused.status_code == 422
     assert {one["field"] for one in refused.json()["errors"]} == {"Idempotency-Key"}
+
+
+@pytest.mark.parametrize("path", ["tenants", "tokens", "prices", "prices/aliases"])
+def test_the_document_tells_that_a_retry_is_answered_again(path: str) -> None:
+    answers = api_document()["paths"][f"/api/v1/{path}"]["post"]["responses"]
+    assert answers["200"]["content"] == answers["201"]["content"]
+    assert "Idempotency-Key" in answers["200"]["description"]

@@ -55,7 +55,7 @@ from bursar.identity.keys import (
 )
 from bursar.identity.page import PAGE_DEFAULT, PAGE_LIMIT, Page, PageAsk, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
-from bursar.identity.retries import id_under, make_once, refuse_other, refuse_repeated
+from bursar.identity.retries import answered_again, id_under, make_once, refuse_other, refuse_repeated
 from bursar.identity.rotation import refuse_repeated as refuse_repeated_rotation
 from bursar.identity.rotation import rotation_of, successor_id
 from bursar.identity.store import IdentityStore
@@ -162,7 +162,7 @@ def _add_tenants(router: APIRouter, desk: _Desk) -> None:
 
 
 def _add_making_of_tenants(router: APIRouter, desk: _Desk, admin: CallerDependency) -> None:
-    @router.post("/tenants", status_code=HTTPStatus.CREATED)
+    @router.post("/tenants", status_code=HTTPStatus.CREATED, responses=answered_again(TenantOut))
     def create_tenant(
         body: TenantIn, response: Response, retry_key: RetryKey = None, caller: Caller = admin
     ) -> TenantOut:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bursar.errors import Conflict, NotFound, Reason
 
@@ -24,6 +24,11 @@ def id_under(retry_key: str, prefix: str, tenant_id: str) -> str:
     """The id of what a request with this `Idempotency-Key` makes for the tenant: the same for each retry."""
     digest = hashlib.blake2b(f"made\n{prefix}\n{tenant_id}\n{retry_key}".encode(), digest_size=12)
     return f"{prefix}_{digest.hexdigest()}"
+
+
+def answered_again(model: object) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of the answer to a retry, in the form of the first one."""
+    return {200: {"description": "Made before by the same `Idempotency-Key`", "model": model}}
 
 
 def make_once(

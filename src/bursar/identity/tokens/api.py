@@ -20,7 +20,7 @@ from bursar.identity.audit.noting import note_before
 from bursar.identity.bodies import ListOut, Strict
 from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.permissions import Permission
-from bursar.identity.retries import id_under, make_once, refuse_other
+from bursar.identity.retries import answered_again, id_under, make_once, refuse_other
 from bursar.identity.tokens.register import TOKENS_LIMIT, TokenRegister
 from bursar.identity.tokens.token import (
     LABEL_LIMIT,
@@ -112,7 +112,7 @@ def _add_making(
 ) -> None:
     store = register.store
 
-    @router.post("", status_code=HTTPStatus.CREATED)
+    @router.post("", status_code=HTTPStatus.CREATED, responses=answered_again(WholeTokenOut))
     def create_token(
         body: TokenIn, response: Response, retry_key: RetryKey = None, caller: Caller = writer
     ) -> WholeTokenOut:

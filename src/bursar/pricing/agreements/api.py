@@ -25,6 +25,7 @@ from bursar.identity.caller import Caller, CallerDependency
 from bursar.identity.exact_body import exact_body
 from bursar.identity.page import Position, read_cursor, write_cursor
 from bursar.identity.permissions import Permission
+from bursar.identity.retries import answered_again
 from bursar.identity.tenant import NAME_PATTERN
 from bursar.pricing.agreements.answers import (
     AliasesOut,
@@ -178,7 +179,12 @@ def make_router(desk: AgreementDesk, caller: Callable[[Permission], Callable[...
 def _add_overrides(
     router: APIRouter, desk: AgreementDesk, reader: CallerDependency, admin: CallerDependency
 ) -> None:
-    @router.post("/prices", status_code=HTTPStatus.CREATED, tags=["prices"])
+    @router.post(
+        "/prices",
+        status_code=HTTPStatus.CREATED,
+        responses=answered_again(OverrideOut),
+        tags=["prices"],
+    )
     async def add_override(
         request: Request, body: OverrideIn, response: Response, key: RetryKey = None, caller: Caller = admin
     ) -> OverrideOut:
@@ -212,7 +218,7 @@ def _add_overrides(
 def _add_aliases(
     router: APIRouter, desk: AgreementDesk, reader: CallerDependency, admin: CallerDependency
 ) -> None:
-    @router.post(ALIASES, status_code=HTTPStatus.CREATED, tags=["prices"])
+    @router.post(ALIASES, status_code=HTTPStatus.CREATED, responses=answered_again(AliasOut), tags=["prices"])
     async def add_alias(
         body: NewAlias, response: Response, key: RetryKey = None, caller: Caller = admin
     ) -> AliasOut:
