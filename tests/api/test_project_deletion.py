@@ -236,6 +236,24 @@ def test_usage_that_was_on_its_way_goes_too(tenant: Tenant) -> None:
     assert tenant.proof()["is_gone"]
 
 
+def test_a_project_that_only_usage_names_is_deleted_like_any_other(tenant: Tenant) -> None:
+    tenant.send("a", "never-made")
+    tenant.send("b", KEPT)
+    unsure = ask(
+        tenant.server,
+        tenant.key,
+        "DELETE",
+        "/api/v1/projects/never-made",
+        json={"confirm": "another", "reason": "given up"},
+    )
+    assert unsure.status_code == 422
+    assert ask(tenant.server, tenant.key, "GET", "/api/v1/projects/never-made").status_code == 404
+    assert tenant.delete("never-made")["events"] == 1
+    assert set(tenant.by_project()) == {KEPT}
+    assert ask(tenant.server, tenant.key, "GET", "/api/v1/projects/never-made").status_code == 404
+    assert tenant.proof("never-made")["is_gone"]
+
+
 def test_a_closed_month_keeps_what_it_billed_as_a_nameless_sum_and_nothing_is_corrected(
     tenant: Tenant,
 ) -> None:

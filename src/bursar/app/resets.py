@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Path
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from bursar import clock
 from bursar.app.auth import require
 from bursar.app.changing import ACCEPTED, ChangeDesk, RunAsked
 from bursar.app.owners import SINCE
@@ -25,6 +26,7 @@ from bursar.identity.permissions import Permission
 from bursar.identity.tenant import (
     DEFAULT_TENANT_ID,
     ID_PATTERN,
+    Project,
     ProjectChange,
     ProjectState,
     TenantChange,
@@ -32,6 +34,7 @@ from bursar.identity.tenant import (
 )
 from bursar.scheduling.run import RunState
 from bursar.scheduling.store import RunAsk
+from bursar.storage.duckdb.tenant_sql import rows_of_project
 from bursar.usage.revising.author import read_reason
 from bursar.usage.revising.deletion import DELETE_JOB, DELETE_PROJECT_JOB
 from bursar.usage.revising.resetting import PROJECT, RESET_JOB
@@ -133,22 +136,47 @@ def _add_deletion_of_projects(router: APIRouter, platform: Platform, desk: Chang
     async def delete_project(project_id: IdInPath, body: DeletionIn, caller: _Admin) -> Response:
         """Delete a project with all it has: usage, keys, roles, seat plans, price terms. Can't be undone.
 
-        Usage that names it is refused at once. What closed months billed for it stays as a nameless sum.
+        Usage that names it is refused at once. What closed months billed for it stays as a nameless sum. It
+        need not have been made: what only usage names can be deleted, too.
         """
         reason, tenant_id = read_reason(body.reason), caller.tenant_id
-        held = await run_in_threadpool(platform.identity.project, tenant_id, project_id)
+        held = await run_in_threadpool(_project, platform, tenant_id, project_id)
         _refuse_unconfirmed(body, "project", project_id)
         note_before({"name": held.name, "state": held.state})
-        change = ProjectChange(state=ProjectState.SUSPENDED)
-        await run_in_threadpool(platform.identity.change_project, tenant_id, project_id, change)
-        await run_in_threadpool(platform.suspended_projects.refresh)
-        asked = {PROJECT: project_id, SINCE: held.created_at.isoformat(), "reason": reason}
+        suspended = await run_in_threadpool(_suspend, platform, held)
+        asked = {PROJECT: project_id, SINCE: suspended.created_at.isoformat(), "reason": reason}
         more = {"leave_elsewhere": True} if body.leave_elsewhere else {}
         run = await desk.enqueue(DELETE_PROJECT_JOB, caller, {**asked, **more})
         if body.leave_elsewhere:
             ask = RunAsk(tenant_id, DELETE_PROJECT_JOB)
             await run_in_threadpool(_cancel_waiting, platform, ask, project_id)
         return desk.accepted(ProjectAnswer(tenant_id, run, project_id), run)
+
+
+def _project(platform: Platform, tenant_id: str, project_id: str) -> Project:
+    """The tenant's project; of one that nobody made and usage names, what is to be kept while it is deleted.
+
+    Raises:
+        NotFound: there is neither.
+    """
+    try:
+        return platform.identity.project(tenant_id, project_id)
+    except NotFound:
+        with contextlib.closing(platform.stores.cursor()) as cursor:
+            if not any(rows_of_project(cursor, tenant_id, project_id).values()):
+                raise
+        return Project(project_id, tenant_id, project_id, clock.now())
+
+
+def _suspend(platform: Platform, project: Project) -> Project:
+    """Let no more usage of the project in; the project as it is kept then."""
+    identity, whose = platform.identity, (project.tenant_id, project.id)
+    # There is one, as a rule: made by somebody, or by a request for its deletion that came before.
+    with contextlib.suppress(Conflict):
+        identity.add_project(replace(project, state=ProjectState.SUSPENDED))
+    kept = identity.change_project(*whose, ProjectChange(state=ProjectState.SUSPENDED))
+    platform.suspended_projects.refresh()
+    return kept
 
 
 def _cancel_waiting(platform: Platform, ask: RunAsk, project_id: str | None = None) -> None:
