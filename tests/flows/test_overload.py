@@ -90,19 +90,31 @@ def stored_names(server: RunningServer) -> set[str]:
     return set(names)
 
 
-def test_a_body_that_finds_no_memory_is_refused_until_the_others_are_done(server: RunningServer) -> None:
+def is_taken_beside_a_refusal(server: RunningServer) -> bool:
+    """Whether the body that is half-sent came first: the one of the two that comes later is refused."""
     body = a_body(LARGE, "first")
     with half_sent(server, body) as connection:
-        wait_until(lambda: is_refused(server, "second"), "a second body finds no memory")
+        if not is_refused(server, "second"):
+            return False
         connection.sendall(body[len(body) // 2 :])
         assert b"202" in connection.recv(KIB)
+    return True
+
+
+def is_left_beside_a_refusal(server: RunningServer) -> bool:
+    """The same of a client that goes away before it has sent the rest."""
+    with half_sent(server, a_body(LARGE, "left")):
+        return is_refused(server, "second")
+
+
+def test_a_body_that_finds_no_memory_is_refused_until_the_others_are_done(server: RunningServer) -> None:
+    wait_until(lambda: is_taken_beside_a_refusal(server), "a second body finds no memory")
     wait_until(lambda: not is_refused(server, "third"), "there is memory again")
     assert stored_names(server) >= {"first", "third"}
 
 
 def test_a_client_that_leaves_gives_its_memory_back(server: RunningServer) -> None:
-    with half_sent(server, a_body(LARGE, "left")):
-        wait_until(lambda: is_refused(server, "second"), "a second body finds no memory")
+    wait_until(lambda: is_left_beside_a_refusal(server), "a second body finds no memory")
     wait_until(lambda: not is_refused(server, "third"), "there is memory again")
     assert "left" not in stored_names(server)
 
