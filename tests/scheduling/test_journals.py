@@ -101,8 +101,8 @@ def test_a_restored_ledger_goes_on_with_the_runs_of_the_one_it_was(house: House)
     assert after.end(run.id, None, Ending(state=RunState.CANCELLED, at=house.clock.at), ())
 
 
-def send(server: RunningServer, name: str) -> None:
-    event = {"event_id": name, "model": "gpt-4o-mini", "input_tokens": 10}
+def send(server: RunningServer, name: str, **more: str) -> None:
+    event = {"event_id": name, "model": "gpt-4o-mini", "input_tokens": 10, **more}
     server.client.post("/api/v1/events?wait=applied", json=event).raise_for_status()
 
 
@@ -149,6 +149,12 @@ def rows_of(server: RunningServer, tenant_id: str) -> int:
 def begin_deletion(server: RunningServer, tenant_id: str, **more: bool) -> str:
     body = {"confirm": tenant_id, "reason": "contract ended", **more}
     answer = server.client.request("DELETE", f"/api/v1/tenants/{tenant_id}", json=body)
+    return answer.raise_for_status().json()["run"]["url"]
+
+
+def begin_deletion_of_search(server: RunningServer) -> str:
+    body = {"confirm": "search", "reason": "given up"}
+    answer = server.client.request("DELETE", "/api/v1/projects/search", json=body)
     return answer.raise_for_status().json()["run"]["url"]
 
 
@@ -210,16 +216,12 @@ def test_a_project_is_deleted_on_every_server_on_its_state_store(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.make_empty()
-    asked = {"confirm": "search", "reason": "given up"}
     with running_server(tmp_path / "a", database_url=url) as first:
         first.client.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
         with running_server(tmp_path / "b", database_url=url) as second:
             for server, project_id in itertools.product((first, second), ("search", "ads")):
-                event = {"event_id": f"of-{project_id}", "model": "gpt-4o-mini", "project_id": project_id}
-                params = {"wait": "applied"}
-                server.client.post("/api/v1/events", json=event, params=params).raise_for_status()
-            begun = first.client.request("DELETE", "/api/v1/projects/search", json=asked).raise_for_status()
-            run = finished(first, begun.json()["run"]["url"])
+                send(server, f"of-{project_id}", project_id=project_id)
+            run = finished(first, begin_deletion_of_search(first))
             assert run["state"] == "succeeded", run
             for server in (first, second):
                 assert [one["event_id"] for one in listed(server)] == ["of-ads"]
@@ -229,14 +231,11 @@ def test_a_server_that_was_down_keeps_its_usage_of_a_project_whose_deletion_was_
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url = postgres.make_empty()
-    asked = {"confirm": "search", "reason": "given up"}
     with running_server(tmp_path / "b", database_url=url) as second:
         second.client.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
-        event = {"event_id": "a", "model": "gpt-4o-mini", "project_id": "search"}
-        second.client.post("/api/v1/events?wait=applied", json=event).raise_for_status()
+        send(second, "a", project_id="search")
     with running_server(tmp_path / "a", database_url=url) as first:
-        begun = first.client.request("DELETE", "/api/v1/projects/search", json=asked).raise_for_status()
-        path = begun.json()["run"]["url"]
+        path = begin_deletion_of_search(first)
         wait_until(lambda: "remove its part" in str(first.client.get(path).json()["step"]), "it waits")
         first.client.post(f"{path}/cancel").raise_for_status()
         assert finished(first, path)["state"] == "cancelled"
