@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +32,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
+WAITING = ("catching up", "expiring events of late")
+
+
+def an_event(days_ago: int) -> dict[str, Any]:
+    return {
+        "event_id": f"{days_ago}-days-ago",
+        "provider": "openai",
+        "model": "gpt-4o",
+        "time": clock.rfc3339(clock.now() - timedelta(days=days_ago)),
+        "input_tokens": 1_000_000,
+    }
+
+
 def import_events(server: RunningServer, key: str, *days_ago: int) -> dict[str, Any]:
-    now = clock.now()
-    events = [
-        {
-            "event_id": f"{days}-days-ago",
-            "provider": "openai",
-            "model": "gpt-4o",
-            "time": clock.rfc3339(now - timedelta(days=days)),
-            "input_tokens": 1_000_000,
-        }
-        for days in days_ago
-    ]
+    events = [an_event(days) for days in days_ago]
     answer = ask(server, key, "POST", "/api/v1/events/import?wait=applied", json=events)
     assert answer.status_code in {200, 422}, answer.text
     return answer.json()
@@ -158,6 +162,33 @@ def test_an_expiry_removes_events_keeps_their_sums_and_lets_none_of_them_back(se
     ask(server, keys["admin"], "PUT", PATH, json={"events_days": 0}).raise_for_status()
     refusal = import_events(server, keys["admin"], 41)
     assert [error["code"] for error in refusal["rejected"][0]["errors"]] == ["beyond_retention"]
+
+
+def test_what_was_taken_before_a_run_began_is_in_its_count_however_late_it_is_applied(
+    server: RunningServer,
+) -> None:
+    key = keys_of(server, "late")["admin"]
+    import_events(server, key, 300)
+    gate = threading.Event()
+    held = server.platform.applier.between_batches(lambda: gate.wait(60))
+    try:
+        events = [an_event(days) for days in (100, 90, 80)]
+        ask(server, key, "POST", "/api/v1/events/import", json=events).raise_for_status()
+        ask(server, key, "PUT", PATH, json={"events_days": 40}).raise_for_status()
+        run = ask(server, key, "POST", TRIGGER, json={}).raise_for_status().json()
+        path = f"/api/v1/scheduler/runs/{run['id']}"
+
+        def has_waited_or_ended() -> bool:
+            found = ask(server, key, "GET", path).json()
+            return bool(found["finished_at"]) or found["step"] in WAITING
+
+        wait_until(has_waited_or_ended, "the run waits for what was journaled, or for its own record")
+    finally:
+        gate.set()
+    assert held.result(60)
+    wait_until(lambda: ask(server, key, "GET", path).json()["finished_at"] is not None, "the run has ended")
+    (expired,) = ask(server, key, "GET", path).json()["result"]["expired"]
+    assert (expired["events"], expired["cost"][0]["amount"]) == (4, "10")
 
 
 def test_sums_expire_too_each_kind_at_its_own_horizon(server: RunningServer) -> None:

@@ -18,6 +18,7 @@ from bursar.errors import Reason
 from bursar.scheduling.job import refuse_unknown
 from bursar.usage.changes import EXPIRE, ExpireRecord
 from bursar.usage.retention.policy import Kind, horizon
+from bursar.usage.revising.author import wait_until_applied
 from bursar.usage.selection import Selection
 from bursar.window import Window
 
@@ -89,6 +90,8 @@ def expire(ground: ExpiryGround, context: RunContext) -> dict[str, Json]:
     is_dry = context.parameters.get("dry_run") is True
     saved = _begin(context, ground)
     now = datetime.fromisoformat(saved["now"]).astimezone(UTC)
+    # What came in a moment ago goes with the rest, so it is counted with it.
+    wait_until_applied(ground.changes, ground.changes.durable_seq, context, "catching up")
     tenants = [context.tenant_id] if context.tenant_id else list(ground.tenant_ids())
     expired: list[dict[str, Json]] = list(saved.get("expired", []))
     for done, tenant_id in enumerate(tenants):
