@@ -119,6 +119,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "projects:write": (
         "POST /api/v1/projects",
         "PATCH /api/v1/projects/{project_id}",
+        "DELETE /api/v1/projects/{project_id}/quotas/{measure}",
+        "PUT /api/v1/projects/{project_id}/quotas/{measure}",
     ),
     "roles:read": (
         "GET /api/v1/role-bindings",
@@ -228,6 +230,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "usage:read": (
         "GET /api/v1/analytics/top",
         "GET /api/v1/keys/{key_id}/usage",
+        "GET /api/v1/projects/{project_id}/quotas",
         "GET /api/v1/quotas",
         "GET /api/v1/analytics/trends",
         "POST /api/v1/query",

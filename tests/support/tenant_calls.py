@@ -252,6 +252,10 @@ BODIES: dict[str, Body] = {
         key: value for key, value in an_event(words).items() if key != "event_id"
     },
     "PUT /api/v1/privacy": lambda words: {"detectors": {"email": words.one_of("mark", "off", "drop")}},
+    "PUT /api/v1/projects/{project_id}/quotas/{measure}": lambda words: {
+        "limit": str(1000 + words.choice),
+        "enforcement": words.one_of("hard", "soft"),
+    },
     "PUT /api/v1/retention": lambda words: {"events_days": 900 + words.choice % 9, "rollups_days": 1000},
     "PUT /api/v1/roles/{name}": _role,
     "PUT /api/v1/services/{service_type}": _service,
@@ -290,6 +294,7 @@ CHOSEN: dict[str, tuple[str, ...]] = {
     "project_id": ("search", "support"),
     "name": ("reader", "viewer"),
     "service_type": ("ocr",),
+    "measure": ("events", "cost"),
     "month": ("2026-10", "2026-11"),
     "provider": ("openai",),
     "model": ("gpt-4o", "our-model"),

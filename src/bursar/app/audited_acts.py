@@ -105,6 +105,8 @@ ACTS: dict[str, Act] = {
     "remove_limit": Act("limit.remove", "use"),
     "put_quota": Act("quota.set", "measure"),
     "remove_quota": Act("quota.remove", "measure"),
+    "put_project_quota": Act("project.quota.set", "project_id"),
+    "remove_project_quota": Act("project.quota.remove", "project_id"),
     "put_privacy": Act("privacy.change"),
     "put_retention": Act("retention.change"),
     "register_service": Act("service.register", "service_type", tenant_in=NamedIn.BODY),

@@ -12,7 +12,7 @@ from bursar.usage.own_project import keeps_sums_of, project_mark, project_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bursar.usage.revising.purging import Whose
+    from bursar.usage.whose import Whose
 
 
 class JournalHead(msgspec.Struct):

@@ -23,7 +23,7 @@ from bursar.storage.relational.tenant_rows import (
     state_rows_of_project,
 )
 from bursar.usage.changes import PROJECT_RESET, RESET, TOMBSTONE
-from bursar.usage.revising.purging import Whose
+from bursar.usage.whose import Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -77,6 +77,7 @@ from bursar.usage.allocations.api import make_router as make_allocations_router
 from bursar.usage.api import KnownOfTenants
 from bursar.usage.api import make_router as make_usage_router
 from bursar.usage.privacy.api import make_router as make_privacy_router
+from bursar.usage.quotas.api import QuotaDesk
 from bursar.usage.quotas.api import make_router as make_quotas_router
 from bursar.usage.retention.api import make_router as make_retention_router
 
@@ -252,7 +253,8 @@ def _agreements_router(platform: Platform) -> APIRouter:
 
 def _quotas_router(platform: Platform) -> APIRouter:
     currency_of = platform.tenant_pricing.reporting.currency_of
-    return make_quotas_router(platform.quotas.register, currency_of, auth.require)
+    desk = QuotaDesk(platform.quotas.register, currency_of, platform.identity.project)
+    return make_quotas_router(desk, auth.require)
 
 
 def _usage_router(platform: Platform) -> APIRouter:

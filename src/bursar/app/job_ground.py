@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bursar.app.applier import Applier
     from bursar.app.changes import JournaledChanges
     from bursar.app.prices_of_tenants import TenantPricing
+    from bursar.app.quotas import Quotas
     from bursar.app.rebuilding import Rebuilder
     from bursar.app.usage_stores import UsageStores
     from bursar.billing.registry import Registry
@@ -60,6 +61,7 @@ class JobGround(Protocol):
     suspended_projects: SuspendedProjects
     tokens: TokenRegister
     privacy: PrivacyRegister
+    quotas: Quotas
     ingestor: Ingestor
     seat_turns: Lock
 

@@ -54,6 +54,7 @@ class Tenants:
         ground.suspended_projects.refresh()
         ground.tokens.refresh()
         ground.privacy.refresh()
+        ground.quotas.register.quotas.refresh()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Projects:
     """Deletes the project of a run's tenant that its parameters name."""
 
     ground: JobGround
-    counted = "keys", "roles", "seat_plans", "price_terms", "allocations"
+    counted = "keys", "roles", "seat_plans", "price_terms", "allocations", "quotas"
 
     def is_there(self, run: RunContext) -> bool:
         """See `Owner.is_there`."""
@@ -87,6 +88,7 @@ class Projects:
         self.ground.authenticator.forget()
         self.ground.tenant_pricing.in_force.forget(str(run.tenant_id))
         self.ground.suspended_projects.refresh()
+        self.ground.quotas.register.quotas.refresh()
 
 
 def _project_of(run: RunContext) -> tuple[str, str]:

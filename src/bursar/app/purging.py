@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bursar.scheduling.job import RunContext
     from bursar.storage.duckdb.connection import Database
     from bursar.usage.revising.author import Author
-    from bursar.usage.revising.purging import Whose
+    from bursar.usage.whose import Whose
 
 LINES_BETWEEN_WORDS = 10_000
 """After so many lines of the journal, some 50 ms, a run says how far it is."""

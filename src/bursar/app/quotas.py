@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.storage.journal.writer import JournalWriter
     from bursar.storage.relational.engine import StateEngine
     from bursar.usage.quotas.quota import Month, MonthUse
+    from bursar.usage.whose import Whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,23 @@ class RecordedMonths:
     journal: JournalWriter
     applier: Applier
 
-    def uses(self, tenants: Collection[str], months: Sequence[Month]) -> Mapping[tuple[str, Month], MonthUse]:
+    def uses(
+        self, whose: Collection[Whose], months: Collection[Month]
+    ) -> Mapping[tuple[Whose, Month], MonthUse]:
         """See `CountsMonths.uses`."""
-        return self._used(tenants, months)[1]
+        return self.count(whose, months)[1]
 
-    def count(self, tenant_id: str, months: Sequence[Month]) -> tuple[int, dict[Month, MonthUse]]:
+    def count(
+        self, whose: Collection[Whose], months: Collection[Month]
+    ) -> tuple[int, Mapping[tuple[Whose, Month], MonthUse]]:
         """See `Ledger.count`."""
-        applied_seq, uses = self._used((tenant_id,), months)
-        return applied_seq, {month: use for (_, month), use in uses.items()}
+        if not whose:
+            return 0, {}
+        cursor = self.stores.cursor()
+        try:
+            return months_used(cursor, whose, months)
+        finally:
+            cursor.close()
 
     def seen(self, ids: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """See `Ledger.seen`."""
@@ -52,17 +62,6 @@ class RecordedMonths:
     def last_seq(self) -> int:
         """See `Ledger.last_seq`."""
         return self.journal.last_seq
-
-    def _used(
-        self, tenants: Collection[str], months: Sequence[Month]
-    ) -> tuple[int, dict[tuple[str, Month], MonthUse]]:
-        if not tenants:
-            return 0, {}
-        cursor = self.stores.cursor()
-        try:
-            return months_used(cursor, tenants, months)
-        finally:
-            cursor.close()
 
 
 @dataclass(frozen=True, slots=True)

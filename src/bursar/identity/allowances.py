@@ -1,4 +1,4 @@
-"""What the operator allows single tenants: requests a minute (`limits/own.py`), usage in a month (`quotas`).
+"""What single tenants are allowed: requests a minute (`limits/own.py`), usage in a month (`quotas`).
 
 A tenant has at most one allowance on a subject. There are few, and whoever counts by them can't ask a store
 for each request: all are in memory. A change in this process counts at once, one in another at its next
@@ -11,13 +11,12 @@ import threading
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from datetime import datetime
-    from enum import StrEnum
 
 
 class Allowance(Protocol):
-    """Something that the operator set for a tenant."""
+    """Something that was set for a tenant."""
 
     @property
     def tenant_id(self) -> str:
@@ -25,8 +24,8 @@ class Allowance(Protocol):
         ...
 
     @property
-    def subject(self) -> StrEnum:
-        """What of the tenant's it is on."""
+    def subject(self) -> Hashable:
+        """What of the tenant's it is on: a use, or a measure of all its usage or of one project's."""
         ...
 
     @property
@@ -54,7 +53,8 @@ class AllowanceStore(Protocol[Kept]):
         """Keep an allowance in place of the tenant's on the same subject.
 
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant, or no such project.
+            Conflict: somebody else set it at the same moment.
         """
         ...
 
@@ -83,15 +83,16 @@ class Allowances(Generic[Kept]):
         """The tenant's allowances."""
         return [one for one in self.known if one.tenant_id == tenant_id]
 
-    def on(self, tenant_id: str, subject: StrEnum) -> Kept | None:
+    def on(self, tenant_id: str, subject: Hashable) -> Kept | None:
         """The tenant's allowance on this subject; None where it has none."""
-        return next((one for one in self.of(tenant_id) if one.subject is subject), None)
+        return next((one for one in self.of(tenant_id) if one.subject == subject), None)
 
     def put(self, kept: Kept) -> None:
         """Keep an allowance and count by it from now on.
 
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant, or no such project.
+            Conflict: somebody else set it at the same moment.
         """
         self._store.put(kept)
         self.refresh()

@@ -59,6 +59,10 @@ class Caller:
         """Whether this caller may do it in all of its tenant."""
         return permission in self.permissions
 
+    def may_in(self, permission: Permission, project_id: str | None) -> bool:
+        """Whether this caller may do it in this project of its tenant; None: in all of the tenant."""
+        return permission in self.permissions or project_id in self.within.get(permission, ())
+
     def require(self, permission: Permission) -> None:
         """Refuse a caller who may not do it in all of its tenant.
 

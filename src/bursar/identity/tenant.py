@@ -82,6 +82,7 @@ class RemovedProject:
     price_terms: int
     allocations: int
     """Of the project, and of its keys."""
+    quotas: int
 
 
 class ProjectState(StrEnum):

@@ -149,7 +149,7 @@ class Ingestor:
         """
         self._journal = journal
         self.gate: QuotaGate | None = None
-        """Stops events that have no room in their tenant's quotas; None lets all pass."""
+        """Stops events that have no room in quotas of their tenant or project; None lets all pass."""
         self.judge_tokens: JudgeTokens | None = None
         """Counts events that name tracking tokens, by their places; None where these aren't limited."""
         self._snapshots = snapshots
@@ -225,26 +225,26 @@ class Ingestor:
         return answer if self._has_appended(record, settle) else None
 
     def _has_appended(self, record: UsageLine, settle: Callable[[BursarError | None], None]) -> bool:
-        """Journal a record; False where it takes a closer look whether its tenant's quotas have room."""
+        """Journal a record; False where it takes a closer look whether quotas have room for it."""
         gate = self.gate
         if gate is None or record.tenant_id not in gate.limited:
             self._journal.append_one(record, settle)
             return True
-        held = gate.take_one(record)
-        if held is None:
+        entry = gate.take_one(record)
+        if entry is None:
             return False
 
         def settle_held(failure: BursarError | None) -> None:
             if failure is not None:
-                held.give_back()
+                entry.give_back()
             settle(failure)
 
         try:
             self._journal.append_one(record, settle_held)
         except BaseException:
-            held.give_back()
+            entry.give_back()
             raise
-        held.last_seq = record.seq
+        entry.place(record.seq)
         return True
 
     @property
@@ -297,11 +297,10 @@ class Ingestor:
         """Journal the records for which there is room; the others become rejections."""
         if not (intake.records or lines):
             return
-        limited = self.gate.among(intake.tenants) if self.gate and options.is_within_quotas else None
-        if self.gate is None or not limited:
+        if self.gate is None or not (options.is_within_quotas and self.gate.among(intake.tenants)):
             await self._keep(intake, self._append(intake, lines, accepted, options))
             return
-        async with self.gate.letting_in(intake, lines, limited) as entry:
+        async with self.gate.letting_in(intake, lines) as entry:
             accepted.exceeded = entry.exceeded
             if not (intake.records or lines):
                 return

@@ -213,6 +213,7 @@ class RelationalProjects:
             seat_plans=counts["seat_plans"],
             price_terms=counts["price_terms"],
             allocations=counts["allocations"],
+            quotas=counts["quotas"],
         )
 
 
@@ -250,6 +251,18 @@ def _being_deleted(what: str, its_id: str) -> Conflict:
 def no_tenant(tenant_id: str) -> NotFound:
     """The refusal of a tenant id that isn't there."""
     return NotFound(f"There is no tenant '{tenant_id}'.")
+
+
+def hold_project(connection: Connection, tenant_id: str, project_id: str) -> None:
+    """Let nobody remove a project before this transaction has ended.
+
+    Raises:
+        NotFound: the tenant has no such project.
+    """
+    question = select(PROJECTS.c.id).where(_is_project(tenant_id, project_id))
+    # SQLite knows no locks of rows, and has one writer at a time.
+    if connection.execute(question.with_for_update(read=True, key_share=True)).one_or_none() is None:
+        raise no_project(project_id)
 
 
 def _is_project(tenant_id: str, project_id: str) -> ColumnElement[bool]:

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from bursar.errors import Reason
     from bursar.usage.intake import Intake
     from bursar.usage.quotas.quota import Month
-    from bursar.usage.quotas.room import Limited
+    from bursar.usage.quotas.room import Limited, TenantLimits
+
+    Needs = Mapping[tuple[Limited, Month], Wanted]
+    """What is needed of each tenant and project that has quotas, by month."""
     from bursar.usage.record import UsageLine
 
 
 class _CallersPart(msgspec.Struct, gc=False):
     event_id: str | None = None
+    project_id: str | None = None
 
 
 class Arrival(msgspec.Struct, gc=False):
@@ -45,6 +49,7 @@ class Arrival(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(Arrival).decode_lines
+_decode_part = msgspec.json.Decoder(_CallersPart).decode
 
 
 def arrivals_in(records: Sequence[UsageLine], lines: Sequence[UnnumberedLines]) -> Iterator[Arrival]:
@@ -56,23 +61,27 @@ def arrivals_in(records: Sequence[UsageLine], lines: Sequence[UnnumberedLines]) 
 
 
 def picos_of(arrival: Arrival | UsageLine, limited: Limited) -> int:
-    """What it counts against the tenant's quota on cost."""
+    """What it counts against a quota on cost."""
     if arrival.cost is None or arrival.currency != limited.currency:
         return 0
     return parse_picos(arrival.cost)
 
 
-def sum_up(
-    arrivals: Sequence[Arrival | UsageLine], limited: Mapping[str, Limited]
-) -> dict[tuple[str, Month], Wanted]:
-    """What they need together of each tenant that has quotas, by month."""
-    needs: dict[tuple[str, Month], Wanted] = defaultdict(Wanted)
+def limits_on(arrival: Arrival | UsageLine, limits: TenantLimits) -> tuple[Limited, ...]:
+    """Where the event needs room, of what its tenant has: the tenant's own first, then its project's."""
+    if not limits.projects:
+        return limits.on(None)
+    part = arrival.event if isinstance(arrival, Arrival) else _decode_part(arrival.event)
+    return limits.on(part.project_id)
+
+
+def sum_up(arrivals: Sequence[Arrival | UsageLine], limited: Mapping[str, TenantLimits]) -> Needs:
+    """What they need together, of each tenant and project that has quotas, by month."""
+    needs: dict[tuple[Limited, Month], Wanted] = defaultdict(Wanted)
     for one in arrivals:
-        of = limited.get(one.tenant_id)
-        if of is not None:
-            need = needs[one.tenant_id, month_of(one.time)]
-            need.events += 1
-            need.picos += picos_of(one, of)
+        limits = limited.get(one.tenant_id)
+        for of in limits_on(one, limits) if limits is not None else ():
+            needs[of, month_of(one.time)].add(picos_of(one, of))
     return needs
 
 

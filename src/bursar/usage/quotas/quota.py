@@ -1,8 +1,9 @@
-"""A tenant's quota on a month: its measure, its limit, and what happens at the limit; and what a month is.
+"""A quota on a month: whose, its measure, its limit, and what happens at the limit; and what a month is.
 
-Months are those of UTC, whatever zone a tenant reports in, and an event belongs to the month in which it
-happened, as in every answer about usage. So what counts against a quota is what a query over that month
-says. How much is left of one is told in `room.py`.
+It is a tenant's, or one project's, and then counts the events that are in it. Months are those of UTC,
+whatever zone a tenant reports in, and an event belongs to the month in which it happened, as in every answer
+about usage. So what counts against a quota is what a query over that month says. How much is left of one is
+told in `room.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bursar import clock
 from bursar.clock import rfc3339
 from bursar.errors import NotFound, QuotaExceeded, Reason
 from bursar.money import format_picos
+from bursar.usage.whose import Whose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +45,7 @@ class Enforcement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One quota of one tenant, for every month alike."""
+    """One quota of one tenant, or of one project of it, for every month alike."""
 
     tenant_id: str
     measure: Measure
@@ -52,6 +54,13 @@ class Quota:
     enforcement: Enforcement
     currency: str | None = None
     """Of a cost: what was spent in others doesn't count."""
+    project_id: str | None = None
+    """The project whose events it counts; None: all of the tenant's."""
+
+    @property
+    def whose(self) -> Whose:
+        """Whose events it counts."""
+        return Whose(self.tenant_id, self.project_id)
 
     def shown(self, amount: int) -> str:
         """An amount of what it counts, as people read it."""
@@ -74,14 +83,15 @@ class KeptQuota:
         return self.quota.tenant_id
 
     @property
-    def subject(self) -> Measure:
+    def subject(self) -> tuple[str | None, Measure]:
         """See `Allowance.subject`."""
-        return self.quota.measure
+        return self.quota.project_id, self.quota.measure
 
 
-def no_quota(measure: Measure) -> NotFound:
+def no_quota(project_id: str | None, measure: Measure) -> NotFound:
     """The refusal to forget a quota that isn't there."""
-    return NotFound(f"The tenant has no quota on {measure.value}.")
+    owner = "The tenant" if project_id is None else f"The project '{project_id}'"
+    return NotFound(f"{owner} has no quota on {measure.value}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,7 @@ def _month_of_day(day: int) -> Month:
 
 @dataclass(slots=True)
 class MonthUse:
-    """What was recorded of a tenant's month."""
+    """What was recorded of a month of a tenant or a project."""
 
     events: int = 0
     unpriced_events: int = 0
@@ -142,7 +152,7 @@ class Exceeded:
     month: Month
     used: int
     names_amounts: bool = True
-    """What a tenant may spend and has spent isn't for everybody who sends its events."""
+    """What may be spent and was spent isn't for everybody who sends events."""
 
     @property
     def text(self) -> str:
@@ -154,8 +164,10 @@ class Exceeded:
                 f"quota of {quota.shown(quota.limit)} in {month} is used up:"
                 f" {quota.shown(self.used)} are recorded."
             )
-        resets = f"It resets at {rfc3339(self.month.resets_at)}; the operator can raise it before."
-        return f"The tenant's {what} {resets}"
+        owner, who = "The tenant's", "the operator"
+        if quota.project_id is not None:
+            owner, who = f"Project '{quota.project_id}': its", "an administrator of the tenant"
+        return f"{owner} {what} It resets at {rfc3339(self.month.resets_at)}; {who} can raise it before."
 
     def reason(self) -> Reason:
         """Why an item was refused."""
@@ -172,7 +184,9 @@ class Exceeded:
                 "limit": format_picos(quota.limit) if is_cost else quota.limit,
             }
         currency = {"currency": quota.currency or ""} if is_cost else {}
+        project = {} if quota.project_id is None else {"project_id": quota.project_id}
         return {
+            **project,
             "measure": quota.measure.value,
             **amounts,
             **currency,

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from bursar.identity.allowances import AllowanceStore
     from bursar.usage.quotas.gate import QuotaGate
     from bursar.usage.quotas.quota import KeptQuota, Measure, Month, MonthUse
+    from bursar.usage.whose import Whose
 
 LOOK_EVERY_SECONDS = 30.0
-"""How often it is looked which quotas were reached, for log and metrics: one query for all tenants."""
+"""How often it is looked which quotas were reached, for log and metrics: one query for all of them."""
 
 log = structlog.get_logger()
 
@@ -28,27 +29,37 @@ log = structlog.get_logger()
 class CountsMonths(Protocol):
     """Knows what is recorded."""
 
-    def uses(self, tenants: Collection[str], months: Sequence[Month]) -> Mapping[tuple[str, Month], MonthUse]:
-        """What is recorded of these tenants' months. From a thread."""
+    def uses(
+        self, whose: Collection[Whose], months: Collection[Month]
+    ) -> Mapping[tuple[Whose, Month], MonthUse]:
+        """What is recorded of these months of tenants and projects. From a thread."""
         ...
 
 
 class QuotaRegister:
-    """Knows every tenant's quotas; safe to call from any thread."""
+    """Knows the quotas of every tenant and project; safe to call from any thread."""
 
     def __init__(self, store: AllowanceStore[KeptQuota], counts: CountsMonths, gate: QuotaGate) -> None:
         """Read what `store` keeps, and tell the gate."""
         self._counts = counts
         self._gate = gate
         self._look_at = 0.0
-        self._told: set[tuple[str, Measure, Month]] = set()
+        self._told: set[tuple[Whose, Measure, Month]] = set()
         self.standing: Mapping[str, int] = {"within": 0, "exceeded": 0}
-        """How many quotas of all tenants have something left this month, and how many have not."""
+        """How many of all quotas have something left this month, and how many have not."""
         self.quotas = Allowances(store, self._hear)
 
-    def use_of(self, tenant_id: str, month: Month) -> MonthUse:
-        """What is recorded of a tenant's month."""
-        return self._counts.uses((tenant_id,), (month,))[tenant_id, month]
+    def of(self, whose: Whose) -> list[KeptQuota]:
+        """The quotas of a tenant itself, or of a project."""
+        return [one for one in self.quotas.of(whose.tenant_id) if one.quota.whose == whose]
+
+    def on(self, whose: Whose, measure: Measure) -> KeptQuota | None:
+        """The one of these on a measure; None where there is none."""
+        return self.quotas.on(whose.tenant_id, (whose.project_id, measure))
+
+    def use_of(self, whose: Whose, month: Month) -> MonthUse:
+        """What is recorded of a month."""
+        return self._counts.uses((whose,), (month,))[whose, month]
 
     def look(self, now: datetime) -> None:
         """Log each quota once that was reached this month, if it is time to look."""
@@ -56,14 +67,13 @@ class QuotaRegister:
             return
         self._look_at = clock.monotonic() + LOOK_EVERY_SECONDS
         kept, month = self.quotas.known, month_of(clock.to_micros(now))
-        tenants = {one.tenant_id for one in kept}
-        uses = self._counts.uses(tenants, (month,))
+        uses = self._counts.uses({one.quota.whose for one in kept}, (month,))
         standing = Counter({"within": 0, "exceeded": 0})
         for one in kept:
             quota = one.quota
-            used = uses[quota.tenant_id, month].of(quota)
+            used = uses[quota.whose, month].of(quota)
             standing["exceeded" if used >= quota.limit else "within"] += 1
-            place = (quota.tenant_id, quota.measure, month)
+            place = (quota.whose, quota.measure, month)
             if used < quota.limit:
                 # It may be reached once more, after it was raised.
                 self._told.discard(place)

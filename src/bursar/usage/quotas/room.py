@@ -1,4 +1,6 @@
-"""How much of a tenant's hard quotas is left, as arithmetic: less what is recorded and what is on its way.
+"""How much of hard quotas is left, as arithmetic: less what is recorded and what is on its way.
+
+A tenant's own quotas and those of each of its projects are counted apart (`Limited`), all in the same way.
 
 Nothing is counted up over time, so nothing can drift. What is left of a month is worked out from the ledger's
 own count up to some position of the journal, less what was let in behind that position (`Hold`). A hold ends
@@ -15,21 +17,27 @@ from typing import TYPE_CHECKING
 from bursar.usage.quotas.quota import Exceeded, Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bursar.usage.quotas.quota import Month, MonthUse, Quota
+    from bursar.usage.whose import Whose
 
 MONTHS_LIMIT = 600
-"""Months of one tenant that are known at a time."""
+"""Months of one tenant or project that are known at a time."""
 
 
 @dataclass(slots=True)
 class Wanted:
-    """What some events of one tenant and month need."""
+    """What some events of one month need."""
 
     events: int = 0
     picos: int = 0
-    """In the currency of the tenant's quota on cost."""
+    """In the currency of the quota on cost."""
+
+    def add(self, picos: int) -> None:
+        """One more event."""
+        self.events += 1
+        self.picos += picos
 
 
 @dataclass(eq=False, slots=True)
@@ -75,6 +83,10 @@ class Room:
         for place, quota in enumerate(self.quotas):
             self.lefts[place] -= wanted.events if quota.measure is Measure.EVENTS else wanted.picos
 
+    def copy(self) -> Room:
+        """The same, to be taken from for a trial."""
+        return Room(self.quotas, list(self.lefts))
+
     def exceeded(self, month: Month) -> Exceeded | None:
         """The quota that has nothing left for one more event."""
         for quota, left in zip(self.quotas, self.lefts, strict=True):
@@ -85,7 +97,7 @@ class Room:
 
 @dataclass(eq=False, slots=True)
 class Limited:
-    """A tenant with hard quotas, as the door knows it."""
+    """A tenant with hard quotas of its own, or a project with some, as the door knows it."""
 
     quotas: Sequence[Quota]
     since_seq: int | None = None
@@ -98,8 +110,13 @@ class Limited:
     counted_at: float = 0.0
 
     def with_quotas(self, quotas: Sequence[Quota]) -> Limited:
-        """The same tenant with other quotas: what is on its way stays held."""
+        """The same with other quotas: what is on its way stays held."""
         return Limited(quotas, self.since_seq, holds=self.holds, turn=self.turn)
+
+    @property
+    def whose(self) -> Whose:
+        """Whose events are counted here."""
+        return self.quotas[0].whose
 
     @property
     def is_closed(self) -> bool:
@@ -108,8 +125,13 @@ class Limited:
 
     @property
     def currency(self) -> str | None:
-        """What the cost of its events is counted in."""
+        """What the cost of events is counted in."""
         return next((quota.currency for quota in self.quotas if quota.measure is Measure.COST), None)
+
+    def surely_takes(self, month: Month, wanted: Wanted) -> bool:
+        """Whether it is known that there is room for all of it."""
+        room = self.rooms.get(month)
+        return room is not None and room.takes(wanted)
 
     def hold(self, month: Month, wanted: Wanted) -> Hold:
         """Take room in a month that is known."""
@@ -131,3 +153,20 @@ class Limited:
                 if one.month == month:
                     room.take(one.wanted)
             self.rooms[month] = room
+
+
+@dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """A tenant's hard quotas, as the door knows them: its own, and those of its projects."""
+
+    own: Limited | None
+    projects: Mapping[str, Limited]
+
+    def on(self, project_id: str | None) -> tuple[Limited, ...]:
+        """Where an event of this project, or of none, needs room: the tenant's first."""
+        its = None if project_id is None else self.projects.get(project_id)
+        return tuple(one for one in (self.own, its) if one is not None)
+
+    def of(self, whose: Whose) -> Limited | None:
+        """What is known of the tenant's own, or of a project's."""
+        return self.own if whose.project_id is None else self.projects.get(whose.project_id)

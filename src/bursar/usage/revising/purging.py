@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
     from bursar.scheduling.job import RunContext
     from bursar.usage.revising.author import Author
-
-
-@dataclass(frozen=True, slots=True)
-class Whose:
-    """Whose usage goes: a tenant's, or that of one project of it."""
-
-    tenant_id: str
-    project_id: str | None = None
+    from bursar.usage.whose import Whose
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from bursar.usage.changes import (
 )
 from bursar.usage.record import encode_record
 from bursar.usage.revising.author import Author, wait_until_applied
-from bursar.usage.revising.purging import Whose
+from bursar.usage.whose import Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

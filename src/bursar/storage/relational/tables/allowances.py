@@ -1,4 +1,4 @@
-"""Tables of what the operator sets for single tenants: quotas on a month, and limits on requests."""
+"""Tables of what is set for single tenants: quotas on a month, also of projects, and limits on requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ QUOTAS = Table(
     Column("currency", String),
     Column("set_at", UtcMoment, nullable=False),
     Column("set_by", String, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "measure"),
+    # Empty: all of the tenant. Part of the key, which takes no NULL.
+    Column("project_id", String, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "project_id", "measure"),
 )
 
 TENANT_LIMITS = Table(
