@@ -23,7 +23,7 @@
     │   ├── OutgoingFailed    another server gave no usable answer (outgoing_failed)
     │   ├── MailFailed        a letter wasn't sent, as far as can be told (mail_failed)
     │   └── RateLimited       this caller asked too often (rate_limited)
-    ├── QuotaExceeded         nothing is left of the tenant's month (quota_exceeded)
+    ├── QuotaExceeded         nothing is left of a tenant's or project's month (quota_exceeded)
     └── ConfigurationError    a setting or a data folder is wrong (configuration)
         └── FolderInUse, NewerFormat
 
@@ -344,10 +344,10 @@ class RateLimited(Unavailable):
 
 
 class QuotaExceeded(BursarError):
-    """A quota of the tenant is used up; a retry is worth it next month, or once the operator raised it."""
+    """A quota of the tenant or project is used up; a retry is worth it next month, or once it was raised."""
 
     code = "quota_exceeded"
-    title = "The tenant's quota of this month is used up"
+    title = "A quota of this month is used up"
 
 
 class ConfigurationError(BursarError):

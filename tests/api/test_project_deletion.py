@@ -122,6 +122,8 @@ def fill(tenant: Tenant) -> None:
     tenant.ask("POST", "/api/v1/prices", json={**terms, "valid_from": "2026-11-01T00:00:00Z"})
     tenant.ask("POST", "/api/v1/keys", json={"label": "its", "scopes": ["ingest"], "project_id": GONE})
     tenant.ask("POST", "/api/v1/allocations", json={"kind": "project", "subject": GONE, "owner": WORD})
+    quota = {"limit": "1000", "enforcement": "hard"}
+    tenant.ask("PUT", f"/api/v1/projects/{GONE}/quotas/events", json=quota)
     person = {"email": "ada@example.org", "roles": [{"role": "viewer", "project_id": GONE}]}
     tenant.ask("POST", "/api/v1/users", json=person)
 
@@ -144,10 +146,11 @@ def test_a_deleted_project_is_proven_gone_and_others_tie_out(tenant: Tenant) -> 
         "state/price_terms",
         "state/role_bindings",
         "state/allocations",
+        "state/quotas",
     } <= there["left"].keys()
     result = tenant.delete()
     assert set(result["rows_left"].values()) == {0}
-    counted = "keys", "roles", "seat_plans", "price_terms", "allocations"
+    counted = "keys", "roles", "seat_plans", "price_terms", "allocations", "quotas"
     assert {name: result[name] for name in ("events", *counted)} == {"events": 6, **dict.fromkeys(counted, 1)}
     assert tenant.by_project() == {name: sums for name, sums in before.items() if name != GONE}
     after = tenant.proof()

@@ -36,6 +36,22 @@ def test_quotas_are_set_listed_and_removed(data: Path) -> None:
     assert bursar("quotas", "remove", "cost", "--data", data).code == 1
 
 
+def test_quotas_of_a_project_are_set_listed_and_removed(server: RunningServer, data: Path) -> None:
+    server.client.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
+    named = ("--project", "search", "--data", data)
+    made = bursar("quotas", "set", "events", "50", *named, "--json")
+    assert json.loads(made.out)[0]["limit"] == "50"
+    assert "Project search of tenant default" in bursar("quotas", "list", *named).out
+    told = json.loads(bursar("quotas", "list", *named, "--json").out)
+    assert [(one["measure"], one["limit"]) for one in told["items"]] == [("events", "50")]
+    of_tenant = json.loads(bursar("quotas", "list", "--data", data, "--json").out)
+    assert "50" not in [one["limit"] for one in of_tenant["items"]]
+    assert bursar("quotas", "remove", "events", *named).out == "Removed the quota on events.\n"
+    assert bursar("quotas", "list", *named).out == "Project search of tenant default has no quotas.\n"
+    unknown = bursar("quotas", "set", "events", "50", "--project", "nowhere", "--data", data)
+    assert (unknown.code, "There is no project 'nowhere'." in unknown.err) == (1, True)
+
+
 def test_what_is_no_quota_is_refused_in_one_line(data: Path) -> None:
     ran = bursar("quotas", "set", "events", "1.5", "--data", data)
     assert ran.code == 1

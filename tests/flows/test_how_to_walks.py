@@ -198,9 +198,11 @@ def a_tenant(server: RunningServer, tenant_id: str) -> None:
 
 def test_set_quotas(server: RunningServer) -> None:
     a_tenant(server, "acme")
-    (told,) = walked("set-quotas", server)
+    told, of_project = walked("set-quotas", server)
     assert ["events", "hard", "1000000", "–", "0", "1000000"] in [line[:6] for line in words(told)]
     assert ["cost", "soft", "2500", "EUR", "0", "2500"] in [line[:6] for line in words(told)]
+    assert ["events", "hard", "50000", "–", "0", "50000"] in [line[:6] for line in words(of_project)]
+    assert ["cost", "hard", "400", "USD", "0", "400"] in [line[:6] for line in words(of_project)]
     left = server.client.get("/api/v1/quotas", params={"tenant_id": "acme"}).json()
     assert [one["measure"] for one in left["items"]] == ["cost"]
 

@@ -1,4 +1,4 @@
-"""A server that is flooded over its tenant's quota and killed again and again: it holds to the event."""
+"""A server that is flooded over a tenant's and a project's quota and killed again and again: both hold."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT = 300
+PROJECT_LIMIT = 50
+"""Of the project that every third event is in: full before its tenant is."""
 KILLS = 3
 SENDERS = 6
 EVENTS = "/api/v1/events"
@@ -31,6 +33,8 @@ class Flood:
     accepted: set[str] = field(default_factory=set[str])
     refused: set[str] = field(default_factory=set[str])
     odd: list[str] = field(default_factory=list[str])
+    is_full: threading.Event = field(default_factory=threading.Event)
+    """Set once the tenant's quota refused something."""
     has_ended: threading.Event = field(default_factory=threading.Event)
 
     def send(self, sender: int) -> None:
@@ -43,7 +47,7 @@ class Flood:
             self._post(ids)
 
     def _post(self, ids: list[str]) -> None:
-        body = [{**USAGE, "event_id": one} for one in ids]
+        body = [{**USAGE, "event_id": one, "project_id": project_of(one)} for one in ids]
         while not self.has_ended.is_set():
             try:
                 answer = httpx.post(
@@ -60,38 +64,51 @@ class Flood:
             told = answer.json()
             self.accepted.update(one["event_id"] for one in told.get("events", ()))
             self.refused.update(one["event_id"] for one in told["rejected"])
+            if any("The tenant's" in one["errors"][0]["message"] for one in told["rejected"]):
+                self.is_full.set()
             return
 
 
+def project_of(event_id: str) -> str | None:
+    _, number, place = event_id.split("-")
+    return "search" if (int(number) + int(place)) % 3 == 0 else None
+
+
 @pytest.mark.timeout(300)
-def test_a_hard_quota_holds_to_the_event_through_kills_under_a_flood(tmp_path: Path) -> None:
+def test_hard_quotas_hold_to_the_event_through_kills_under_a_flood(tmp_path: Path) -> None:
     with server_process(tmp_path / "d") as server:
         server.start()
         with server.client() as client:
             quota = {"limit": str(LIMIT), "enforcement": "hard"}
             client.put("/api/v1/quotas/events", json=quota).raise_for_status()
+            client.post("/api/v1/projects", json={"id": "search", "name": "Search"}).raise_for_status()
+            quota["limit"] = str(PROJECT_LIMIT)
+            client.put("/api/v1/projects/search/quotas/events", json=quota).raise_for_status()
         flood = Flood(server)
         threads = [threading.Thread(target=flood.send, args=(n,)) for n in range(SENDERS)]
         for thread in threads:
             thread.start()
         for share in range(1, KILLS + 1):
             # At moments spread from far below the limit to the limit.
-            while len(flood.accepted) < share * LIMIT // KILLS and not flood.refused:
+            while len(flood.accepted) < share * LIMIT // KILLS and not flood.is_full.is_set():
                 threading.Event().wait(0.01)
             server.kill()
             server.start()
-        while not flood.refused:
-            threading.Event().wait(0.01)
+        assert flood.is_full.wait(120)
         flood.has_ended.set()
         for thread in threads:
             thread.join()
         server.wait_until_applied()
         with server.client() as client:
-            body = {"measures": ["events"], "window": "30d"}
-            counted = client.post("/api/v1/query", json=body).raise_for_status().json()["totals"]["events"]
+            body = {"measures": ["events"], "dimensions": ["project_id"], "window": "30d"}
+            rows = client.post("/api/v1/query", json=body).raise_for_status().json()["rows"]
             shown = client.get("/api/v1/quotas").raise_for_status().json()["items"][0]
+            of_project = client.get("/api/v1/projects/search/quotas").raise_for_status().json()["items"][0]
         assert not flood.odd
-        assert (counted, shown["used"], shown["state"]) == (LIMIT, str(LIMIT), "exceeded")
+        counted = {row["project_id"]: row["events"] for row in rows}
+        assert counted == {"search": PROJECT_LIMIT, None: LIMIT - PROJECT_LIMIT}
+        assert (shown["used"], shown["state"]) == (str(LIMIT), "exceeded")
+        assert (of_project["used"], of_project["state"]) == (str(PROJECT_LIMIT), "exceeded")
         assert len(flood.accepted) <= LIMIT
         assert flood.accepted.isdisjoint(flood.refused)
         recount = server.verify()

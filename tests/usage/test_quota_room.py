@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar import clock
+from bursar.usage.quotas.entry import Entry, hold_all, unsure_of
 from bursar.usage.quotas.quota import Enforcement, Measure, MonthUse, Quota, month_of
-from bursar.usage.quotas.room import Hold, Limited, Wanted
+from bursar.usage.quotas.room import Hold, Limited, TenantLimits, Wanted
+
+if TYPE_CHECKING:
+    from bursar.usage.quotas.quota import Month
 
 LIMIT = 20
 EVENTS = Quota("acme", Measure.EVENTS, LIMIT, Enforcement.HARD)
@@ -87,3 +93,73 @@ def test_months_are_those_of_utc() -> None:
     assert month_of(clock.to_micros(last) + 1).name == "2027-01"
     assert month_of(0).name == "1970-01"
     assert month_of(clock.to_micros(datetime(9999, 12, 31, tzinfo=UTC))).name == "9999-12"
+
+
+WITHIN = {
+    name: Quota("acme", Measure.EVENTS, most, Enforcement.HARD, project_id=name)
+    for name, most in {"search": 7, "ads": 12}.items()
+}
+PLACES = st.sampled_from(["search", "ads", "elsewhere", None])
+BODIES = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.lists(PLACES, min_size=1, max_size=6)),
+        st.tuples(st.sampled_from(["apply", "fail", "count", "forget"]), st.just([])),
+    ),
+    max_size=60,
+)
+
+
+class Plain:
+    """What a tenant and its projects have let in, as a list of bodies."""
+
+    def __init__(self) -> None:
+        projects = {name: Limited((one,), since_seq=0) for name, one in WITHIN.items()}
+        self.own = Limited((EVENTS,), since_seq=0)
+        self.limits = TenantLimits(self.own, projects)
+        self.journal: list[tuple[int, list[str | None], Entry]] = []
+        self.seq = self.applied = 0
+        self.count([])
+
+    def send(self, body: list[str | None]) -> None:
+        needs: dict[tuple[Limited, Month], Wanted] = {}
+        for project_id in body:
+            for one in self.limits.on(project_id):
+                needs.setdefault((one, MONTH), Wanted()).add(0)
+        unsure = unsure_of(needs)
+        if not unsure:
+            assert self.has_room_for(body)
+            self.seq += len(body)
+            entry = Entry(hold_all(needs))
+            entry.place(self.seq)
+            self.journal.append((self.seq, body, entry))
+        elif all(MONTH in one.rooms for one in unsure):
+            assert not self.has_room_for(body)
+
+    def has_room_for(self, body: list[str | None]) -> bool:
+        sent = Counter(project for _, projects, _ in self.journal for project in projects) + Counter(body)
+        return sent.total() <= LIMIT and all(sent[name] <= one.limit for name, one in WITHIN.items())
+
+    def apply(self, _: object) -> None:
+        self.applied = next((last for last, _, _ in self.journal if last > self.applied), self.applied)
+
+    def fail(self, _: object) -> None:
+        if self.journal and self.journal[-1][0] > self.applied:
+            self.journal.pop()[2].give_back()
+
+    def forget(self, _: object) -> None:
+        self.limits.projects["search"].rooms.clear()
+
+    def count(self, _: object) -> None:
+        known = [project for last, body, _ in self.journal for project in body if last <= self.applied]
+        for name, one in self.limits.projects.items():
+            one.learn(self.applied, {MONTH: MonthUse(known.count(name))})
+        self.own.learn(self.applied, {MONTH: MonthUse(len(known))})
+
+
+@given(BODIES)
+def test_a_body_is_let_in_where_its_tenant_and_all_its_projects_have_room_and_only_there(
+    steps: list[tuple[str, list[str | None]]],
+) -> None:
+    plain = Plain()
+    for what, body in steps:
+        getattr(plain, what)(body)

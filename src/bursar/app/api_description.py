@@ -40,7 +40,7 @@ TAGS = (
     ("identity", "Tenants, projects, API keys, tracking tokens and credentials for providers"),
     ("audit", "Who did what, and whether that log is whole"),
     ("retention", "For how long data is kept"),
-    ("quotas", "What a tenant may record in a month, and what it may cost"),
+    ("quotas", "What a tenant or a project may record in a month, and what it may cost"),
     ("privacy", "What is taken out of events before they are kept"),
     ("scheduler", "Jobs, their runs and their times"),
     ("system", "How Bursar is"),

@@ -73,9 +73,7 @@ class Readings:
         )
     )
     quota_refused: int = field(
-        metadata=_counts(
-            "bursar_quota_events_refused", "Events refused because their tenant's quota was used up"
-        )
+        metadata=_counts("bursar_quota_events_refused", "Events refused because a quota was used up")
     )
     quotas: Mapping[str, int] = field(
         metadata={
@@ -83,7 +81,7 @@ class Readings:
                 "bursar_quotas",
                 "gauge",
                 ("state",),
-                "Quotas of all tenants, by whether they have something left this month",
+                "Quotas of all tenants and projects, by whether they have something left this month",
             )
         }
     )

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 
 from bursar import clock
 from bursar.errors import Invalid, Reason
@@ -23,7 +23,7 @@ from bursar.identity.caller import Caller
 from bursar.identity.permissions import Permission
 from bursar.identity.tenant import ID_PATTERN, no_project
 from bursar.money import format_picos, parse_picos
-from bursar.usage.quotas.bodies import MonthName, QuotaIn, QuotaOut, QuotasOut
+from bursar.usage.quotas.bodies import QuotaIn, QuotaOut, QuotasOut
 from bursar.usage.quotas.quota import KeptQuota, Measure, Month, MonthUse, Quota, month_of, no_quota
 from bursar.usage.quotas.register import QuotaRegister
 from bursar.usage.whose import Whose
@@ -36,6 +36,14 @@ DEFAULT_CURRENCY = "USD"
 log = structlog.get_logger()
 
 IdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
+MonthName = Annotated[
+    str | None,
+    Query(
+        alias="month",
+        pattern=r"^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$",
+        description="Of UTC, as `2026-11`; the present one if absent.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def picos_of(arrival: Arrival | UsageLine, limited: Limited) -> int:
 
 
 def limits_on(arrival: Arrival | UsageLine, limits: TenantLimits) -> tuple[Limited, ...]:
-    """Where the event needs room, of what its tenant has: the tenant's own first, then its project's."""
+    """Where the event needs room, of what its tenant has: in its project's quotas first."""
     if not limits.projects:
         return limits.on(None)
     part = arrival.event if isinstance(arrival, Arrival) else _decode_part(arrival.event)

@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Annotated
 
-from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from bursar.described import describe_fields
@@ -15,15 +14,6 @@ from bursar.money import format_picos
 from bursar.usage.quotas.quota import Enforcement, KeptQuota, Measure, MonthUse
 
 _FOUR_PLACES = Decimal("0.0001")
-
-MonthName = Annotated[
-    str | None,
-    Query(
-        alias="month",
-        pattern=r"^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$",
-        description="Of UTC, as `2026-11`; the present one if absent.",
-    ),
-]
 
 
 class QuotaIn(Strict):

@@ -163,9 +163,9 @@ class TenantLimits:
     projects: Mapping[str, Limited]
 
     def on(self, project_id: str | None) -> tuple[Limited, ...]:
-        """Where an event of this project, or of none, needs room: the tenant's first."""
+        """Where an event of this project, or of none, needs room: in its project's quotas first."""
         its = None if project_id is None else self.projects.get(project_id)
-        return tuple(one for one in (self.own, its) if one is not None)
+        return tuple(one for one in (its, self.own) if one is not None)
 
     def of(self, whose: Whose) -> Limited | None:
         """What is known of the tenant's own, or of a project's."""
