@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,12 @@ from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     import httpx
 
+    from bursar.usage.quotas.room import Limited
     from tests.support.serving import RunningServer
 
 EVENTS = "/api/v1/events"
@@ -86,6 +88,17 @@ def event(event_id: str, project: str | None = "search", **more: object) -> dict
 def settle(server: RunningServer) -> None:
     applier, journal = server.platform.applier, server.platform.journal
     wait_until(lambda: applier.state.applied_seq >= journal.mark.last_seq, "everything to be applied")
+
+
+@contextmanager
+def closed(limited: Limited | None) -> Generator[None]:
+    """While somebody finds out exactly what is left there."""
+    assert limited is not None
+    assert asyncio.run(limited.turn.acquire())
+    try:
+        yield
+    finally:
+        limited.turn.release()
 
 
 def refused(answer: httpx.Response) -> dict[str, Any]:
@@ -176,15 +189,14 @@ def test_a_project_whose_room_is_being_found_out_keeps_no_other_waiting(server: 
     house = House(server, "waiting", own="100", search="1")
     assert house.post(event("a")).status_code == 202
     refused(house.post(event("b")))
-    turn = server.platform.quotas.gate.limited["waiting"].projects["search"].turn
-    assert asyncio.run(turn.acquire())
-    try:
+    limits = server.platform.quotas.gate.limited["waiting"]
+    with closed(limits.projects["search"]):
         assert house.post(event("c", "ads")).status_code == 202
         assert house.post(event("d", None), event("e", "ads")).status_code == 202
         held_up = house.post(event("f"), event("g", "ads"))
-    finally:
-        turn.release()
     assert (held_up.status_code, held_up.json()["code"]) == (503, "unavailable")
+    with closed(limits.own):
+        refused(house.post(event("h")))
     assert house.counted() == {"search": 1, "ads": 2, None: 1}
 
 

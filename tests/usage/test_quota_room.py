@@ -97,7 +97,7 @@ def test_months_are_those_of_utc() -> None:
 
 WITHIN = {
     name: Quota("acme", Measure.EVENTS, most, Enforcement.HARD, project_id=name)
-    for name, most in {"search": 7, "ads": 12}.items()
+    for name, most in {"search": 2, "ads": 5}.items()
 }
 PLACES = st.sampled_from(["search", "ads", "elsewhere", None])
 BODIES = st.lists(

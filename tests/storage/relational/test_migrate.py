@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from bursar.errors import NewerFormat
+from bursar.storage.relational.allowances import KEPT_QUOTAS, RelationalAllowances
 from bursar.storage.relational.engine import is_sqlite, make_engine
-from bursar.storage.relational.migrate import MIGRATIONS, MigrationStatus, status, upgrade
+from bursar.storage.relational.migrate import MIGRATIONS, MigrationStatus, build_at, status, upgrade
 from bursar.storage.relational.tables import METADATA
-from bursar.storage.relational.transactions import reading, writing
+from bursar.storage.relational.transactions import building, reading, writing
+from bursar.usage.quotas.quota import Enforcement, Measure, Quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,3 +169,16 @@ def test_a_file_that_others_may_read_is_its_owners_alone_from_the_next_start_on(
         engine.dispose()
     assert modes.keys() >= {"state.db", "state.db-wal"}
     assert set(modes.values()) == {0o600}
+
+
+def test_quotas_from_before_projects_had_some_stay_their_tenants(empty: Engine) -> None:
+    with building(empty) as connection:
+        build_at(connection, "0021")
+        moment = "'2026-11-01 12:00:00+00'" if not is_sqlite(empty) else "'2026-11-01 12:00:00.000000'"
+        connection.execute(text(f"INSERT INTO tenants VALUES ('acme', 'Acme', 'UTC', 'active', {moment})"))
+        values = f"'acme', 'events', '7', 'hard', NULL, {moment}, 'key_1'"
+        connection.execute(text(f"INSERT INTO quotas VALUES ({values})"))
+    upgrade(empty)
+    (kept,) = RelationalAllowances(empty, KEPT_QUOTAS).allowances()
+    assert kept.quota == Quota("acme", Measure.EVENTS, 7, Enforcement.HARD)
+    assert (kept.set_at, kept.set_by) == (datetime(2026, 11, 1, 12, tzinfo=UTC), "key_1")

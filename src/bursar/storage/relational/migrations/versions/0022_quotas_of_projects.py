@@ -1,4 +1,4 @@
-"""Quotas of single projects beside those of tenants."""
+"""Quotas of single projects beside those of tenants, which stay as they are."""
 
 from __future__ import annotations
 
