@@ -86,6 +86,18 @@ def test_a_quota_that_is_changed_while_somebody_takes_a_closer_look_stays_closed
     assert asyncio.run(change()) == (True, False)
 
 
+def test_nobody_but_who_has_the_turn_takes_of_what_is_left_meanwhile() -> None:
+    async def look() -> None:
+        limited = Limited((EVENTS,), since_seq=0)
+        limited.learn(0, {MONTH: MonthUse()})
+        needs = {(limited, MONTH): Wanted(1)}
+        assert unsure_of(needs) == set()
+        async with limited.turn:
+            assert (unsure_of(needs), unsure_of(needs, [limited])) == ({limited}, set())
+
+    asyncio.run(look())
+
+
 def test_months_are_those_of_utc() -> None:
     last = datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     december = month_of(clock.to_micros(last))

@@ -134,5 +134,5 @@ def _path(project: str | None, measure: On | None = None) -> str:
 
 
 def _owner(found: Mapping[str, Any]) -> str:
-    tenant = f"enant {found['tenant_id']}"
-    return f"T{tenant}" if found["project_id"] is None else f"Project {found['project_id']} of t{tenant}"
+    project, tenant = found["project_id"], found["tenant_id"]
+    return f"Tenant {tenant}" if project is None else f"Project {project} of tenant {tenant}"
