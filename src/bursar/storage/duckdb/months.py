@@ -26,18 +26,25 @@ if TYPE_CHECKING:
 
     Row = tuple[int, str | None, str | None, datetime, str, str, int, Decimal]
 
-_PARTS = "date_trunc('month', hour) AS month, currency, cost_status, sum(events) AS events, sum(cost) AS cost"
-_IN_TIME = "hour >= make_timestamp(?) AND hour < make_timestamp(?)"
-_OF_TENANTS = f"""
-  SELECT tenant_id, NULL::VARCHAR AS project_id, {_PARTS} FROM usage_by_hour
-  WHERE tenant_id IN (SELECT unnest(?::VARCHAR[])) AND {_IN_TIME} GROUP BY ALL
+_QUESTION = """
+SELECT applied.seq, used.* FROM applied LEFT JOIN (
+  SELECT tenant_id, NULL::VARCHAR AS project_id, date_trunc('month', hour) AS month, currency, cost_status,
+    sum(events) AS events, sum(cost) AS cost
+  FROM usage_by_hour
+  WHERE tenant_id IN (SELECT unnest($tenants::VARCHAR[]))
+    AND hour >= make_timestamp($start) AND hour < make_timestamp($end)
+  GROUP BY ALL
+  UNION ALL
+  SELECT tenant_id, project_id, date_trunc('month', hour) AS month, currency, cost_status,
+    sum(events) AS events, sum(cost) AS cost
+  FROM usage_by_hour
+  JOIN (SELECT unnest($owners::VARCHAR[]) AS tenant_id, unnest($projects::VARCHAR[]) AS project_id) AS asked
+    USING (tenant_id, project_id)
+  WHERE hour >= make_timestamp($start) AND hour < make_timestamp($end)
+  GROUP BY ALL
+) AS used ON true
 """
-_OF_PROJECTS = f"""
-  SELECT tenant_id, project_id, {_PARTS} FROM usage_by_hour
-  JOIN (SELECT unnest(?::VARCHAR[]) AS tenant_id, unnest(?::VARCHAR[]) AS project_id) AS asked
-  USING (tenant_id, project_id)
-  WHERE {_IN_TIME} GROUP BY ALL
-"""
+"""Of tenants, then of single projects, each with its owner."""
 
 
 def months_used(
@@ -48,9 +55,16 @@ def months_used(
     Raises:
         Unavailable: the store doesn't answer.
     """
-    question, values = _question(whose, months)
+    projects = [(one.tenant_id, one.project_id) for one in whose if one.project_id is not None]
+    values = {
+        "tenants": [one.tenant_id for one in whose if one.project_id is None],
+        "owners": [tenant_id for tenant_id, _ in projects],
+        "projects": [project_id for _, project_id in projects],
+        "start": min(one.start for one in months),
+        "end": max(one.end for one in months),
+    }
     try:
-        rows: list[Row] = cursor.execute(question, values).fetchall()
+        rows: list[Row] = cursor.execute(_QUESTION, values).fetchall()
     except duckdb.Error as error:
         message = "What was recorded of the month can't be counted now."
         raise Unavailable(message) from error
@@ -68,19 +82,3 @@ def months_used(
         else:
             use.picos[currency] = use.picos.get(currency, 0) + parse_picos(cost)
     return (int(rows[0][0]) if rows else 0), uses
-
-
-def _question(whose: Collection[Whose], months: Collection[Month]) -> tuple[str, list[object]]:
-    """One statement for tenants and projects together, and what it takes."""
-    bounds: list[object] = [min(one.start for one in months), max(one.end for one in months)]
-    tenants = [one.tenant_id for one in whose if one.project_id is None]
-    projects = [(one.tenant_id, one.project_id) for one in whose if one.project_id is not None]
-    parts, values = list[str](), list[object]()
-    if tenants:
-        parts.append(_OF_TENANTS)
-        values += [tenants, *bounds]
-    if projects:
-        parts.append(_OF_PROJECTS)
-        values += [[one for one, _ in projects], [one for _, one in projects], *bounds]
-    used = " UNION ALL ".join(parts)
-    return f"SELECT applied.seq, used.* FROM applied LEFT JOIN ({used}) AS used ON true", values
