@@ -34,6 +34,9 @@ def test_a_sound_folder_ties_out_beside_its_server(data: Path) -> None:
         said = bursar("verify", "--data", data)
     assert said.code == 0
     assert "Everything ties out" in said.out
+    kinds = [line.strip().rstrip("0123456789").strip() for line in said.out.splitlines()]
+    of_events = kinds.index("events in the store")
+    assert kinds[of_events + 1] == "of them without a known price"
 
 
 def test_a_sound_folder_ties_out_without_a_server(data: Path) -> None:

@@ -35,12 +35,12 @@ _HEADINGS = (
     ("journal_from", "first record that the journal has"),
     ("journal_events", "deliveries in the journal"),
     ("events", "events in the store"),
+    ("unpriced", "of them without a known price"),
     ("voided", "events voided"),
     ("removed", "events expired or reset"),
     ("duplicates", "repeated deliveries, counted nowhere"),
     ("conflicts", "repeated ids with other content"),
     ("tombstones", "records that are gone for good"),
-    ("unpriced", "of them without a known price"),
     ("quarantined", "records in quarantine"),
     ("position", "last record applied"),
 )
