@@ -22,6 +22,7 @@ import pytest
 from bursar.app.operator_socket import address_of, bind_socket
 from bursar.app.server import bind_address, connections_limit
 from bursar.errors import ConfigurationError
+from tests.support.patience import wait_until
 from tests.support.serving import running_server
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ def idle_connections(url: str) -> Generator[None]:
         yield
 
 
+def in_flight(process: Process) -> int:
+    """How many requests it is answering, this one among them."""
+    headers = {"X-API-Key": str(process.printed_key), "Accept": "text/plain"}
+    page = httpx.get(f"{process.url}/metrics", headers=headers).raise_for_status().text
+    return int(float(re.findall(r"^bursar_http_requests_in_flight (\S+)$", page, re.MULTILINE)[0]))
+
+
 def lines_until(popen: subprocess.Popen[str], word: str) -> Iterator[str]:
     """What the process prints, up to the line that has the word."""
     assert popen.stdout is not None
@@ -120,7 +128,7 @@ def test_a_request_that_stalls_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             stalled.sendall(
                 f"{head}X-API-Key: {process.printed_key}\r\nContent-Length: 100\r\n\r\n{{".encode()
             )
-            time.sleep(0.2)
+            wait_until(lambda: in_flight(process) == 2, "its head has been read")
             code, seconds = process.stop()
             answer = stalled.recv(10_000).decode()
         assert code == 0

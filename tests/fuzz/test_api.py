@@ -195,7 +195,7 @@ ODD_TEXTS = ("%00", "%ed%a0%80", "%ff", "%0A", "1e999")
 """As they stand in a URL: NUL, half a surrogate pair, no UTF-8, a line end, no number."""
 
 
-@pytest.mark.parametrize("text", long({text: text for text in ODD_TEXTS}, always=["%00", "1e999"]))
+@pytest.mark.parametrize("text", long({text: text for text in ODD_TEXTS}, always=["%00"]))
 def test_no_odd_text_in_a_url_is_a_fault(door: Door, text: str) -> None:
     paths = json.loads(DOCUMENT.read_text())["paths"]
     for path, item in paths.items():

@@ -111,22 +111,23 @@ def test_bytes_that_are_no_compression_are_refused(door: Door, encoding: str, bo
 def bombs() -> dict[str, tuple[str, bytes]]:
     zeros = b"0" * (16 * MIB)
     return {
-        "gzip": ("gzip", gzip.compress(zeros * 20)),
-        "gzip of many members": ("gzip", gzip.compress(zeros) * 20),
+        "gzip": ("gzip", gzip.compress(zeros * 20, 1)),
+        "gzip of many members": ("gzip", gzip.compress(zeros, 1) * 20),
         "zstd": ("zstd", compress_zstd(zeros * 20)),
         "zstd of many frames": ("zstd", compress_zstd(zeros) * 20),
         "zstd that hides its size": ("zstd", zstd_without_size(zeros * 20)),
         "zstd with a giant window": ("zstd", zstd_with_a_giant_window(zeros * 20)),
-        "gzip in gzip": ("gzip", gzip.compress(gzip.compress(zeros * 20))),
+        "gzip in gzip": ("gzip", gzip.compress(gzip.compress(zeros * 20, 1))),
     }
 
 
 def test_a_bomb_is_refused_before_it_takes_memory(door: Door) -> None:
-    for name, (encoding, body) in bombs().items():
-        with growing() as growth:
+    thrown = bombs()
+    with growing() as growth:
+        for name, (encoding, body) in thrown.items():
             answer = door.post(body, content_encoding=encoding)
-        assert answer.status_code in {400, 413}, name
-        assert growth.bytes < 4 * INFLATED_LIMIT, (name, growth)
+            assert answer.status_code in {400, 413}, name
+    assert growth.bytes < 4 * INFLATED_LIMIT
 
 
 def test_a_body_over_the_limit_is_refused_at_once_however_it_is_sent(door: Door) -> None:

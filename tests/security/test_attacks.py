@@ -180,7 +180,7 @@ DOORS = (
 
 
 def endless_gzip() -> bytes:
-    return gzip.compress(bytes(BOMB_BYTES), compresslevel=9)
+    return gzip.compress(bytes(BOMB_BYTES), compresslevel=1)
 
 
 def endless_zstd() -> bytes:
@@ -193,11 +193,10 @@ def test_a_bomb_is_refused_at_every_door_before_it_takes_memory(
 ) -> None:
     body = pack()
     headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
-    for door in DOORS:
-        with growing() as growth:
-            answer = server.client.post(f"/api/v1{door}", content=body, headers=headers)
-        assert answer.status_code == 413, (door, answer.status_code)
-        assert growth.bytes < BOMB_BYTES // 2, (door, growth)
+    with growing() as growth:
+        answers = [server.client.post(f"/api/v1{door}", content=body, headers=headers) for door in DOORS]
+    assert {answer.url.path: answer.status_code for answer in answers if answer.status_code != 413} == {}
+    assert growth.bytes < BOMB_BYTES // 2
 
 
 def test_nothing_in_bursar_reads_yaml_or_pickles() -> None:

@@ -59,6 +59,7 @@ class PostgresServer:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self._numbers = count()
+        self._made: list[str] = []
         self._admin = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         # A test's database needs to survive no power cut.
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
@@ -77,8 +78,14 @@ class PostgresServer:
         """The URL of a database whose tables are up to date."""
         return self._make(_TEMPLATE)
 
+    def drop_all(self) -> None:
+        """Drop the databases that were made: at once, while their files are nowhere but in memory."""
+        while self._made:
+            self._run(f"DROP DATABASE {self._made.pop()} WITH (FORCE)")
+
     def _make(self, template: str) -> str:
         name = f"test_{next(self._numbers)}"
+        self._made.append(name)
         self._run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self._url_of(name)
 
@@ -91,7 +98,7 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres_of_session() -> Iterator[PostgresServer]:
     """A PostgreSQL server for this session, in a folder that goes with it."""
     # Not under pytest's folder: a socket's path must be short, and the server's user must get there.
     folder = Path(tempfile.mkdtemp(prefix="bursar-pg-"))
@@ -109,6 +116,13 @@ def postgres() -> Iterator[PostgresServer]:
     yield PostgresServer(server.get_uri(driver="psycopg"))
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_of_session: PostgresServer) -> Iterator[PostgresServer]:
+    """A PostgreSQL server whose databases go with the test that makes them."""
+    yield postgres_of_session
+    postgres_of_session.drop_all()
 
 
 @pytest.fixture(scope="session")
