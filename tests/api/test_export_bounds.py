@@ -57,6 +57,7 @@ def under_way(server: RunningServer) -> int:
     return len(server.platform.questions._under_way)
 
 
+@pytest.mark.long
 def test_slow_readers_hold_no_query_thread_and_no_more_than_their_places(full: RunningServer) -> None:
     readers = [begin(full, "ndjson") for _ in range(EXPORTS_LIMIT)]
     try:

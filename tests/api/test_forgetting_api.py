@@ -324,6 +324,7 @@ def test_a_tenant_of_the_same_id_inherits_nothing(server: RunningServer, tenant:
     assert sent.status_code == 200, sent.text
 
 
+@pytest.mark.long
 def test_what_expired_leaves_the_journal_also_after_an_erasure_and_a_rebuild(
     server: RunningServer, tenant: Tenant
 ) -> None:

@@ -14,6 +14,7 @@ from bursar.usage.revising.repricing import RepriceWork
 from tests.support.ledger import ask_store
 from tests.support.other_prices import OtherBook
 from tests.support.patience import DEADLINE_SECONDS, wait_until
+from tests.support.sampled import long
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -200,7 +201,10 @@ def an_answer_of_many_models(count: int) -> dict[str, Any]:
     return {**said, "input_tokens": None}
 
 
-@pytest.mark.parametrize("bound", [20_000, 2**30], ids=["several records", "a line of 19 MB"])
+@pytest.mark.parametrize(
+    "bound",
+    long({"several records": 20_000, "a line of 19 MB": 2**30}, always=["several records"]),
+)
 def test_answers_of_hundreds_of_models_are_rated_again_and_hold_nobody_up(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, bound: int
 ) -> None:

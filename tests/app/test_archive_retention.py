@@ -128,6 +128,7 @@ def left(server: RunningServer) -> list[bytes]:
     return [line for batch in replay_up_to(journal, last_seq) for line in batch.payload.splitlines()]
 
 
+@pytest.mark.long
 def test_an_erasure_and_a_reset_reach_what_is_kept_of_dropped_segments(server: RunningServer) -> None:
     drop(server)
     assert b'"ada"' in beginning(server)

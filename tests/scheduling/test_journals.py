@@ -6,6 +6,8 @@ import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from bursar.scheduling.job import Cron
 from bursar.scheduling.run import Ending, Run, RunState
 from bursar.scheduling.runner import JobRunner
@@ -227,6 +229,7 @@ def test_a_project_is_deleted_on_every_server_on_its_state_store(
                 assert [one["event_id"] for one in listed(server)] == ["of-ads"]
 
 
+@pytest.mark.long
 def test_a_server_that_was_down_keeps_its_usage_of_a_project_whose_deletion_was_cancelled(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
