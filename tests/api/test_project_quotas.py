@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -183,6 +184,28 @@ def test_together_a_projects_quota_is_filled_to_the_event_and_repeats_take_no_ro
     codes = house.post_together(range(30, 90))
     assert codes == {202: 30, 429: 30}
     assert house.counted() == {"search": 60}
+
+
+def test_quotas_that_are_set_and_changed_under_a_flood_hold_to_the_event(server: RunningServer) -> None:
+    house = House(server, "changing", own="5000")
+    sent = itertools.count()
+    codes: Counter[int] = Counter()
+
+    def send(_: int) -> None:
+        # Until the last quota is in force and used up.
+        while codes[429] < 40:
+            codes[house.post(*(event(f"{next(sent)}") for _ in range(3))).status_code] += 1
+
+    with ThreadPoolExecutor(9) as threads:
+        senders = [threads.submit(send, n) for n in range(8)]
+        wait_until(lambda: codes[202] > 5, "the first events")
+        for limit in range(800, 806):
+            house.set(f"{limit}").raise_for_status()
+        for sender in senders:
+            sender.result()
+    # Who finds no turn on a slow machine is told to come again.
+    assert codes.keys() <= {202, 429, 503}
+    assert house.counted() == {"search": 805}
 
 
 def test_a_project_whose_room_is_being_found_out_keeps_no_other_waiting(server: RunningServer) -> None:
