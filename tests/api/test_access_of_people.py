@@ -43,6 +43,7 @@ IN_PROJECTS_TOO = {
     "GET /api/v1/projects",
     "GET /api/v1/projects/{project_id}",
     "GET /api/v1/projects/{project_id}/quotas",
+    "GET /api/v1/projects/{project_id}/retention",
     "GET /api/v1/unallocated",
     "GET /api/v1/unpriced",
     "GET /api/v1/usage",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.relational import PostgresServer
 
 UP_TO = 400
+PROJECT = "search"
 
 
 @contextmanager
@@ -98,6 +99,7 @@ def old_events(count: int) -> list[dict[str, Any]]:
             "event_id": f"event-{number}",
             "provider": "openai",
             "model": "gpt-4o",
+            "project_id": PROJECT,
             "time": clock.rfc3339(now - timedelta(days=100 if number % 2 else 1)),
             "input_tokens": 1000,
         }
@@ -110,15 +112,24 @@ def run_of(client: httpx.Client, run_id: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize(
-    "pause", kills({one: one for one in ("asked", "running", "journaled")}, always=["journaled"])
-)
-def test_an_expiry_that_is_killed_is_carried_out_after_the_next_start(tmp_path: Path, pause: str) -> None:
+EXPIRIES = {
+    "asked": ("asked", "/retention"),
+    "running": ("running", "/retention"),
+    "journaled": ("journaled", "/retention"),
+    "journaled of a project": ("journaled", f"/projects/{PROJECT}/retention"),
+}
+
+
+@pytest.mark.parametrize(("pause", "days_of"), kills(EXPIRIES, always=["journaled of a project"]))
+def test_an_expiry_that_is_killed_is_carried_out_after_the_next_start(
+    tmp_path: Path, pause: str, days_of: str
+) -> None:
     with server_process(tmp_path / "data") as server:
         server.start()
         with server.client() as client:
             client.post("/api/v1/events/import?wait=applied", json=old_events(2000)).raise_for_status()
-            client.put("/api/v1/retention", json={"events_days": 40}).raise_for_status()
+            client.post("/api/v1/projects", json={"id": PROJECT, "name": PROJECT}).raise_for_status()
+            client.put(f"/api/v1{days_of}", json={"events_days": 40}).raise_for_status()
             before = server.counter("bursar_journal_records_total")
             run = client.post("/api/v1/scheduler/jobs/retention/trigger").raise_for_status().json()
             if pause == "running":

@@ -41,6 +41,7 @@ START = 20_700 * DAY
 """Midnight of some day of 2026."""
 
 _tenants, _ids, _days = st.sampled_from(TENANTS), st.sampled_from(IDS), st.integers(0, 3)
+_projects = st.sampled_from(PROJECTS)
 _contents = st.fixed_dictionaries(
     {
         "time": st.sampled_from([START + day * DAY + hour * HOUR for day in range(4) for hour in range(3)]),
@@ -64,9 +65,16 @@ _steps = st.one_of(
     st.tuples(
         st.just("expire"), _tenants, st.sampled_from(["events", "events", "rollups", "quarantine"]), _days
     ),
+    st.tuples(
+        st.just("expire project"),
+        _tenants,
+        st.sampled_from(["events", "events", "rollups"]),
+        _days,
+        _projects,
+    ),
     st.tuples(st.just("erase"), _tenants, st.sampled_from(PERSONS)),
     st.tuples(st.just("reset"), _tenants),
-    st.tuples(st.just("reset project"), _tenants, st.sampled_from(PROJECTS)),
+    st.tuples(st.just("reset project"), _tenants, _projects),
     st.tuples(st.just("apply")),
     st.tuples(st.just("rewrite")),
     st.tuples(st.just("rewrite at once")),
@@ -115,6 +123,7 @@ class History:
         self.pending: list[tuple[int, tuple[Any, ...]]] = []
         self.erased: list[tuple[int, str, str]] = []
         self.resets: list[tuple[int, str, str]] = []
+        self.expiries: list[tuple[int, str, str, int]] = []
 
     def take(self, step: tuple[Any, ...]) -> None:
         """Do one step."""
@@ -148,6 +157,14 @@ class History:
         record = a_change("expire", tenant_id=tenant, what=what, before=START + day * DAY)
         seq = self._add(record)
         self.pending.append((seq, ()))
+        self.model.expire(seq, record)
+
+    def _expire_project(self, tenant: str, what: str, day: int, project: str) -> None:
+        record = a_change("project_expire", tenant_id=tenant, what=what, before=START + day * DAY)
+        record["project_id"] = project
+        seq = self._add(record)
+        self.pending.append((seq, ()))
+        self.expiries.append((seq, tenant, project, record["before"]))
         self.model.expire(seq, record)
 
     def _erase(self, tenant: str, person: str) -> None:
@@ -288,6 +305,9 @@ def expect(store: ChangedStore, model: Model) -> None:
     assert runs == sorted(model.runs.items())
     horizons = store.ask("SELECT tenant_id, what, epoch_us(before), seq FROM horizons ORDER BY seq")
     assert horizons == model.horizons
+    columns = "tenant_id, project_id, what, epoch_us(before), seq"
+    of_projects = store.ask(f"SELECT {columns} FROM project_horizons ORDER BY seq")
+    assert of_projects == model.project_horizons
 
 
 def expect_projects_gone(history: History) -> None:
@@ -301,9 +321,22 @@ def expect_projects_gone(history: History) -> None:
                 assert not keeps_sums_of(line, project)
 
 
+def expect_expired_gone(history: History) -> None:
+    """The rewritten journal has nothing of what a project's expiry took, but for what is in quarantine."""
+    stay, counted = {seq for seq, _, _ in history.model.aside}, history.model.keys
+    for by_seq, tenant, project, before in history.expiries:
+        for line in history.rewritten.lines_before(by_seq):
+            head = msgspec.json.decode(line)
+            if head.get("tenant_id") != tenant or project_of(line) != project or head["seq"] in stay:
+                continue
+            said = head.get("usage", head)
+            # What was moved away, or to another time, is still there with all that came of it.
+            assert said["time"] >= before or (tenant, said["event"]["event_id"]) in counted
+
+
 def test_a_void_loses_the_ids_of_a_projects_events_and_goes_with_the_last_of_them() -> None:
     void_both, void_one = ("void", "acme", ["a", "b"]), ("void", "acme", ["c"])
-    history = check_history([*_FOUR, void_both, void_one, ("reset project", "acme", "p"), ("rewrite",)])
+    history = check_history([*FOUR, void_both, void_one, ("reset project", "acme", "p"), ("rewrite",)])
     lines = [msgspec.json.decode(line) for line in history.rewritten.lines_before(7)]
     assert [(one["kind"], one.get("event_ids")) for one in lines[4:]] == [
         ("void", ["b"]),
@@ -361,13 +394,13 @@ def a_call(day: int, project: str | None, **more: Any) -> dict[str, Any]:  # noq
     return content | {"latency": 7.5, "tag": None, "usage": None} | more
 
 
-_FOUR = [
+FOUR = [
     ("deliver", "acme", "a", a_call(0, "p")),
     ("deliver", "acme", "b", a_call(0, "q")),
     ("deliver", "acme", "c", a_call(2, "p")),
     ("deliver", "umbrella", "a", a_call(0, "p")),
 ]
-_CROSS = [
+CROSS = [
     ("correct", "acme", "a", a_call(0, "q")),
     ("correct", "acme", "b", a_call(0, "p")),
     ("deliver again", 0),
@@ -378,25 +411,25 @@ _CROSS = [
 @pytest.mark.parametrize(
     "steps",
     [
-        [*_FOUR, ("expire", "acme", "events", 1), ("reset project", "acme", "p")],
-        [*_FOUR, ("expire", "acme", "events", 1), ("rewrite",), ("reset project", "acme", "p"), ("drop", 0)],
-        [*_FOUR, *_CROSS, ("void", "acme", ["a", "b"]), ("reset project", "acme", "p")],
+        [*FOUR, ("expire", "acme", "events", 1), ("reset project", "acme", "p")],
+        [*FOUR, ("expire", "acme", "events", 1), ("rewrite",), ("reset project", "acme", "p"), ("drop", 0)],
+        [*FOUR, *CROSS, ("void", "acme", ["a", "b"]), ("reset project", "acme", "p")],
         # An event that was moved away expires after the reset and before either is rewritten: its key stays
         # until then, so that the second delivery is still a repeat.
         [
-            *_FOUR,
-            *_CROSS,
+            *FOUR,
+            *CROSS,
             ("reset project", "acme", "p"),
             ("deliver again", 0),
             ("expire", "acme", "events", 1),
             ("deliver again", 0),
         ],
         # What was let go is new again, and a reset of the whole tenant takes the keys of its tombstones, too.
-        [*_FOUR, ("reset project", "acme", "p"), ("rewrite",), ("deliver again", 0), ("reset", "acme")],
-        [*_FOUR, ("run", "acme", [(0, 7), (1, None)]), ("reset project", "acme", "p"), ("drop", 0)],
+        [*FOUR, ("reset project", "acme", "p"), ("rewrite",), ("deliver again", 0), ("reset", "acme")],
+        [*FOUR, ("run", "acme", [(0, 7), (1, None)]), ("reset project", "acme", "p"), ("drop", 0)],
         # Another content under a removed id is in quarantine, and stays there without being counted.
         [
-            *_FOUR,
+            *FOUR,
             ("deliver", "acme", "a", a_call(0, "q", cents=3)),
             ("deliver", "acme", "a", a_call(0, "p", cents=2)),
             ("reset project", "acme", "p"),
@@ -440,6 +473,7 @@ def check_history(steps: list[tuple[Any, ...]]) -> History:
                         or b'"%b"' % person.encode() not in line
                     )
             expect_projects_gone(history)
+            expect_expired_gone(history)
             return history
         finally:
             for store in (live, replayed, again):

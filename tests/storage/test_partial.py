@@ -20,7 +20,7 @@ from bursar.storage.duckdb.rollup import ROLLUPS
 from bursar.usage.asked import Asked
 from bursar.usage.partial import Partial, worst_of
 from bursar.usage.periods import Grain
-from bursar.usage.query import UsageQuery
+from bursar.usage.query import FilterOp, UsageQuery
 from bursar.usage.query_reader import Asker
 from bursar.usage.views.cost_breakdown import read_cost_breakdown_view
 from bursar.usage.views.cost_summary import read_cost_summary_view
@@ -35,6 +35,7 @@ from tests.support.usage_rows import Ledger
 if TYPE_CHECKING:
     from bursar.usage.api import ReadView
 
+PROJECT = "search"
 EVENTS = random_events(seed=11, count=1200)
 TAKEN_OUT = [f"evt-{index}" for index in range(0, 1200, 40)]
 HORIZON = (START + (END - START) / 2).replace(hour=0, minute=0)
@@ -51,12 +52,28 @@ def whole() -> Ledger:
 def halved() -> Ledger:
     """The same store after events before the horizon have expired."""
     ledger = _filled()
-    values: dict[str, Any] = {"tenant": "acme", "before": HORIZON.replace(tzinfo=None)}
-    old = "usage_events WHERE tenant_id = $tenant AND time < $before"
-    keep_sums(ledger.connection, old, 1, values)
-    ledger.connection.execute(f"DELETE FROM {old}", values)
+    _expire(ledger, "", {})
+    values: dict[str, Any] = {"tenant": "acme", "before": naive(HORIZON)}
     ledger.connection.execute("INSERT INTO horizons VALUES ($tenant, 'events', $before, 1)", values)
     return ledger
+
+
+@pytest.fixture(scope="module")
+def thinned() -> Ledger:
+    """The same store after only the events of one project have expired."""
+    ledger, project = _filled(), {"project": PROJECT}
+    _expire(ledger, " AND project_id = $project", project)
+    values: dict[str, Any] = {"tenant": "acme", "before": naive(HORIZON), **project}
+    statement = "INSERT INTO project_horizons VALUES ($tenant, $project, 'events', $before, 1)"
+    ledger.connection.execute(statement, values)
+    return ledger
+
+
+def _expire(ledger: Ledger, also: str, more: dict[str, Any]) -> None:
+    values: dict[str, Any] = {"tenant": "acme", "before": naive(HORIZON), **more}
+    old = f"usage_events WHERE tenant_id = $tenant AND time < $before{also}"
+    keep_sums(ledger.connection, old, 1, values)
+    ledger.connection.execute(f"DELETE FROM {old}", values)
 
 
 def _filled() -> Ledger:
@@ -81,6 +98,20 @@ def test_an_answer_that_lacks_nothing_is_what_it_was_before_the_expiry(
     else:
         assert after.partial == Partial(HORIZON, "events_expired")
         assert query.window.start < HORIZON
+
+
+@given(query=queries())
+@settings(max_examples=rounds(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_an_answer_that_lacks_nothing_is_what_it_was_before_a_project_lost_events(
+    whole: Ledger, thinned: Ledger, query: UsageQuery
+) -> None:
+    before, after = (ask(ledger).answer("acme", query) for ledger in (whole, thinned))
+    if after.partial is None:
+        assert (after.rows, after.totals) == (before.rows, before.totals)
+    else:
+        assert after.partial == Partial(HORIZON, "events_expired")
+        wanted = [one for one in query.filters if one.dimension == "project_id"]
+        assert all(PROJECT in one.values or one.op is not FilterOp.IN for one in wanted)
 
 
 @pytest.mark.parametrize("has_later", [True, False])

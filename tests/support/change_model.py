@@ -85,6 +85,9 @@ class Model:
     kept: list[Version] = field(default_factory=list[Version])
     aside: list[tuple[int, str, int]] = field(default_factory=list[tuple[int, str, int]])
     horizons: list[tuple[str, str, int, int]] = field(default_factory=list[tuple[str, str, int, int]])
+    project_horizons: list[tuple[str, str, str, int, int]] = field(
+        default_factory=list[tuple[str, str, str, int, int]]
+    )
     open: dict[str, Run] = field(default_factory=dict[str, Run])
     earlier: list[tuple[int, int, str, Decimal | None, int]] = field(
         default_factory=list["tuple[int, int, str, Decimal | None, int]"]
@@ -154,18 +157,28 @@ class Model:
             del self.open[record["tenant_id"]]
 
     def expire(self, seq: int, record: dict[str, Any]) -> None:
-        """An expiry: events go with their history and their key, their sums stay; or the sums go too."""
+        """An expiry: events go with their history and their key, their sums stay; or the sums go too.
+
+        Of a tenant, or of what is in one project of it by its last version.
+        """
         tenant, what, before = record["tenant_id"], record["what"], record["before"]
-        self.horizons.append((tenant, what, before, seq))
+        project = record.get("project_id")
+        self.horizons.append((tenant, "project_expiry" if project else what, before, seq))
+        if project:
+            self.project_horizons.append((tenant, project, what, before, seq))
+
+        def is_old(one: Version) -> bool:
+            return one.tenant == tenant and one.time < before and project in (None, one.project)
+
         if what == "quarantine":
             self.aside = [one for one in self.aside if one[1] != tenant or one[2] >= before]
             return
-        old = [one for one in self.current.values() if one.tenant == tenant and one.time < before]
-        ended = [one for one, _, kind in self.history if kind == "void" and one.tenant == tenant]
+        old = [one for one in self.current.values() if is_old(one)]
         self.kept += old
-        self._remove({one.seq for one in old} | {one.seq for one in ended if one.time < before})
+        ended = {one.seq for one, _, kind in self.history if kind == "void" and is_old(one)}
+        self._remove({one.seq for one in old} | ended)
         if what == "rollups":
-            self.kept = [one for one in self.kept if one.tenant != tenant or one.time >= before]
+            self.kept = [one for one in self.kept if not is_old(one)]
 
     def erase(self, tenant: str, person: str) -> None:
         """An erasure of everything that names a person."""
@@ -188,6 +201,7 @@ class Model:
         self.kept = [one for one in self.kept if one.tenant != tenant]
         self.aside = [one for one in self.aside if one[1] != tenant]
         self.horizons = [one for one in self.horizons if one[0] != tenant]
+        self.project_horizons = [one for one in self.project_horizons if one[0] != tenant]
         self.open.pop(tenant, None)
         self.runs = {seq: of for seq, of in self.runs.items() if of != tenant}
 
@@ -198,6 +212,7 @@ class Model:
         last = [*self.current.values(), *(one for one, _, kind in self.history if kind == "void")]
         self._remove({one.seq for one in last if (one.tenant, one.project) == is_in})
         self.kept = [one for one in self.kept if (one.tenant, one.project) != is_in]
+        self.project_horizons = [one for one in self.project_horizons if one[:2] != is_in]
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Current versions."""

@@ -146,6 +146,7 @@ def dump_store(database: StoreDatabase, index: RunKeyIndex) -> dict[str, list[tu
         "kept_by_user_day",
         "kept_latency_by_hour",
         "horizons",
+        "project_horizons",
         "earlier_ratings",
         "staged_ratings",
         "rating_runs",

@@ -115,6 +115,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "projects:read": (
         "GET /api/v1/projects",
         "GET /api/v1/projects/{project_id}",
+        "GET /api/v1/projects/{project_id}/retention",
     ),
     "projects:write": (
         "POST /api/v1/projects",
@@ -203,6 +204,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "usage:erase": (
         "DELETE /api/v1/projects/{project_id}",
         "POST /api/v1/erasures",
+        "PUT /api/v1/projects/{project_id}/retention",
         "PUT /api/v1/retention",
         "DELETE /api/v1/usage",
     ),

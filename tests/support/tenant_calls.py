@@ -256,6 +256,7 @@ BODIES: dict[str, Body] = {
         "limit": str(1000 + words.choice),
         "enforcement": words.one_of("hard", "soft"),
     },
+    "PUT /api/v1/projects/{project_id}/retention": lambda words: {"events_days": 800 + words.choice % 9},
     "PUT /api/v1/retention": lambda words: {"events_days": 900 + words.choice % 9, "rollups_days": 1000},
     "PUT /api/v1/roles/{name}": _role,
     "PUT /api/v1/services/{service_type}": _service,

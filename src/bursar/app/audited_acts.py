@@ -109,6 +109,7 @@ ACTS: dict[str, Act] = {
     "remove_project_quota": Act("project.quota.remove", "project_id"),
     "put_privacy": Act("privacy.change"),
     "put_retention": Act("retention.change"),
+    "put_project_retention": Act("retention.change", "project_id"),
     "register_service": Act("service.register", "service_type", tenant_in=NamedIn.BODY),
     "change_service": Act("service.change", "service_type", tenant_in=NamedIn.BODY),
     "retire_service": Act("service.retire", "service_type"),

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bursar.usage.changes import PROJECT_RESET
+from bursar.usage.changes import PROJECT_EXPIRE, PROJECT_RESET
 from bursar.usage.own_project import keeps_sums_of, project_mark, project_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bursar.usage.whose import Whose
+
+
+KEPT = "kept_sums"
+"""In place of an expiry's own kind, where it holds sums of the project that is looked for."""
 
 
 class JournalHead(msgspec.Struct):
@@ -22,7 +26,7 @@ class JournalHead(msgspec.Struct):
     kind: str = ""
     tenant_id: str = ""
     project_id: str | None = None
-    """Of a reset of a project."""
+    """Of a reset or an expiry of a project."""
     run_id: str | None = None
 
 
@@ -45,13 +49,18 @@ def records_of(lines: Iterable[bytes], whose: Whose) -> Iterator[JournalHead]:
         if tenant not in line or (project is not None and project not in line):
             continue
         head = read_head(line)
-        if head.tenant_id == whose.tenant_id and (
-            whose.project_id is None or _is_of_project(head, line, whose.project_id)
-        ):
+        if head.tenant_id != whose.tenant_id:
+            continue
+        if whose.project_id is None:
+            yield head
+        elif keeps_sums_of(line, whose.project_id):
+            # Whatever else of the record may stay, these must go.
+            yield msgspec.structs.replace(head, kind=KEPT)
+        elif _is_of_project(head, line, whose.project_id):
             yield head
 
 
 def _is_of_project(head: JournalHead, line: bytes, project_id: str) -> bool:
-    if head.kind == PROJECT_RESET:
+    if head.kind in {PROJECT_RESET, PROJECT_EXPIRE}:
         return head.project_id == project_id
-    return project_of(line) == project_id or keeps_sums_of(line, project_id)
+    return project_of(line) == project_id

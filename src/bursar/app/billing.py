@@ -45,7 +45,7 @@ def seats_of(ground: JobGround) -> SeatRecorder:
     """What records seats over these parts."""
     door = LoopDoor(ground.ingestor, ground.changes, ground.time_rules()["import"], ground.knows_tenant)
     plans = RelationalSeats(ground.engine, *_journals(ground))
-    return SeatRecorder(plans, door, ground.horizons.horizon_of, ground.seat_turns)
+    return SeatRecorder(plans, door, ground.horizons, ground.seat_turns)
 
 
 def billing_jobs(ground: JobGround, tenants: Callable[[], Iterable[str]]) -> list[Job]:

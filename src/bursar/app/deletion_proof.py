@@ -22,7 +22,7 @@ from bursar.storage.relational.tenant_rows import (
     state_rows_of,
     state_rows_of_project,
 )
-from bursar.usage.changes import PROJECT_RESET, RESET, TOMBSTONE
+from bursar.usage.changes import PROJECT_EXPIRE, PROJECT_RESET, RESET, TOMBSTONE
 from bursar.usage.whose import Whose
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _STAY = {
 }
 _OF_PROJECT_STAY = {
     f"journal/{PROJECT_RESET}": "what removed it: its id, who asked, and the reason",
+    f"journal/{PROJECT_EXPIRE}": "what its days had removed before: its id and when, and none of its sums",
     _FORMER: "former versions of events that were moved to another project; their history shows them",
     f"state/{RUNS}": "runs that name it, as the one that deleted it, until runs of their age are forgotten",
     _AUDIT_OF_TENANT: "who made, changed and deleted it, as long as the audit log is kept",

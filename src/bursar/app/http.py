@@ -179,7 +179,7 @@ def _routers(platform: Platform, checked: health.Health, stop: Callable[[], None
         make_prices_router(lambda: platform.books.book, auth.require),
         health.make_router(checked, platform.metrics),
         make_scheduler_router(platform.runner),
-        make_retention_router(platform.horizons, auth.require),
+        make_retention_router(platform.horizons, platform.identity.project, auth.require),
         _quotas_router(platform),
         _limits_router(platform),
         make_privacy_router(platform.privacy, auth.require),

@@ -86,6 +86,7 @@ class Projects:
     def forget(self, run: RunContext) -> None:
         """See `Owner.forget`."""
         self.ground.authenticator.forget()
+        self.ground.horizons.forget(*_project_of(run))
         self.ground.tenant_pricing.in_force.forget(str(run.tenant_id))
         self.ground.suspended_projects.refresh()
         self.ground.quotas.register.quotas.refresh()

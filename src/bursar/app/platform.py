@@ -206,9 +206,8 @@ class Platform:
     def time_rules(self) -> dict[str, TimeRules]:
         """Which event times each door takes."""
         future = timedelta(seconds=self.settings.max_future_seconds)
-        horizon_of = self.horizons.horizon_of
-        native = TimeRules(timedelta(days=self.settings.max_past_days), future, horizon_of)
-        return {"native": native, "import": TimeRules(None, future, horizon_of)}
+        native = TimeRules(timedelta(days=self.settings.max_past_days), future, self.horizons)
+        return {"native": native, "import": TimeRules(None, future, self.horizons)}
 
     def knows_tenant(self, tenant_id: str) -> bool:
         """Whether there is such a tenant, and it takes usage."""

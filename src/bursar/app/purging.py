@@ -29,7 +29,7 @@ from bursar.storage.duckdb.tenant_sql import (
 from bursar.storage.journal.replay import replay_up_to
 from bursar.storage.relational.allocations import RelationalAllocations
 from bursar.storage.relational.runs import RelationalRuns
-from bursar.usage.changes import PROJECT_RESET, RESET, TOMBSTONE
+from bursar.usage.changes import PROJECT_EXPIRE, PROJECT_RESET, RESET, TOMBSTONE
 from bursar.usage.erasing import fields_naming, texts_of
 from bursar.usage.person import Person
 from bursar.usage.revising.purging import PlacesLeft
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 LINES_BETWEEN_WORDS = 10_000
 """After so many lines of the journal, some 50 ms, a run says how far it is."""
-REMOVING = frozenset({RESET, PROJECT_RESET, TOMBSTONE})
+REMOVING = frozenset({RESET, PROJECT_RESET, PROJECT_EXPIRE, TOMBSTONE})
 """Records that stay: what removed others, and what stands where they were."""
 
 

@@ -13,32 +13,39 @@ from bursar.cli.options import examples
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HELP = "For how many days data is kept: show, set."
+HELP = "For how many days data is kept, of a tenant or of a project: show, set."
 PATH = "/api/v1/retention"
+PROJECTS = "/api/v1/projects"
 EXPIRE_EXAMPLES = examples(
     "bursar expire --dry-run",
     "bursar expire --tenant acme",
     "bursar expire --dry-run --tenant acme --json",
 )
 KINDS = ("events", "rollups", "quarantine")
+KINDS_OF_PROJECTS = KINDS[:2]
 FORM = "a number of days (90d), `forever` or `default`"
 
 app = typer.Typer(no_args_is_help=True)
 
 Kept = Annotated[str | None, typer.Option(metavar="DAYS", help=f"{FORM}; unchanged if absent.")]
+Project = Annotated[
+    str | None,
+    typer.Option("--project", metavar="ID", help="One project of the tenant instead of all of it."),
+]
 
 
-@app.command(epilog=examples("bursar retention show", "bursar retention show --tenant acme --json"))
+@app.command(epilog=examples("bursar retention show", "bursar retention show --tenant acme --project search"))
 @options.naming_ledger
 def show(
     *,
+    project: Project = None,
     ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say for how many days a tenant's data is kept, and who chose that."""
+    """Say for how many days data of a tenant or a project is kept, and who chose that."""
     from bursar.cli.connection import ask
 
-    found = ask(ledger, "GET", PATH)
+    found = ask(ledger, "GET", _path(project))
     _print(found, as_json=as_json)
 
 
@@ -48,6 +55,7 @@ def show(
         "bursar retention set --events 90d --rollups 730d",
         "bursar retention set --tenant acme --events forever",
         "bursar retention set --quarantine default",
+        "bursar retention set --project search --events 40d",
     ),
 )
 @options.naming_ledger
@@ -56,11 +64,13 @@ def set_days(
     events: Kept = None,
     rollups: Kept = None,
     quarantine: Kept = None,
+    project: Project = None,
     ledger: options.Ledger,
     as_json: options.AsJson = False,
 ) -> None:
     """Choose for how many days raw events, sums and refused records are kept.
 
+    A project may be kept for fewer days than its tenant, never for more; `default` leaves it to the tenant's.
     Older events are refused at once, and removed for good by the next expiry. `bursar expire --dry-run`
     says beforehand what that would be.
     """
@@ -70,11 +80,14 @@ def set_days(
     if not any(asked.values()):
         message = "Say what to keep for how long: --events, --rollups or --quarantine."
         raise typer.BadParameter(message)
+    if project is not None and quarantine is not None:
+        message = "Refused records are of no project; set the days of the tenant."
+        raise typer.BadParameter(message, param_hint="--quarantine")
     days = {f"{kind}_days": _days(kind, text) for kind, text in asked.items() if text is not None}
     with open_ledger(ledger) as client:
-        params = ledger.params
-        body = {**client.request("GET", PATH, params=params)["chosen"], **days}
-        found = client.request("PUT", PATH, body=body, params=params)
+        params, path = ledger.params, _path(project)
+        body = {**client.request("GET", path, params=params)["chosen"], **days}
+        found = client.request("PUT", path, body=body, params=params)
     _print(found, as_json=as_json)
 
 
@@ -101,13 +114,20 @@ def expire(
         print_json(result)
         return
     rows = [
-        (one["tenant_id"], one["what"], one["before"], one.get("events", one.get("records")), _cost(one))
+        (
+            one["tenant_id"],
+            one.get("project_id", ""),
+            one["what"],
+            one["before"],
+            one.get("events", one.get("records")),
+            _cost(one),
+        )
         for one in result["expired"]
     ]
     if not rows:
         print("Nothing has expired.")
         return
-    print_table(("tenant", "what", "before", "number", "cost"), rows, numbers=("number", "cost"))
+    print_table(("tenant", "project", "what", "before", "number", "cost"), rows, numbers=("number", "cost"))
     print("Nothing was removed: this was a dry run." if dry_run else "Removed for good.")
 
 
@@ -117,13 +137,25 @@ def _print(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    project = found.get("project_id")
     rows: list[tuple[str, str, str]] = []
-    for kind in KINDS:
-        chosen = found["chosen"][f"{kind}_days"]
-        rows.append((kind, _shown(found[f"{kind}_days"]), "default" if chosen is None else "tenant"))
-    print_table(("kept", "for", "chosen by"), rows, title=f"Tenant {found['tenant_id']}")
+    for kind in KINDS if project is None else KINDS_OF_PROJECTS:
+        days, chosen = found[f"{kind}_days"], found["chosen"][f"{kind}_days"]
+        if project is None:
+            by = "default" if chosen is None else "tenant"
+        else:
+            by = "project" if chosen == days else "tenant"
+        rows.append((kind, _shown(days), by))
+    whose = f"Tenant {found['tenant_id']}" if project is None else f"Project {project}"
+    print_table(("kept", "for", "chosen by"), rows, title=whose)
     if found["events_from"]:
         print(f"Events from before {found['events_from']} are refused.")
+
+
+def _path(project: str | None) -> str:
+    from bursar.cli.connection import path_of
+
+    return PATH if project is None else path_of(PROJECTS, project) + "/retention"
 
 
 def _shown(days: int) -> str:

@@ -14,6 +14,7 @@ from bursar.usage.record import UsageRecord
 CORRECTION = "correction"
 VOID = "void"
 EXPIRE = "expire"
+PROJECT_EXPIRE = "project_expire"
 ERASE = "erase"
 RESET = "reset"
 PROJECT_RESET = "project_reset"
@@ -67,10 +68,15 @@ class KeptRows(msgspec.Struct):
 
 
 class ExpireRecord(ChangeRecord, kw_only=True, omit_defaults=True):
-    """Removes what a tenant's retention doesn't cover any more."""
+    """Removes what the retention of a tenant, or of one of its projects, doesn't cover any more.
+
+    Of a project it is a kind of its own: who doesn't know it must not take it for the tenant's.
+    """
 
     what: str
-    """`events` (raw rows and history), `rollups` or `quarantine`."""
+    """`events` (raw rows and history), `rollups` or `quarantine`, in which nothing is of a project."""
+    project_id: str | None = None
+    """Of a `project_expire`: only events whose last version is in it, and its sums."""
     before: int
     """Microseconds since 1970, a midnight in UTC; what lies before goes."""
     kept: dict[str, KeptRows] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -29,6 +29,28 @@ _MICROSECOND = timedelta(microseconds=1)
 _DAY_MICROS = 86_400 * 1_000_000
 
 
+class KeptSince(Protocol):
+    """From when on events are kept: older ones are refused at every door (`retention/horizons.py`)."""
+
+    def horizon_of(self, tenant_id: str, now: datetime, project_id: str | None = None) -> datetime | None:
+        """The moment before which events of the tenant, or of a project, are refused; None: there is none."""
+        ...
+
+    def latest_of(self, tenant_id: str, now: datetime) -> datetime | None:
+        """The latest of the tenant's horizons: behind it nothing is refused, whatever project it is of."""
+        ...
+
+
+class KeptForever:
+    """Where nothing expires."""
+
+    def horizon_of(self, tenant_id: str, now: datetime, project_id: str | None = None) -> None:
+        """There is none."""
+
+    def latest_of(self, tenant_id: str, now: datetime) -> None:
+        """There is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class TimeRules:
     """Which event times a door takes, relative to the moment of receipt."""
@@ -36,8 +58,7 @@ class TimeRules:
     max_past: timedelta | None
     """None takes any time since 1970: imports and compatibility doors rate at it."""
     max_future: timedelta
-    horizon_of: Callable[[str, datetime], datetime | None] = lambda _tenant_id, _now: None
-    """From when on a tenant's events are kept: older ones are refused at every door (`retention/`)."""
+    kept: KeptSince = field(default_factory=KeptForever)
     past_micros: int | None = field(init=False)
     future_micros: int = field(init=False)
 
@@ -59,11 +80,13 @@ class Receipt:
     received: int
     """`now` in microseconds since 1970, as are the next three."""
     oldest: int
-    """For events of the caller's own tenant: the door's rule, or where the tenant's retention ends."""
+    """For events of the caller's own tenant: the door's rule, or where its retention or a project's ends.
+
+    What lies before needs a closer look: it may be of another project."""
     door_oldest: int
     newest: int
     knows_tenant: Callable[[str], bool]
-    horizon_of: Callable[[str, datetime], datetime | None]
+    kept: KeptSince
     projects: frozenset[str] | None = None
     """Those that events may be of, where the caller may ingest in some of its tenant's only."""
     suspended_in: Callable[[str], frozenset[str]] = lambda _tenant_id: _NO_PROJECTS
@@ -77,19 +100,22 @@ class Receipt:
         received = clock.to_micros(now)
         past = rules.past_micros
         door_oldest = 0 if past is None or past > received else received - past
-        horizon = rules.horizon_of(caller.tenant_id, now)
+        horizon = rules.kept.latest_of(caller.tenant_id, now)
         oldest = door_oldest if horizon is None else max(door_oldest, clock.to_micros(horizon))
         newest = received + rules.future_micros
-        return cls(caller, door, now, received, oldest, door_oldest, newest, knows_tenant, rules.horizon_of)
+        return cls(caller, door, now, received, oldest, door_oldest, newest, knows_tenant, rules.kept)
 
 
-def check_event(named: str | None, micros: int, receipt: Receipt) -> tuple[Reason, ...]:
+def check_event(
+    named: str | None, micros: int, receipt: Receipt, project_id: str | None = None
+) -> tuple[Reason, ...]:
     """Every reason why an event can't be taken from this caller now; empty where it can.
 
     Args:
         named: the tenant that the event names, if it does.
         micros: when it happened, microseconds since 1970; the moment of receipt where it doesn't say.
         receipt: who sent it, when and by which door.
+        project_id: the project that it is of, if it is of one.
     """
     right_tenant = named is None or named == receipt.caller.tenant_id
     in_time = receipt.oldest <= micros <= receipt.newest
@@ -98,17 +124,19 @@ def check_event(named: str | None, micros: int, receipt: Receipt) -> tuple[Reaso
     reasons: list[Reason] = []
     if named is not None and not right_tenant:
         reasons += _tenant_reasons(named, receipt)
-    horizon = receipt.horizon_of(receipt.caller.tenant_id if named is None else named, receipt.now)
+    tenant_id = receipt.caller.tenant_id if named is None else named
+    horizon = receipt.kept.horizon_of(tenant_id, receipt.now, project_id)
     if horizon is not None and micros < clock.to_micros(horizon) and not reasons:
-        reasons.append(_beyond(horizon))
+        is_the_tenants = horizon == receipt.kept.horizon_of(tenant_id, receipt.now)
+        reasons.append(_beyond(horizon, "tenant" if is_the_tenants else "project"))
     elif not receipt.door_oldest <= micros <= receipt.newest:
         reasons.append(_time_reason(micros, receipt))
     return tuple(reasons)
 
 
-def _beyond(horizon: datetime) -> Reason:
+def _beyond(horizon: datetime, whose: str) -> Reason:
     text = (
-        f"Events of this tenant from before {clock.rfc3339(horizon)} have expired and aren't taken any more."
+        f"Events of this {whose} from before {clock.rfc3339(horizon)} have expired and aren't taken any more."
     )
     return Reason("time", "beyond_retention", text)
 

@@ -200,7 +200,7 @@ class Intake:
         """Add the event's record and answer; False or `Invalid` where something is wrong with it."""
         receipt, time = self.receipt, event.time
         micros = receipt.received if time is None else clock.to_micros(time)
-        if check_event(event.tenant_id, micros, receipt) or check_project(event, receipt):
+        if check_event(event.tenant_id, micros, receipt, event.project_id) or check_project(event, receipt):
             return False
         tenant_id = event.tenant_id or receipt.caller.tenant_id
         declared = self._declared(event)
@@ -266,7 +266,7 @@ class Intake:
         receipt, time = self.receipt, event.time
         micros = receipt.received if time is None else clock.to_micros(time)
         reasons = [
-            *check_event(event.tenant_id, micros, receipt),
+            *check_event(event.tenant_id, micros, receipt, event.project_id),
             *check_json_parts(event, _encoded(event)),
         ]
         reasons += self._binding_reasons(event)

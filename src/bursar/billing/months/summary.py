@@ -2,7 +2,8 @@
 
 The earliest month that isn't closed takes up what has changed in earlier ones: late events, corrections,
 voids and re-pricing alike show as the difference between what a month comes to now and what was billed
-for it. Months whose rollups have expired are settled: what they come to now isn't known any more.
+for it. Months whose rollups have expired are settled: what they come to now isn't known any more. So are a
+project's lines of months of which its own sums have expired.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from bursar import clock
 from bursar.billing.months.bill import Bill, subtract_bill
 from bursar.billing.months.closing import billed_by_month, write_figures
 from bursar.billing.months.estimate import BASIS_DAYS, MonthEstimates, estimate_month
@@ -37,6 +39,32 @@ class MonthAges(Protocol):
     def rollups_from(self, tenant_id: str) -> datetime | None:
         """The moment before which the tenant's rollups have expired; None where none have."""
         ...
+
+    def project_rollups_from(self, tenant_id: str) -> Mapping[str, datetime]:
+        """The same by project, for those whose own rollups have expired."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Expired:
+    """Up to which moments rollups have expired."""
+
+    tenant: datetime | None
+    projects: Mapping[str, datetime]
+
+    def partial_since(self, month: Month) -> datetime | None:
+        """From when on all of the month's rollups are there, if some have expired."""
+        since = max((self.tenant, *self.projects.values()), key=lambda one: one or clock.EPOCH)
+        return since if since is not None and month.start < since else None
+
+    def is_settled(self, month: Month) -> bool:
+        """Whether nobody knows what the month comes to now."""
+        return self.tenant is not None and month.start < self.tenant
+
+    def known(self, month: Month, bill: Bill) -> Bill:
+        """The lines of a month's bill but for those of projects whose rollups of it have expired."""
+        gone = {project_id for project_id, until in self.projects.items() if month.start < until}
+        return {key: sums for key, sums in bill.items() if key.project_id not in gone} if gone else bill
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +106,7 @@ class Months:
             return found
         is_closed = bool(summaries) and month < summaries[-1].month and summaries[-1].closing is not None
         state = state_of(month, now, is_closed=is_closed)
-        partial = _partial_since(month, self.ages.rollups_from(tenant_id))
+        partial = self._expired(tenant_id).partial_since(month)
         return MonthSummary(month, state, self._closes_at(month), {}, partial_since=partial)
 
     def estimates(self, tenant_id: str, now: datetime) -> MonthEstimates:
@@ -123,9 +151,9 @@ class Months:
         mine: list[Month] = []
         asked: dict[Month, Bill] = {last: {}} if is_asked else {}
         while (month := self._next_to_close(closings, asked | bills)) is not None and month <= last:
-            kept_from = self.ages.rollups_from(tenant_id)
-            corrections = _corrections(month, closings, bills, kept_from)
-            partial = _partial_since(month, kept_from)
+            expired = self._expired(tenant_id)
+            corrections = _corrections(month, closings, bills, expired)
+            partial = expired.partial_since(month)
             text = write_figures(month, bills.get(month, {}), corrections, partial)
             if self.store.close(tenant_id, month, now, by, text):
                 mine.append(month)
@@ -155,7 +183,7 @@ class Months:
     ) -> list[MonthSummary]:
         closed = {closing.month: closing for closing in closings}
         taking_up = self._next_to_close(closings, bills)
-        kept_from = self.ages.rollups_from(tenant_id)
+        expired = self._expired(tenant_id)
         summaries: list[MonthSummary] = []
         # What came to light before the first month that was closed is a correction, and no month of its own.
         month = min(closed or bills, default=Month.of(now))
@@ -166,32 +194,31 @@ class Months:
                 lines, corrections = closing.lines, closing.corrections
                 partial = closing.partial_since
             else:
-                lines, partial = bills.get(month, {}), _partial_since(month, kept_from)
-                corrections = _corrections(month, closings, bills, kept_from) if month == taking_up else {}
+                lines, partial = bills.get(month, {}), expired.partial_since(month)
+                corrections = _corrections(month, closings, bills, expired) if month == taking_up else {}
             closes_at = self._closes_at(month)
             summaries.append(MonthSummary(month, state, closes_at, lines, corrections, closing, partial))
             month = month.next()
         return summaries
+
+    def _expired(self, tenant_id: str) -> _Expired:
+        return _Expired(self.ages.rollups_from(tenant_id), self.ages.project_rollups_from(tenant_id))
 
     def _closes_at(self, month: Month) -> datetime:
         return month.end + timedelta(days=self.grace_days)
 
 
 def _corrections(
-    month: Month, closings: Sequence[Closing], bills: Mapping[Month, Bill], kept_from: datetime | None
+    month: Month, closings: Sequence[Closing], bills: Mapping[Month, Bill], expired: _Expired
 ) -> dict[Month, Bill]:
-    """What has changed in earlier months since they were billed; before `kept_from` nobody knows."""
+    """What has changed in earlier months since they were billed; of what has expired nobody knows."""
     billed = billed_by_month(closings)
     found: dict[Month, Bill] = {}
     for about in sorted(one for one in {*bills, *billed} if one < month):
-        if _partial_since(about, kept_from) is not None:
+        if expired.is_settled(about):
             continue
-        change = subtract_bill(bills.get(about, {}), billed.get(about, {}))
+        now, then = (expired.known(about, known.get(about, {})) for known in (bills, billed))
+        change = subtract_bill(now, then)
         if change:
             found[about] = change
     return found
-
-
-def _partial_since(month: Month, kept_from: datetime | None) -> datetime | None:
-    """From when on the month's rollups are there, if some have expired."""
-    return kept_from if kept_from is not None and month.start < kept_from else None

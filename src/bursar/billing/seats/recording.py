@@ -1,8 +1,9 @@
 """Makes a usage event of each day of a seat plan, and hands them to the one door.
 
 The event's id names plan and day, so a day counts once however often it is recorded. Days are recorded
-once they have begun; those from before the tenant's horizon are passed over. A reset takes the days with
-everything else, and they are recorded again: the plans stay, and so does what they cost.
+once they have begun; those from before the horizon of the tenant, or of the plan's project, are passed
+over. A reset takes the days with everything else, and they are recorded again: the plans stay, and so does
+what they cost.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from threading import Lock
 
     from bursar.billing.seats.plan import SeatPlan, SeatStore
+    from bursar.usage.checks import KeptSince
     from bursar.usage.ingest import Accepted
 
 SERVICE_TYPE = "subscription"
@@ -45,8 +47,8 @@ class SeatRecorder:
 
     store: SeatStore
     door: OwnUsage
-    horizon_of: Callable[[str, datetime], datetime | None]
-    """Since when a tenant's events are kept."""
+    kept: KeptSince
+    """Since when events of a tenant, and of a project, are kept."""
     turns: Lock
     """One for all recorders of a journal."""
 
@@ -130,7 +132,7 @@ class SeatRecorder:
             return self.store.end(tenant_id, plan_id, ends)
 
     def _kept_from(self, plan: SeatPlan, now: datetime) -> date:
-        horizon = self.horizon_of(plan.tenant_id, now)
+        horizon = self.kept.horizon_of(plan.tenant_id, now, plan.project_id)
         if horizon is None:
             return plan.starts
         # A day is one moment, its first: that of the horizon's own day may be gone already.

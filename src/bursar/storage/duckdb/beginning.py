@@ -19,7 +19,7 @@ from bursar.storage.duckdb.kept import read_kept
 from bursar.storage.duckdb.rerate import sums_of_runs, with_applied
 from bursar.storage.duckdb.rewriting import with_kept
 from bursar.usage.applying import BatchKind
-from bursar.usage.changes import EXPIRE, PROJECT_RESET, RATING_RUN, TOMBSTONE, Tombstone
+from bursar.usage.changes import EXPIRE, PROJECT_EXPIRE, PROJECT_RESET, RATING_RUN, TOMBSTONE, Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,9 +39,8 @@ _NEEDED_FROM = (
 )
 """An event's row stands at its first delivery; its corrections, and what ended it, come later."""
 _RECORD_VERSION = 1
-_MAY_MATTER = re.compile(
-    b'"kind":"%b"|"kind":"%b"|"step":"commit"' % (EXPIRE.encode(), PROJECT_RESET.encode())
-)
+_EXPIRIES = frozenset({EXPIRE, PROJECT_EXPIRE})
+_MAY_MATTER = re.compile(b'"kind":"(%b)"|"step":"commit"' % "|".join((*_EXPIRIES, PROJECT_RESET)).encode())
 
 
 class _Head(msgspec.Struct):
@@ -88,7 +87,7 @@ class Beginning:
     def _kept(self, lines: Iterable[bytes], last_seq: int) -> Iterator[tuple[int, bytes]]:
         for line in lines:
             head = _read_head(line)
-            if head.kind == EXPIRE and head.seq in self._horizons:
+            if head.kind in _EXPIRIES and head.seq in self._horizons:
                 kept = read_kept(self._database, head.seq)
                 has_kept = kept or b'"kept":' in line
                 yield head.seq, with_kept(line, msgspec.json.encode(kept)) if has_kept else line

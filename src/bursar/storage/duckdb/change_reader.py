@@ -18,6 +18,7 @@ from bursar.usage.changes import (
     CORRECTION,
     ERASE,
     EXPIRE,
+    PROJECT_EXPIRE,
     PROJECT_RESET,
     RATES,
     RATING_RUN,
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
 DAY_MICROS = 86_400_000_000
 EVENTS, ROLLUPS, QUARANTINE = "events", "rollups", "quarantine"
 """What an expiry may be of."""
-PROJECT = "project"
-"""Stands beside them where a project was reset: tombstones that bear keys name what freed them."""
+PROJECT, PROJECT_EXPIRY = "project", "project_expiry"
+"""Stand beside them where a project was reset, or something of one expired: tombstones that bear keys name
+what freed them, and the sums that an expiry keeps are found by it."""
 
 
 class Correction(ChangeRecord, kw_only=True):
@@ -132,6 +134,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Change]] = {
     CORRECTION: msgspec.json.Decoder(Correction),
     VOID: msgspec.json.Decoder(Void),
     EXPIRE: msgspec.json.Decoder(Expiry),
+    PROJECT_EXPIRE: msgspec.json.Decoder(Expiry),
     ERASE: msgspec.json.Decoder(Erasure),
     RESET: msgspec.json.Decoder(Reset),
     PROJECT_RESET: msgspec.json.Decoder(ProjectReset),
@@ -176,6 +179,10 @@ def _checked(change: Expiry) -> Expiry | Refusal:
         return Refusal("unreadable_record", f"There is no expiry of {change.what!r}.")
     if change.before % DAY_MICROS:
         return Refusal("unreadable_record", "An expiry goes up to a midnight in UTC.")
+    if (change.kind == PROJECT_EXPIRE) != (change.project_id is not None):
+        return Refusal("unreadable_record", f"Only a {PROJECT_EXPIRE} is of a project, and each names one.")
+    if change.project_id is not None and change.what == QUARANTINE:
+        return Refusal("unreadable_record", "Nothing in quarantine is of a project.")
     return change
 
 

@@ -55,6 +55,7 @@ COPIED = (
     "kept_by_user_day",
     "kept_latency_by_hour",
     "horizons",
+    "project_horizons",
     "earlier_ratings",
     "staged_ratings",
     "rating_runs",

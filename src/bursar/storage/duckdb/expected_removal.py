@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bursar.storage.duckdb.change_reader import (
     PROJECT,
+    PROJECT_EXPIRY,
     QUARANTINE,
     ROLLUPS,
     Erasure,
@@ -37,6 +38,7 @@ _OF_TENANT = (
     *KEPT_TABLES.values(),
     "quarantine",
     "horizons",
+    "project_horizons",
 )
 
 
@@ -58,6 +60,10 @@ def remove_expected(
     if isinstance(change, ProjectReset):
         _reset_project(scratch, change)
         return
+    _expire(scratch, change)
+
+
+def _expire(scratch: duckdb.DuckDBPyConnection, change: Expiry) -> None:
     if change.what == QUARANTINE:
         scratch.execute(
             f"DELETE FROM {SCRATCH}.quarantine WHERE tenant_id = ? AND received_at < ?",
@@ -66,13 +72,20 @@ def remove_expected(
     else:
         _expire_events(scratch, change)
     if change.what == ROLLUPS:
+        whose, of_whom = _whose(change)
         for rollup, kept in KEPT_TABLES.items():
             period = next(iter(ROLLUP_TABLES[rollup]))
             scratch.execute(
-                f"DELETE FROM {SCRATCH}.{kept} WHERE tenant_id = ? AND {period} < ?",
-                [change.tenant_id, change.moment()],
+                f"DELETE FROM {SCRATCH}.{kept} WHERE {whose} AND {period} < ?", [*of_whom, change.moment()]
             )
-    _note_horizon(scratch, change, change.what)
+    if change.project_id is None:
+        _note_horizon(scratch, change, change.what)
+        return
+    _note_horizon(scratch, change, PROJECT_EXPIRY)
+    scratch.execute(
+        f"INSERT INTO {SCRATCH}.project_horizons VALUES (?, ?, ?, ?, ?)",
+        [change.tenant_id, change.project_id, change.what, change.moment(), change.seq],
+    )
 
 
 def erase_expected(scratch: duckdb.DuckDBPyConnection, change: Erasure) -> None:
@@ -91,24 +104,33 @@ def erase_expected(scratch: duckdb.DuckDBPyConnection, change: Erasure) -> None:
 
 
 def _expire_events(scratch: duckdb.DuckDBPyConnection, change: Expiry) -> None:
+    old, values = "tenant_id = $tenant AND time < $before", {"tenant": change.tenant_id}
+    if change.project_id is not None:
+        old, values = f"{old} AND project_id = $project", {**values, "project": change.project_id}
     for rollup, kept in KEPT_TABLES.items():
-        source = f"{SCRATCH}.usage_events WHERE tenant_id = $tenant AND time < $before"
         scratch.execute(
-            kept_select(rollup, source, f"{SCRATCH}.{kept}"),
-            {"tenant": change.tenant_id, "before": change.moment(), "by_seq": change.seq},
+            kept_select(rollup, f"{SCRATCH}.usage_events WHERE {old}", f"{SCRATCH}.{kept}"),
+            {**values, "before": change.moment(), "by_seq": change.seq},
         )
         rows = (change.kept or {}).get(rollup)
         if rows is not None and rows.rows:
             insert_kept(scratch, f"{SCRATCH}.{kept}", change.seq, rows)
-    _remove_events(scratch, "tenant_id = ? AND time < ?", [change.tenant_id, change.moment()], change)
+    whose, of_whom = _whose(change)
+    _remove_events(scratch, f"{whose} AND time < ?", [*of_whom, change.moment()], change)
+
+
+def _whose(change: Expiry | ProjectReset) -> tuple[str, list[object]]:
+    """The condition on rows of whom it is about, and its values."""
+    if change.project_id is None:
+        return "tenant_id = ?", [change.tenant_id]
+    return "tenant_id = ? AND project_id = ?", [change.tenant_id, change.project_id]
 
 
 def _reset_project(scratch: duckdb.DuckDBPyConnection, change: ProjectReset) -> None:
-    values: list[object] = [change.tenant_id, change.project_id]
-    is_in = "tenant_id = ? AND project_id = ?"
+    is_in, values = _whose(change)
     _remove_events(scratch, is_in, values, change)
-    for kept in KEPT_TABLES.values():
-        scratch.execute(f"DELETE FROM {SCRATCH}.{kept} WHERE {is_in}", values)
+    for table in (*KEPT_TABLES.values(), "project_horizons"):
+        scratch.execute(f"DELETE FROM {SCRATCH}.{table} WHERE {is_in}", values)
     _note_horizon(scratch, change, PROJECT)
 
 

@@ -1,9 +1,9 @@
 """Expiries, resets and tombstones: what a tenant's retention, or its end, takes out of the store.
 
 An expiry of events takes raw rows, their history and their keys, and keeps their sums (`kept.py`);
-one of rollups takes the sums too. A reset takes everything of a tenant, or what is in one project of it:
-events whose last version is, and all sums of the project. What the journal must lose
-is noted in `removed` until it is rewritten (`rewriting.py`). A tombstone of a rewritten journal
+one of rollups takes the sums too. Either is of a tenant, or of what is in one project of it: events
+whose last version is, and sums of the project. So is a reset, which takes everything. What the journal
+must lose is noted in `removed` until it is rewritten (`rewriting.py`). A tombstone of a rewritten journal
 brings its key back until the record comes that removed it, so that repeats in between are told.
 
 Keys leave the index before the transaction commits. Everything before the record is committed by
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bursar.storage.duckdb.change_reader import PROJECT, QUARANTINE, ROLLUPS
+from bursar.storage.duckdb.change_reader import PROJECT, PROJECT_EXPIRY, QUARANTINE, ROLLUPS
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import KEPT_TABLES, add_kept, keep_sums
 from bursar.storage.duckdb.keys import BATCH_ROWS, KEY_COLUMNS, as_unsigned, keys_of, sorted_by_key
@@ -35,6 +35,7 @@ LEAVING = "leaving"
 """The temporary table of first deliveries that go: key, seq and fingerprint."""
 _OLD = "tenant_id = $tenant AND time < $before"
 IN_PROJECT = "tenant_id = $tenant AND project_id = $project"
+_OLD_IN_PROJECT = f"{_OLD} AND project_id = $project"
 
 
 def last_versions(condition: str) -> str:
@@ -62,6 +63,7 @@ _OF_TENANT = (
     "quarantine",
     "quarantine_drops",
     "horizons",
+    "project_horizons",
 )
 _TOMBSTONE_COLUMNS = "{'seq': 'UBIGINT', 'by': 'UBIGINT', 'key': 'VARCHAR', 'fingerprint': 'UBIGINT'}"
 
@@ -82,7 +84,7 @@ class Remover:
             self._expire_events(change)
         if change.what == ROLLUPS:
             self._expire_rollups(change)
-        self._note_horizon(change, change.what)
+        self._note_expiry(change)
 
     def reset(self, change: Reset) -> None:
         """Remove everything of a tenant."""
@@ -102,7 +104,7 @@ class Remover:
         """Remove the events that are in a project, and all its sums."""
         values: dict[str, object] = {"tenant": change.tenant_id, "project": change.project_id}
         self._remove_events(last_versions(IN_PROJECT), values, change)
-        for table in (*ROLLUP_TABLES, *KEPT_TABLES.values()):
+        for table in (*ROLLUP_TABLES, *KEPT_TABLES.values(), "project_horizons"):
             self._connection.execute(f"DELETE FROM {table} WHERE {IN_PROJECT}", values)
         # The journal is rewritten for it also where no event was left.
         self._connection.execute(
@@ -130,9 +132,9 @@ class Remover:
         )
 
     def _expire_events(self, change: Expiry) -> None:
-        values: dict[str, object] = {"tenant": change.tenant_id, "before": change.moment()}
-        keep_sums(self._connection, f"usage_events WHERE {_OLD}", change.seq, values)
-        self._remove_events(last_versions(_OLD), values, change)
+        old, values = _OLD if change.project_id is None else _OLD_IN_PROJECT, _values_of(change)
+        keep_sums(self._connection, f"usage_events WHERE {old}", change.seq, values)
+        self._remove_events(last_versions(old), values, change)
         if change.kept:
             add_kept(self._connection, change.seq, change.kept)
 
@@ -165,13 +167,23 @@ class Remover:
             "INSERT INTO horizons VALUES (?, ?, ?, ?)", [change.tenant_id, what, change.moment(), change.seq]
         )
 
+    def _note_expiry(self, change: Expiry) -> None:
+        if change.project_id is None:
+            self._note_horizon(change, change.what)
+            return
+        self._note_horizon(change, PROJECT_EXPIRY)
+        self._connection.execute(
+            "INSERT INTO project_horizons VALUES (?, ?, ?, ?, ?)",
+            [change.tenant_id, change.project_id, change.what, change.moment(), change.seq],
+        )
+
     def _expire_rollups(self, change: Expiry) -> None:
+        whose = "tenant_id = $tenant" if change.project_id is None else IN_PROJECT
         for rollup, kept in KEPT_TABLES.items():
             period = next(iter(ROLLUP_TABLES[rollup]))
             for table in (rollup, kept):
                 self._connection.execute(
-                    f"DELETE FROM {table} WHERE tenant_id = ? AND {period} < ?",
-                    [change.tenant_id, change.moment()],
+                    f"DELETE FROM {table} WHERE {whose} AND {period} < $before", _values_of(change)
                 )
 
     def _expire_quarantine(self, change: Expiry) -> None:
@@ -207,3 +219,9 @@ class Remover:
             rows = fetch_columns(self._connection, page, [start, start + BATCH_ROWS])
             self._index.remove(keys_of(rows), np.asarray(rows["seq"], dtype=np.uint64))
         self._connection.execute("DROP TABLE forgotten")
+
+
+def _values_of(change: Expiry) -> dict[str, object]:
+    """What an expiry's conditions name."""
+    values: dict[str, object] = {"tenant": change.tenant_id, "before": change.moment()}
+    return values if change.project_id is None else {**values, "project": change.project_id}

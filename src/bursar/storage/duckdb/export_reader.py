@@ -80,7 +80,7 @@ def total_export(cursor: duckdb.DuckDBPyConnection, scope: ExportScope) -> Expor
         events=sum(row[1] for row in found),
         unpriced_events=sum(row[2] for row in found),
         amounts={row[0]: row[3] for row in found if row[3] is not None},
-        partial=listing_partial(horizons_of(cursor, scope.tenant_id), scope.window.start),
+        partial=listing_partial(horizons_of(cursor, scope.tenant_id, scope.filters), scope.window.start),
     )
 
 

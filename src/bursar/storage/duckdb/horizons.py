@@ -1,6 +1,7 @@
 """How far back a tenant's data reach, so that no answer is silently too small.
 
-Expiries leave a row each in `horizons`. An answer that reads raw rows, or a rollup, from before
+Expiries leave a row each in `horizons`, those of single projects in `project_horizons`.
+An answer that reads raw rows, or a rollup, from before
 the latest of them says from when on it is complete.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from bursar.storage.duckdb.binding import Bound
 from bursar.storage.duckdb.change_reader import EVENTS, QUARANTINE, ROLLUPS
+from bursar.storage.duckdb.expressions import conditions_of
 from bursar.usage.partial import Partial
 
 if TYPE_CHECKING:
@@ -19,15 +22,25 @@ if TYPE_CHECKING:
     import duckdb
 
     from bursar.storage.duckdb.planner import Plan
+    from bursar.usage.query import Filter
 
 
-def horizons_of(cursor: duckdb.DuckDBPyConnection, tenant_id: str) -> dict[str, datetime]:
+def horizons_of(
+    cursor: duckdb.DuckDBPyConnection, tenant_id: str, filters: Iterable[Filter] = ()
+) -> dict[str, datetime]:
     """Until when `events`, `rollups` and `quarantine` of a tenant have expired; absent where nothing has.
 
-    Rollups never reach further back than they say, nor do events: an expiry of rollups takes both.
+    Rollups never reach further back than they say, nor do events: an expiry of rollups takes both. What of
+    single projects has expired counts where the filters of a question let them in.
     """
+    bound = Bound()
+    tenant = f"tenant_id = {bound.add(tenant_id)}"
+    # Who sees some projects only isn't told how far back others reach.
+    limits = conditions_of([one for one in filters if one.dimension == "project_id"], bound)
     rows = cursor.execute(
-        "SELECT what, max(before) FROM horizons WHERE tenant_id = ? GROUP BY what", [tenant_id]
+        f"SELECT what, max(before) FROM (SELECT what, before FROM horizons WHERE {tenant} UNION ALL"
+        f" SELECT what, before FROM project_horizons WHERE {' AND '.join([tenant, *limits])}) GROUP BY what",
+        bound.values,
     ).fetchall()
     found = {str(what): before.replace(tzinfo=UTC) for what, before in rows}
     gone = [found[what] for what in (EVENTS, ROLLUPS) if what in found]

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from bursar.usage.partial import Partial
     from bursar.usage.person import PersonFound
     from bursar.usage.quarantined import QuarantineList, QuarantinePage
-    from bursar.usage.query import EventPage, UsageQuery
+    from bursar.usage.query import EventPage, Filter, UsageQuery
     from bursar.usage.selection import CurrentEvent, Selection, SelectionTotals
     from bursar.usage.stored_event import EarlierRating, EventVersion, StoredEvent
     from bursar.window import Window
@@ -81,7 +81,7 @@ class CursorQuestions(CursorExports):
         self._position_of = position_of
         self._make_plan = plan
         self._now = clock.now()
-        self._horizons: dict[str, dict[str, datetime]] = {}
+        self._horizons: dict[tuple[str, tuple[Filter, ...]], dict[str, datetime]] = {}
         # Read once: all questions on this cursor are about the same allocations.
         self._claims_of = cache(claims_of or _no_claims)
         self._selections = CursorSelections(cursor, position_of)
@@ -93,13 +93,13 @@ class CursorQuestions(CursorExports):
             start, query = query.window.start, narrowed(self._cursor, tenant_id, query)
             plan = self._plan(tenant_id, query)
             found = self._found(tenant_id, query, plan)
-            has_more, partial = len(found) > query.limit, self._partial(tenant_id, start, plan)
+            has_more, partial = len(found) > query.limit, self._partial(tenant_id, query, start, plan)
             if has_more or query.offset or partial or not adds_up(query):
                 # A total may be read from sums where its rows must be read from what has expired.
                 asked = totals_queries(query)
                 plans = [self._plan(tenant_id, one) for one in asked]
                 totals = self._totals(tenant_id, asked, plans)
-                partial = self._partial(tenant_id, start, plan, *plans)
+                partial = self._partial(tenant_id, query, start, plan, *plans)
             else:
                 totals = sum_up(query, found)
             rows = tuple(map(_RowReader(query).read, found[: query.limit]))
@@ -112,7 +112,7 @@ class CursorQuestions(CursorExports):
             plan = self._plan(tenant_id, query)
             found = self._found(tenant_id, query, plan)
             rows = tuple(map(_RowReader(query).read, found[: query.limit]))
-            return UsageRows(rows, len(found) > query.limit, self._partial(tenant_id, start, plan))
+            return UsageRows(rows, len(found) > query.limit, self._partial(tenant_id, query, start, plan))
 
     def list_events(self, tenant_id: str, page: EventPage) -> EventList:
         """One page of single events, newest first."""
@@ -126,7 +126,7 @@ class CursorQuestions(CursorExports):
         if len(rows) > page.limit:
             last_seq = rows[page.limit - 1][0]
             cursor = EventCursor(events[-1].time, last_seq)
-        partial = listing_partial(self._horizons_of(tenant_id), page.window.start)
+        partial = listing_partial(self._horizons_of(tenant_id, page.filters), page.window.start)
         return EventList(tuple(events), cursor, total, partial)
 
     def find_event(
@@ -187,11 +187,11 @@ class CursorQuestions(CursorExports):
             amounts = sum_up(asked[1], found[1]).amounts
         return Totals(int(counts.get("events", 0)), int(counts.get("unpriced", 0)), figures, amounts)
 
-    def _partial(self, tenant_id: str, start: datetime, *plans: Plan) -> Partial | None:
-        return partial_of(self._horizons_of(tenant_id), start, plans)
+    def _partial(self, tenant_id: str, query: UsageQuery, start: datetime, *plans: Plan) -> Partial | None:
+        return partial_of(self._horizons_of(tenant_id, query.filters), start, plans)
 
     def _plan(self, tenant_id: str, query: UsageQuery) -> Plan:
-        events_from = self._horizons_of(tenant_id).get(EVENTS)
+        events_from = self._horizons_of(tenant_id, query.filters).get(EVENTS)
         claims = self._claims(tenant_id, query.window, query_names(query))
         return self._make_plan(query, Reach(self._now, events_from, claims.columns))
 
@@ -199,11 +199,12 @@ class CursorQuestions(CursorExports):
         """What is claimed within a window, by the dimensions that are asked for."""
         return self._claims_of(tenant_id).within(window, names) if names else NO_CLAIMS
 
-    def _horizons_of(self, tenant_id: str) -> dict[str, datetime]:
+    def _horizons_of(self, tenant_id: str, filters: tuple[Filter, ...]) -> dict[str, datetime]:
         """Read once: all questions on this cursor are about one moment."""
-        if tenant_id not in self._horizons:
-            self._horizons[tenant_id] = horizons_of(self._cursor, tenant_id)
-        return self._horizons[tenant_id]
+        asked = tenant_id, filters
+        if asked not in self._horizons:
+            self._horizons[asked] = horizons_of(self._cursor, tenant_id, filters)
+        return self._horizons[asked]
 
     def _found(self, tenant_id: str, query: UsageQuery, plan: Plan) -> list[tuple[Any, ...]]:
         claims = self._claims(tenant_id, query.window, query_names(query))

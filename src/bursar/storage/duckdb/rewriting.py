@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bursar.storage.duckdb.change_reader import Expiry, ProjectReset, Reset, read_change
+from bursar.storage.duckdb.change_reader import (
+    EVENTS,
+    PROJECT_EXPIRY,
+    ROLLUPS,
+    Expiry,
+    ProjectReset,
+    Reset,
+    read_change,
+)
 from bursar.storage.duckdb.connection import fetch_columns
 from bursar.storage.duckdb.kept import read_kept
 from bursar.storage.duckdb.rerate import sums_of_runs, with_applied, without_positions
@@ -109,7 +117,7 @@ class _Removed:
 
 
 def removal_decider(database: Database, line: bytes) -> Decide:
-    """What decides for an expiry, or a reset of a tenant or a project.
+    """What decides for an expiry or a reset, of a tenant or a project.
 
     Args:
         database: the store, which has applied the record; read only, while making the decider.
@@ -356,10 +364,10 @@ def seqs_aside(database: Database, tenant_id: str) -> frozenset[int]:
 
 
 def _kept_of_tenant(database: Database, tenant_id: str, up_to: int) -> dict[int, bytes]:
-    """The sums that each expiry of a tenant keeps by now, as JSON."""
+    """The sums that each expiry of a tenant and its projects keeps by now, as JSON."""
     rows = database.execute(
-        "SELECT seq FROM horizons WHERE tenant_id = ? AND seq <= ? AND what IN ('events', 'rollups')",
-        [tenant_id, up_to],
+        "SELECT seq FROM horizons WHERE tenant_id = ? AND seq <= ? AND what IN (?, ?, ?)",
+        [tenant_id, up_to, EVENTS, ROLLUPS, PROJECT_EXPIRY],
     ).fetchall()
     seqs = [int(row[0]) for row in rows]
     return {seq: msgspec.json.encode(read_kept(database, seq)) for seq in seqs}

@@ -206,9 +206,17 @@ TABLES: dict[str, dict[str, str]] = {
         "received_at": "TIMESTAMP",
         "reason": "VARCHAR NOT NULL",
     },
-    # How far each expiry of a tenant went.
+    # How far each expiry of a tenant went; also where a project was reset, or something of one expired.
     "horizons": {
         "tenant_id": "VARCHAR NOT NULL",
+        "what": "VARCHAR NOT NULL",
+        "before": "TIMESTAMP NOT NULL",
+        "seq": "UBIGINT NOT NULL",
+    },
+    # How far each expiry of a project went, until the project is reset.
+    "project_horizons": {
+        "tenant_id": "VARCHAR NOT NULL",
+        "project_id": "VARCHAR NOT NULL",
         "what": "VARCHAR NOT NULL",
         "before": "TIMESTAMP NOT NULL",
         "seq": "UBIGINT NOT NULL",

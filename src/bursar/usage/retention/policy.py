@@ -1,12 +1,13 @@
 """For how many days each kind of data is kept, and which choices go together. Pure values and decisions.
 
-A tenant chooses some kinds and leaves others to the installation's defaults. Days are whole days in
-UTC: what lies before the midnight that many days ago has expired.
+A tenant chooses some kinds and leaves others to the installation's defaults. One of its projects may be
+kept for fewer days than the rest, never for more. Days are whole days in UTC: what lies before the midnight
+that many days ago has expired.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -46,7 +47,11 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class RetentionChoice:
-    """What a tenant has chosen; None leaves a kind to the default."""
+    """What a tenant has chosen; None leaves a kind to the default.
+
+    Or what it has chosen for one of its projects, whose kinds are left to the tenant's days. Nothing in
+    quarantine is of a project.
+    """
 
     events: int | None = None
     rollups: int | None = None
@@ -60,6 +65,24 @@ class RetentionChoice:
             defaults.quarantine if self.quarantine is None else self.quarantine,
             defaults.archive,
         )
+
+    def within(self, tenant: Retention) -> Retention:
+        """What is in force for a project: of each kind the fewer days, the tenant's or its own.
+
+        Where its sums go before its events the events go with them: the tenant has widened its own since.
+        """
+        asked = self.asked_within(tenant)
+        return replace(asked, events=_fewer(asked.events, asked.rollups))
+
+    def asked_within(self, tenant: Retention) -> Retention:
+        """The fewer days of each kind by itself, which may contradict each other."""
+        events, rollups = _fewer(tenant.events, self.events), _fewer(tenant.rollups, self.rollups)
+        return replace(tenant, events=events, rollups=rollups)
+
+
+def _fewer(days: int, others: int | None) -> int:
+    """The fewer days of two, where `FOREVER` is the most."""
+    return min((one for one in (days, others) if one), default=FOREVER)
 
 
 def horizon(days: int, now: datetime) -> datetime | None:
@@ -99,3 +122,23 @@ def contradictions(retention: Retention, max_past_days: int) -> tuple[Reason, ..
         text = f"must be {least} to {archive} days: the journal itself is kept for {archive} days"
         reasons.append(Reason("events_days", "longer_than_archive", text))
     return tuple(reasons)
+
+
+def refuse_project_days(choice: RetentionChoice, tenant: Retention, max_past_days: int) -> tuple[Reason, ...]:
+    """Every reason why a project can't be kept for these days.
+
+    Args:
+        choice: the project's days.
+        tenant: what is in force for its tenant.
+        max_past_days: how old an event may be at the native doors.
+    """
+    reasons: list[Reason] = []
+    for kind, chosen in ((Kind.EVENTS, choice.events), (Kind.ROLLUPS, choice.rollups)):
+        most = tenant.days(kind)
+        if chosen is not None and most != FOREVER and not 0 < chosen <= most:
+            text = f"must be {most} days or fewer: the tenant's own {kind} are kept for {most} days"
+            reasons.append(Reason(f"{kind}_days", "longer_than_tenant", text))
+    if choice.quarantine is not None:
+        text = "is the tenant's alone: nothing in quarantine is of a project"
+        reasons.append(Reason("quarantine_days", "not_of_projects", text))
+    return (*reasons, *contradictions(choice.asked_within(tenant), max_past_days))

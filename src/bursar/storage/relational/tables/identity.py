@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -110,6 +111,23 @@ TRACKING_TOKENS = Table(
     UniqueConstraint("tenant_id", "token", name="uq_tracking_tokens_token"),
     UniqueConstraint("tenant_id", "label", name="uq_tracking_tokens_label"),
     Index("ix_tracking_tokens_order", "tenant_id", "created_at", "id"),
+)
+
+PROJECT_RETENTIONS = Table(
+    "project_retentions",
+    METADATA,
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String, nullable=False),
+    # Empty: the tenant's days count; 0: forever, as long as the tenant's are.
+    Column("events_days", Integer),
+    Column("rollups_days", Integer),
+    PrimaryKeyConstraint("tenant_id", "project_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "project_id"],
+        ["projects.tenant_id", "projects.id"],
+        name="fk_project_retentions_project_id",
+        ondelete="CASCADE",
+    ),
 )
 
 RETENTIONS = Table(
