@@ -161,6 +161,9 @@ def refuse_unusable(key: ApiKey, now: datetime) -> None:
         RevokedKey: it was revoked.
         ExpiredKey: its expiry has come.
     """
+    if key.revoked_at is None and key.terms.expires_at is None:
+        # Most keys are like this, and every post asks.
+        return
     state = key_state(key, now)
     if state is KeyState.REVOKED:
         raise RevokedKey
