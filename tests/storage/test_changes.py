@@ -186,9 +186,14 @@ class History:
         self._rate_more(tenant, ratings)
 
     def _rate_more(self, tenant: str, ratings: list[tuple[int, int | None]]) -> None:
-        """Rate some events as they are now; where the tenant has none, those of others."""
+        """Rate some events as they are now; where the tenant has none, those of others.
+
+        None twice in a run: one goes through its events once, in order.
+        """
         own = [seq for seq, one in self.model.current.items() if one.tenant == tenant]
-        seqs = own or list(self.model.current)
+        under_way = self.model.open.get(tenant) if self.numbers.get(tenant) else None
+        rated = under_way.ratings if under_way is not None else {}
+        seqs = [seq for seq in own or self.model.current if seq not in rated]
         picos = {
             seqs[place % len(seqs)]: cents and cents * 10**9 + 1 for place, cents in (ratings if seqs else ())
         }
