@@ -220,6 +220,25 @@ def test_a_project_that_is_being_deleted_takes_no_usage_and_can_not_be_resumed(t
     assert tenant.delete()["rows_left"]["usage_events"] == 0
 
 
+def test_the_tenants_other_terms_count_all_along(tenant: Tenant) -> None:
+    terms = {"kind": "discount", "percent": "12", "provider": "openai", "valid_from": "2026-01-01T00:00:00Z"}
+    tenant.ask("POST", "/api/v1/prices", json=terms)
+    tenant.ask("POST", "/api/v1/prices", json={**terms, "percent": "50", "project_id": GONE})
+    tenant.send("a")
+    totals: list[str] = []
+
+    def has_ended(url: str) -> bool:
+        found = tenant.ask("POST", "/api/v1/prices/check", json=EVENT).json()
+        totals.append(found["items"][0]["explanation"]["total"])
+        return tenant.ask("GET", url).json()["finished_at"] is not None
+
+    url = tenant.begin_deletion()
+    wait_until(lambda: has_ended(url), "the run ends")
+    assert has_ended(url)
+    assert set(totals) == {"0.000132"}
+    assert tenant.ended(url)["result"]["price_terms"] == 1
+
+
 def test_usage_that_was_on_its_way_goes_too(tenant: Tenant) -> None:
     tenant.send("a")
     with hold_archive(tenant.server.platform.folder.journal):

@@ -87,7 +87,8 @@ class Projects:
         """See `Owner.forget`."""
         self.ground.authenticator.forget()
         self.ground.horizons.forget(*_project_of(run))
-        self.ground.tenant_pricing.in_force.forget(str(run.tenant_id))
+        # The tenant's other terms go on: none may be missed in between.
+        self.ground.tenant_pricing.in_force.changed(str(run.tenant_id))
         self.ground.suspended_projects.refresh()
         self.ground.quotas.register.quotas.refresh()
 
