@@ -244,8 +244,7 @@ def _add_one_project(router: APIRouter, desk: _Desk) -> None:
     @router.get(one)
     def get_project(project_id: IdInPath, caller: Caller = reader) -> ChargedProjectOut:
         """One project of the tenant, and who owns and bears it today."""
-        among = caller.projects_with(Permission.PROJECTS_READ)
-        if among is not None and project_id not in among:
+        if not caller.may_in(Permission.PROJECTS_READ, project_id):
             raise no_project(project_id)
         project = desk.store.project(caller.tenant_id, project_id)
         charge_of = charges_seen_by(caller, "project", desk.charges)

@@ -139,8 +139,7 @@ def _add_projects(router: APIRouter, desk: QuotaDesk, caller: Callable[..., Call
         project_id: IdInPath, caller: Caller = reader, month: MonthName = None
     ) -> QuotasOut:
         """A project's quotas and how much of each is used in a month."""
-        among = caller.projects_with(Permission.USAGE_READ)
-        if among is not None and project_id not in among:
+        if not caller.may_in(Permission.USAGE_READ, project_id):
             raise no_project(project_id)
         desk.find_project(caller.tenant_id, project_id)
         sees_costs = caller.may_in(Permission.COST_READ, project_id)

@@ -158,8 +158,7 @@ def _add_projects(
     @router.get(path)
     def get_project_retention(project_id: IdInPath, caller: Caller = reader) -> ProjectRetentionOut:
         """For how many days data of a project is kept."""
-        among = caller.projects_with(Permission.PROJECTS_READ)
-        if among is not None and project_id not in among:
+        if not caller.may_in(Permission.PROJECTS_READ, project_id):
             raise no_project(project_id)
         find_project(caller.tenant_id, project_id)
         return _shown_of_project(horizons, (caller.tenant_id, project_id), now())
